@@ -1,0 +1,249 @@
+"""The current label of a feature, worked out from its events: one pure function, no clock.
+
+The rules:
+
+* Proposals are ``generated`` and ``imported`` events. A ``scored`` event adds its
+  ``details["scores"]`` to the proposal it names as parent; later scores replace earlier
+  ones of the same name.
+* A decision is an ``accepted``, ``overridden`` or ``reverted`` event that no ``undone``
+  event names as parent. The last one gives label and status. ``undone`` events cannot be
+  undone themselves: redoing is deciding again (or reverting to the undone event).
+* Without a decision the label is the best-scored proposal's, else ``label_llm``, else
+  ``label_search``, else the last imported text. The score that ranks a proposal is
+  ``details["score"]`` of its scored event, else the mean of its ``scores``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
+
+from autointerp_core.store.events import (
+    ACCEPTED,
+    FAILED,
+    FLAGGED,
+    GENERATED,
+    IMPORTED,
+    NOTED,
+    OVERRIDDEN,
+    REVERTED,
+    SCORED,
+    UNDONE,
+    UNFLAGGED,
+    LabelEvent,
+)
+
+Status: TypeAlias = Literal["unreviewed", "accepted", "overridden"]
+Row: TypeAlias = tuple[
+    int,
+    str,
+    str | None,
+    str,
+    str | None,
+    str | None,
+    int | None,
+    Mapping[str, Any] | None,
+]
+"""id, kind, text, source, method, reason, parent, details (needed for ``scored`` only)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """One text somebody or something proposed for a feature."""
+
+    event_id: int
+    text: str
+    source: str
+    method: str | None = None
+    scores: Mapping[str, Any] = field(default_factory=dict)
+    score: float | None = None
+    """The one number that ranks it among the feature's proposals; None: not scored."""
+
+
+@dataclass(frozen=True, slots=True)
+class LabelState:
+    """What is true of a feature's label now."""
+
+    feature: int
+    label: str | None = None
+    status: Status = "unreviewed"
+    flagged: bool = False
+    label_llm: str | None = None
+    label_search: str | None = None
+    llm_error: str | None = None
+    search_error: str | None = None
+    current_event: int | None = None
+    """The decision or proposal that ``label`` comes from."""
+    last_event: int | None = None
+    """What a caller passes as ``expected`` with its next action."""
+    note: str | None = None
+    proposals: tuple[Proposal, ...] = ()
+    num_events: int = 0
+    label_source: str | None = None
+    """Where the text of ``label`` comes from: an accepted LLM label is still ``llm:…``."""
+
+    @property
+    def score(self) -> float | None:
+        """The score of the newest scored proposal with the text of ``label``."""
+        for proposal in reversed(self.proposals):
+            if proposal.text == self.label and proposal.score is not None:
+                return proposal.score
+        return None
+
+
+def derive(feature: int, events: Iterable[LabelEvent]) -> LabelState:
+    """The state after ``events`` (all of one feature, ids ascending)."""
+    return derive_rows(
+        feature,
+        [(e.id, e.kind, e.text, e.source, e.method, e.reason, e.parent, e.details) for e in events],
+    )
+
+
+def derive_rows(feature: int, rows: list[Row]) -> LabelState:
+    """:func:`derive` on bare tuples, for hundreds of thousands of features."""
+    undone: set[int | None] = set()
+    scored: dict[int, Mapping[str, Any]] = {}
+    for row in rows:
+        if row[1] == UNDONE:
+            undone.add(row[6])
+        elif row[1] == SCORED and row[6] is not None and row[7]:
+            before = scored.get(row[6], {})
+            scores = {**before.get("scores", {}), **(row[7].get("scores") or {})}
+            scored[row[6]] = {**before, **row[7], "scores": scores}
+
+    proposals: list[Proposal] = []
+    llm: Row | None = None
+    search: Row | None = None
+    imported: Row | None = None
+    llm_error: str | None = None
+    search_error: str | None = None
+    decision: Row | None = None
+    flagged = False
+    note: str | None = None
+    for row in rows:
+        event_id, kind, text, source, method, reason, _, _ = row
+        if kind == GENERATED or kind == IMPORTED:
+            proposals.append(_proposal(event_id, text or "", source, method, scored))
+            if kind == IMPORTED:
+                imported = row
+            elif source == "search":
+                search, search_error = row, None
+            elif source.startswith("llm:"):
+                llm, llm_error = row, None
+        elif kind == FAILED:
+            if source == "search":
+                search_error = reason or text or "unknown reason"
+            elif source.startswith("llm:"):
+                llm_error = reason or text or "unknown reason"
+        elif event_id in undone:
+            continue
+        elif kind == ACCEPTED or kind == OVERRIDDEN or kind == REVERTED:
+            decision = row
+        elif kind == FLAGGED:
+            flagged = True
+        elif kind == UNFLAGGED:
+            flagged = False
+        elif kind == NOTED:
+            note = text or None
+
+    label: str | None = None
+    label_source: str | None = None
+    current: int | None = None
+    status: Status = "unreviewed"
+    if decision is not None:
+        current, label = decision[0], decision[2]
+        status, label_source = _standing(decision, rows)
+    else:
+        best = _best(proposals) if scored else None
+        if best is not None:
+            current, label, label_source = best.event_id, best.text, best.source
+        else:
+            plain = llm or search or imported
+            if plain is not None:
+                current, label, label_source = plain[0], plain[2], plain[3]
+    return LabelState(
+        feature,
+        label,
+        status,
+        flagged,
+        llm[2] if llm is not None else None,
+        search[2] if search is not None else None,
+        llm_error,
+        search_error,
+        current,
+        rows[-1][0] if rows else None,
+        note,
+        tuple(proposals),
+        len(rows),
+        label_source,
+    )
+
+
+def ranking_score(details: Mapping[str, Any]) -> float | None:
+    """The number a scored event ranks its proposal by.
+
+    ``details["score"]`` where it is a number; else the mean of the numbers in
+    ``details["scores"]`` (a score that is a mapping counts with its ``"value"``).
+    """
+    given = _number(details.get("score"))
+    if given is not None:
+        return given
+    found = [
+        number
+        for value in details.get("scores", {}).values()
+        if (number := _number(value.get("value") if isinstance(value, Mapping) else value))
+        is not None
+    ]
+    return sum(found) / len(found) if found else None
+
+
+_NO_SCORES: Mapping[str, Any] = {}
+
+
+def _proposal(
+    event_id: int,
+    text: str,
+    source: str,
+    method: str | None,
+    scored: dict[int, Mapping[str, Any]],
+) -> Proposal:
+    details = scored.get(event_id)
+    if details is None:
+        return Proposal(event_id, text, source, method, _NO_SCORES)
+    return Proposal(event_id, text, source, method, details["scores"], ranking_score(details))
+
+
+def _best(proposals: list[Proposal]) -> Proposal | None:
+    """The highest score; of equals the newest."""
+    best: Proposal | None = None
+    for proposal in proposals:
+        if proposal.score is not None and (
+            best is None or best.score is None or proposal.score >= best.score
+        ):
+            best = proposal
+    return best
+
+
+def _standing(decision: Row, rows: list[Row]) -> tuple[Status, str]:
+    """Status and text source of a decision, followed back to where its text was first given."""
+    by_id = {row[0]: row for row in rows}
+    status: Status | None = None
+    at = decision
+    while at[1] in (ACCEPTED, REVERTED):
+        if at[1] == ACCEPTED and status is None:
+            status = "accepted"
+        before = by_id.get(at[6]) if at[6] is not None else None
+        if before is None or before[0] >= at[0]:  # a parent always comes first; no loops
+            break
+        at = before
+    if status is None:
+        status = "overridden" if at[1] == OVERRIDDEN else "accepted"
+    return status, at[3]
+
+
+def _number(value: Any) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
+        return None
+    return float(value)

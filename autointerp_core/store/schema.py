@@ -1,0 +1,236 @@
+"""The label database: its two tables, how it is opened, and its errors in our words."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    Engine,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    create_engine,
+    event,
+    insert,
+    inspect,
+    select,
+)
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
+
+from autointerp_core.errors import DiskFull, LabelStoreError, MissingDependency
+from autointerp_core.home import home
+from autointerp_core.store.text import one_line
+
+SCHEMA_VERSION = 1
+_ID = BigInteger().with_variant(Integer, "sqlite")
+
+metadata = MetaData()
+events_table = Table(
+    "label_events",
+    metadata,
+    # Ids are given out by us from `label_store.last_id` while writers are serialised, so
+    # that id order is commit order on every database (a sequence does not promise that).
+    Column("id", _ID, primary_key=True, autoincrement=False),
+    Column("sae", String(128), nullable=False),
+    Column("feature", Integer, nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("text", Text),
+    Column("source", Text, nullable=False),
+    Column("method", Text),
+    Column("author", Text),
+    Column("reason", Text),
+    Column("time", String(32), nullable=False),
+    Column("parent", _ID),
+    Column("prompt_hash", Text),
+    Column("details", Text),
+    Index("label_events_feature", "sae", "feature"),
+    Index("label_events_kind", "sae", "kind"),
+    Index("label_events_sae_id", "sae", "id"),
+)
+store_table = Table(
+    "label_store",
+    metadata,
+    Column("schema_version", Integer, nullable=False),
+    Column("store", String(32), nullable=False),
+    Column("last_id", _ID, nullable=False),
+    Column("created", String(32), nullable=False),
+)
+
+
+def now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def database_url(given: str | Path | None) -> URL:
+    """The database meant: ``given``, else ``AUTOINTERP_DB``, else ``home()/labels.db``.
+
+    A path stands for an SQLite file.
+
+    Raises:
+        LabelStoreError: not a URL, or an in-memory database (nothing would be kept).
+    """
+    text = str(given or os.environ.get("AUTOINTERP_DB") or home() / "labels.db")
+    if "://" not in text:
+        return URL.create("sqlite", database=str(Path(text).expanduser().resolve()))
+    try:
+        url = make_url(text)
+    except ArgumentError as error:
+        raise LabelStoreError(
+            "the label database's URL cannot be read; expected something like "
+            "sqlite:////folder/labels.db or postgresql+psycopg://user@host/name"
+        ) from error
+    if url.get_backend_name() == "sqlite" and url.database in (None, "", ":memory:"):
+        raise LabelStoreError("an in-memory label database would keep nothing; give a file")
+    return url
+
+
+def sqlite_file(url: URL) -> Path | None:
+    if url.get_backend_name() == "sqlite" and url.database is not None:
+        return Path(url.database)
+    return None
+
+
+def make_engine(url: URL, timeout: float) -> Engine:
+    """An engine whose writing transactions are serialised (``execution_options(writing=True)``).
+
+    Raises:
+        MissingDependency: the database's driver is not installed.
+    """
+    try:
+        if sqlite_file(url) is None:
+            return create_engine(url, pool_pre_ping=True)
+        engine = create_engine(url, connect_args={"timeout": timeout})
+    except ModuleNotFoundError as error:
+        raise MissingDependency(
+            f"the label database {shown(url)} needs a driver: pip install {error.name}"
+        ) from error
+    except NoSuchModuleError as error:
+        raise LabelStoreError(f"{one_line(str(error))}: not a database we can use") from error
+    event.listen(engine, "connect", _on_connect)
+    event.listen(engine, "begin", _on_begin)
+    return engine
+
+
+def _on_connect(connection: Any, _: Any) -> None:
+    # The driver would begin transactions on its own, deferred ones; we begin them ourselves.
+    connection.isolation_level = None
+    # FULL: an event a person was told is saved is still there after a power cut.
+    connection.execute("PRAGMA synchronous=FULL")
+
+
+def _on_begin(connection: Connection) -> None:
+    writing = connection.get_execution_options().get("writing", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
+
+
+def prepare(engine: Engine, url: URL) -> None:
+    """Create the tables in an empty database. The caller holds the writers' lock.
+
+    Raises:
+        LabelStoreError: some other program's SQLite file, or a newer schema than ours.
+    """
+    path = sqlite_file(url)
+    if path is not None and (not path.exists() or path.stat().st_size == 0):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with engine.connect() as connection:
+            # Outside any transaction; the mode stays with the file.
+            raw = connection.connection.driver_connection
+            if not isinstance(raw, sqlite3.Connection):
+                raise LabelStoreError(f"the driver of {shown(url)} is not sqlite3")
+            connection.rollback()
+            raw.execute("PRAGMA journal_mode=WAL")
+    with engine.connect().execution_options(writing=True) as connection, connection.begin():
+        tables = set(inspect(connection).get_table_names())
+        if path is not None and tables and store_table.name not in tables:
+            raise LabelStoreError(
+                f"{path} is an SQLite file of another program (tables: "
+                f"{', '.join(sorted(tables)[:5])}); give another file by AUTOINTERP_DB"
+            )
+        metadata.create_all(connection)
+        if connection.execute(select(store_table.c.store)).first() is None:
+            connection.execute(
+                insert(store_table).values(
+                    schema_version=SCHEMA_VERSION,
+                    store=uuid.uuid4().hex,
+                    last_id=0,
+                    created=now(),
+                )
+            )
+
+
+def is_prepared(engine: Engine, url: URL) -> bool:
+    """Whether the tables are there, in a version we can read.
+
+    Raises:
+        LabelStoreError: the schema is newer than this program.
+    """
+    path = sqlite_file(url)
+    if path is not None and not path.exists():
+        return False
+    with engine.connect() as connection:
+        if store_table.name not in inspect(connection).get_table_names():
+            return False
+        version = connection.execute(select(store_table.c.schema_version)).scalar()
+    if version is None:
+        return False
+    if version > SCHEMA_VERSION:
+        raise LabelStoreError(
+            f"{shown(url)} was written by a newer version (schema {version}, this one reads "
+            f"{SCHEMA_VERSION}); update this program"
+        )
+    return True
+
+
+def shown(url: URL) -> str:
+    """The database's name in messages, never with its password."""
+    path = sqlite_file(url)
+    return str(path) if path is not None else url.render_as_string(hide_password=True)
+
+
+@contextmanager
+def in_our_words(url: URL) -> Iterator[None]:
+    """Turn the database's errors into one line each.
+
+    Raises:
+        LabelStoreError: locked, read-only, not a database, out of reach.
+        DiskFull: no space left.
+    """
+    try:
+        yield
+    except SQLAlchemyError as error:
+        cause = error.orig if isinstance(error, DBAPIError) else error
+        raise _translated(one_line(str(cause)), shown(url)) from error
+
+
+def _translated(said: str, name: str) -> LabelStoreError | DiskFull:
+    low = said.lower()
+    if "locked" in low or "busy" in low:
+        return LabelStoreError(
+            f"the label database {name} is locked by another program; close it and try again"
+        )
+    if "readonly" in low or "read-only" in low:
+        return LabelStoreError(f"the label database {name} is read-only; nothing was saved")
+    if "not a database" in low or "malformed" in low:
+        return LabelStoreError(
+            f"{name} is damaged or not an SQLite database; move it away, then rebuild it with "
+            "LabelHistory.restore_from_backup()"
+        )
+    if "disk is full" in low or "no space" in low:
+        return DiskFull(f"the disk is full: saving to {name} failed; free some space")
+    if "unable to open" in low:
+        return LabelStoreError(f"cannot open the label database {name}; check its folder's rights")
+    return LabelStoreError(f"the label database {name} failed: {said}")
