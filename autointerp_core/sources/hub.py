@@ -44,7 +44,8 @@ def hub_errors(
         raise fail(f"is gated: ask for access on its page {page}, then {LOGIN}") from error
     except errors.RepositoryNotFoundError as error:
         raise fail(
-            f"was found neither on disk nor on the hub: check the spelling; if it is private, {LOGIN}"
+            "was found neither on disk nor on the hub: check the spelling; "
+            f"if it is private, {LOGIN}"
         ) from error
     except errors.HFValidationError as error:
         raise fail(

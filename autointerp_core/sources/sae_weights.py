@@ -38,10 +38,7 @@ def read_tensors(folder: Path, filename: str) -> dict[str, torch.Tensor]:
         others = sorted(folder.glob("*.safetensors"))
         path = others[0] if len(others) == 1 else path
     try:
-        if path.is_file():
-            tensors = load_file(path)
-        else:
-            tensors = _read_pickle(folder, filename)
+        tensors = load_file(path) if path.is_file() else _read_pickle(folder, filename)
     except (SafetensorError, OSError) as error:
         raise SAESourceError(
             f"{path} is damaged or incomplete ({one_line(error)}); copy or download it again"

@@ -76,6 +76,7 @@ def tiny_model(
     """
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
+    from transformers.utils import logging
 
     common: dict[str, Any] = {
         "vocab_size": vocab_size,
@@ -104,11 +105,11 @@ def tiny_model(
     torch.manual_seed(seed)
     model = AutoModelForCausalLM.from_config(config)
     with torch.no_grad():
-        for name, parameter in model.named_parameters():
+        for parameter in model.parameters():
             # Large enough that every block matters, biases and norms included.
             scale = 0.3 if parameter.ndim > 1 else 0.1
             parameter.add_(scale * torch.randn_like(parameter))
-            del name
+    logging.disable_progress_bar()
     model.save_pretrained(folder)
     if tokenizer:
         tiny_tokenizer(folder, vocab_size)
