@@ -18,6 +18,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from sys import intern
 from typing import Any, Literal, TypeAlias
 
 from autointerp_core.store.events import (
@@ -38,6 +39,7 @@ from autointerp_core.store.events import (
 Status: TypeAlias = Literal["unreviewed", "accepted", "overridden"]
 Row: TypeAlias = tuple[
     int,
+    int,
     str,
     str | None,
     str,
@@ -46,7 +48,7 @@ Row: TypeAlias = tuple[
     int | None,
     Mapping[str, Any] | None,
 ]
-"""id, kind, text, source, method, reason, parent, details (needed for ``scored`` only)."""
+"""feature, id, kind, text, source, method, reason, parent, details (of ``scored`` only)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +99,10 @@ def derive(feature: int, events: Iterable[LabelEvent]) -> LabelState:
     """The state after ``events`` (all of one feature, ids ascending)."""
     return derive_rows(
         feature,
-        [(e.id, e.kind, e.text, e.source, e.method, e.reason, e.parent, e.details) for e in events],
+        [
+            (feature, e.id, e.kind, e.text, e.source, e.method, e.reason, e.parent, e.details)
+            for e in events
+        ],
     )
 
 
@@ -106,12 +111,12 @@ def derive_rows(feature: int, rows: list[Row]) -> LabelState:
     undone: set[int | None] = set()
     scored: dict[int, Mapping[str, Any]] = {}
     for row in rows:
-        if row[1] == UNDONE:
-            undone.add(row[6])
-        elif row[1] == SCORED and row[6] is not None and row[7]:
-            before = scored.get(row[6], {})
-            scores = {**before.get("scores", {}), **(row[7].get("scores") or {})}
-            scored[row[6]] = {**before, **row[7], "scores": scores}
+        if row[2] == UNDONE:
+            undone.add(row[7])
+        elif row[2] == SCORED and row[7] is not None and row[8]:
+            before = scored.get(row[7], {})
+            scores = {**before.get("scores", {}), **(row[8].get("scores") or {})}
+            scored[row[7]] = {**before, **row[8], "scores": scores}
 
     proposals: list[Proposal] = []
     llm: Row | None = None
@@ -123,7 +128,7 @@ def derive_rows(feature: int, rows: list[Row]) -> LabelState:
     flagged = False
     note: str | None = None
     for row in rows:
-        event_id, kind, text, source, method, reason, _, _ = row
+        _, event_id, kind, text, source, method, reason, _, _ = row
         if kind == GENERATED or kind == IMPORTED:
             proposals.append(_proposal(event_id, text or "", source, method, scored))
             if kind == IMPORTED:
@@ -153,7 +158,7 @@ def derive_rows(feature: int, rows: list[Row]) -> LabelState:
     current: int | None = None
     status: Status = "unreviewed"
     if decision is not None:
-        current, label = decision[0], decision[2]
+        current, label = decision[1], decision[3]
         status, label_source = _standing(decision, rows)
     else:
         best = _best(proposals) if scored else None
@@ -162,18 +167,18 @@ def derive_rows(feature: int, rows: list[Row]) -> LabelState:
         else:
             plain = llm or search or imported
             if plain is not None:
-                current, label, label_source = plain[0], plain[2], plain[3]
+                current, label, label_source = plain[1], plain[3], plain[4]
     return LabelState(
         feature,
         label,
         status,
         flagged,
-        llm[2] if llm is not None else None,
-        search[2] if search is not None else None,
+        llm[3] if llm is not None else None,
+        search[3] if search is not None else None,
         llm_error,
         search_error,
         current,
-        rows[-1][0] if rows else None,
+        rows[-1][1] if rows else None,
         note,
         tuple(proposals),
         len(rows),
@@ -209,7 +214,8 @@ def _proposal(
     method: str | None,
     scored: dict[int, Mapping[str, Any]],
 ) -> Proposal:
-    details = scored.get(event_id)
+    source = intern(source)  # the same few strings, half a million times
+    details = scored.get(event_id) if scored else None
     if details is None:
         return Proposal(event_id, text, source, method, _NO_SCORES)
     return Proposal(event_id, text, source, method, details["scores"], ranking_score(details))
@@ -228,19 +234,19 @@ def _best(proposals: list[Proposal]) -> Proposal | None:
 
 def _standing(decision: Row, rows: list[Row]) -> tuple[Status, str]:
     """Status and text source of a decision, followed back to where its text was first given."""
-    by_id = {row[0]: row for row in rows}
+    by_id = {row[1]: row for row in rows}
     status: Status | None = None
     at = decision
-    while at[1] in (ACCEPTED, REVERTED):
-        if at[1] == ACCEPTED and status is None:
+    while at[2] in (ACCEPTED, REVERTED):
+        if at[2] == ACCEPTED and status is None:
             status = "accepted"
-        before = by_id.get(at[6]) if at[6] is not None else None
-        if before is None or before[0] >= at[0]:  # a parent always comes first; no loops
+        before = by_id.get(at[7]) if at[7] is not None else None
+        if before is None or before[1] >= at[1]:  # a parent always comes first; no loops
             break
         at = before
     if status is None:
-        status = "overridden" if at[1] == OVERRIDDEN else "accepted"
-    return status, at[3]
+        status = "overridden" if at[2] == OVERRIDDEN else "accepted"
+    return status, at[4]
 
 
 def _number(value: Any) -> float | None:

@@ -14,7 +14,6 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from sys import intern
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -447,18 +446,15 @@ class LabelHistory:
         if wanted is not None and len(wanted) <= _FEW:
             query = query.where(_E.feature.in_(wanted))
         with _no_cycle_search():
-            grouped: dict[int, list[StateRow]] = {}
-            if wanted is not None:
-                grouped = {feature: [] for feature in wanted}
+            grouped: dict[int, list[StateRow]] = {feature: [] for feature in wanted or ()}
             with self._reading() as connection:
-                for feature, *rest in connection.execute(query):
-                    if wanted is None:
-                        rows = grouped.setdefault(feature, [])
-                    elif feature in grouped:
-                        rows = grouped[feature]
-                    else:
-                        continue
-                    rows.append(_state_row(rest))
+                for row in _bare_rows(connection, query):
+                    rows = grouped.get(row[0])
+                    if rows is None:
+                        if wanted is not None:
+                            continue
+                        rows = grouped[row[0]] = []
+                    rows.append(row)
             return {feature: derive_rows(feature, rows) for feature, rows in grouped.items()}
 
     def history(self, sae: str, feature: int) -> list[LabelEvent]:
@@ -775,18 +771,15 @@ def _state_columns() -> Select[Any]:
     )
 
 
-def _state_row(values: Sequence[Any]) -> StateRow:
-    event_id, kind, text, source, method, reason, parent, details = values
-    return (
-        event_id,
-        intern(kind),
-        text,
-        intern(source),  # the same few strings half a million times
-        method and intern(method),
-        reason,
-        parent,
-        orjson.loads(details) if details else None,
-    )
+def _bare_rows(connection: Connection, query: Select[Any]) -> Iterator[StateRow]:
+    """The driver's own tuples: SQLAlchemy's rows would cost as much again as the query."""
+    cursor = connection.execute(query).cursor
+    while cursor is not None and (rows := cursor.fetchmany(_CHUNK)):
+        for row in rows:
+            if row[-1] is None:
+                yield row
+            else:
+                yield (*row[:-1], orjson.loads(row[-1]))
 
 
 @contextmanager
