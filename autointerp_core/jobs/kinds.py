@@ -1,0 +1,41 @@
+"""What a background job can be, and where its work is found (imported by the worker only)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any, TypeAlias
+
+from autointerp_core.errors import JobError
+from autointerp_core.progress import ProgressCallback
+
+Work: TypeAlias = Callable[[dict[str, Any], ProgressCallback], dict[str, Any]]
+
+KINDS: dict[str, str] = {
+    "label": "autointerp_core.pipeline:run_label_job",
+    "demo": "autointerp_core.pipeline:run_demo_job",
+    "generate": "autointerp_core.labels.generate:run_generate_job",
+    "selftest": "autointerp_core.jobs.selftest:run_selftest_job",
+}
+
+
+def check_kind(kind: str) -> None:
+    """Refuse a kind that is not registered.
+
+    Raises:
+        JobError: unknown kind.
+    """
+    if kind not in KINDS:
+        raise JobError(f"{kind!r} is no kind of job; one of: {', '.join(sorted(KINDS))}")
+
+
+def load(kind: str) -> Work:
+    """Import the work of ``kind``.
+
+    Raises:
+        JobError: unknown kind.
+    """
+    check_kind(kind)
+    module, _, name = KINDS[kind].partition(":")
+    work: Work = getattr(import_module(module), name)
+    return work

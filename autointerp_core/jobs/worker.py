@@ -1,0 +1,150 @@
+"""The process that does one job: ``python -m autointerp_core.jobs.worker <folder>``.
+
+It waits for its turn, imports the work, writes how far it is into ``state.json`` and ends.
+Whatever it prints goes to ``log.txt``. SIGTERM and the ``cancel`` file mean the same: stop at
+the next report of progress.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import sys
+import time
+import traceback
+from dataclasses import asdict
+from pathlib import Path
+from types import FrameType
+
+import orjson
+
+from autointerp_core.errors import AutointerpError, Cancelled, JobError
+from autointerp_core.jobs import state as files
+from autointerp_core.jobs.kinds import load
+from autointerp_core.progress import Progress
+from autointerp_core.store.text import one_line, safe_json
+
+WRITE_EVERY = 0.2
+_LOOK_EVERY = 0.1
+RUN_LOCK = "run.lock"
+
+
+class Worker:
+    """One job being done; owns its ``state.json`` while it lives."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._request = files.read_json(folder, files.REQUEST)
+        self._state = files.read_json(folder, files.STATE)
+        self._told_to_stop = False
+        self._written = 0.0
+
+    def on_signal(self, _number: int, _frame: FrameType | None) -> None:
+        self._told_to_stop = True
+
+    def progress(self, report: Progress) -> None:
+        """Note a report; written at most every 0.2 s.
+
+        Raises:
+            Cancelled: the person asked for it.
+        """
+        self._stop_if_told()
+        new_stage = report.stage != self._state.get("stage")
+        self._state.update(asdict(report))
+        if new_stage or time.monotonic() - self._written >= WRITE_EVERY:
+            self._write()
+
+    def run(self) -> int:
+        """Wait, work, record how it ended; returns the exit status."""
+        try:
+            lock = self._wait_for_turn()
+            try:
+                self._state.update(status="running", started=files.now(), message="")
+                self._write()
+                work = load(str(self._request["kind"]))
+                result = work(dict(self._request.get("params", {})), self.progress)
+            finally:
+                os.close(lock)
+        except (Cancelled, KeyboardInterrupt) as error:
+            self._state["message"] = one_line(str(error)) or "cancelled"
+            return self._ended("cancelled", None, 130)
+        except AutointerpError as error:
+            traceback.print_exc()
+            return self._ended("failed", one_line(str(error)), error.exit_code)
+        except (Exception, SystemExit) as error:
+            traceback.print_exc()
+            return self._ended("failed", one_line(f"{type(error).__name__}: {error}"), 1)
+        self._state["result"] = orjson.loads(safe_json(dict(result or {})))
+        return self._ended("done", None, 0)
+
+    def _wait_for_turn(self) -> int:
+        """The run lock, once every job queued before this one has had its turn.
+
+        Raises:
+            Cancelled: told to stop while waiting.
+        """
+        lock = os.open(self._folder.parent / RUN_LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        waited = False
+        while True:
+            self._stop_if_told()
+            if files.try_lock(lock):
+                if self._is_first():
+                    return lock
+                fcntl.flock(lock, fcntl.LOCK_UN)
+            if not waited:
+                waited = True
+                self._state["message"] = "waiting for another job to end"
+                self._write()
+            time.sleep(_LOOK_EVERY)
+
+    def _is_first(self) -> bool:
+        mine = (self._state.get("queued", 0), self._folder.name)
+        for folder in self._folder.parent.iterdir():
+            if folder == self._folder or not (folder / files.STATE).exists():
+                continue
+            try:
+                other = files.read_json(folder, files.STATE)
+            except JobError:  # deleted meanwhile, or damaged: it waits for nothing
+                continue
+            if other.get("status") != "queued" or (other.get("queued", 0), folder.name) > mine:
+                continue
+            if files.is_alive(folder):
+                return False
+        return True
+
+    def _stop_if_told(self) -> None:
+        if self._told_to_stop or (self._folder / files.CANCEL).exists():
+            raise Cancelled("cancelled; what was finished is kept, retry resumes from it")
+
+    def _ended(self, status: str, error: str | None, code: int) -> int:
+        self._state.update(status=status, error=error, finished=files.now(), seconds_left=None)
+        self._write()
+        print(f"{status}{f': {error}' if error else ''}", flush=True)
+        return code
+
+    def _write(self) -> None:
+        files.write(self._folder, files.STATE, self._state)
+        self._written = time.monotonic()
+
+
+def main(arguments: list[str]) -> int:
+    """Do the job in the folder given; the second argument is an inherited lock on ``alive``.
+
+    Raises:
+        JobError: the folder is damaged, or another worker has this job.
+    """
+    folder = Path(arguments[0]).resolve()
+    alive = int(arguments[1]) if len(arguments) > 1 else files.open_alive(folder)
+    if not files.try_lock(alive):
+        raise JobError(f"another worker is doing the job in {folder}")
+    # Processes started by the work must not keep the job alive after this one.
+    os.set_inheritable(alive, False)
+    os.register_at_fork(after_in_child=lambda: os.close(alive))
+    worker = Worker(folder)
+    signal.signal(signal.SIGTERM, worker.on_signal)
+    return worker.run()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
