@@ -243,7 +243,7 @@ def _groupmax(k: int) -> torch.nn.Module:
     class GroupMax(torch.nn.Module):
         def forward(self, pre: torch.Tensor) -> torch.Tensor:
             """``pre`` [.., d_sae] -> [.., d_sae], at most k of them above zero."""
-            groups = pre.relu().unflatten(-1, (k, -1))
+            groups = pre.relu().reshape(*pre.shape[:-1], k, -1)
             values, at = groups.max(dim=-1, keepdim=True)
             return torch.zeros_like(groups).scatter_(-1, at, values).flatten(-2)
 
