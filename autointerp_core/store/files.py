@@ -8,15 +8,19 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 import orjson
 
 from autointerp_core.errors import DiskFull, OutputError
 
+# The umask can only be read by setting it; once, here, before any thread exists.
+_UMASK = os.umask(0)
+os.umask(_UMASK)
+
 
 @contextmanager
-def atomic_file(path: Path) -> Iterator[BinaryIO]:
+def atomic_file(path: Path) -> Iterator[IO[bytes]]:
     """Open a temporary file beside ``path`` and rename it over ``path`` on success.
 
     Raises:
@@ -33,7 +37,7 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
             yield handle
             handle.flush()
             os.fsync(handle.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
+        os.chmod(temporary, 0o666 & ~_UMASK)
         os.replace(temporary, path)
     except OSError as error:
         _discard(temporary)
@@ -41,6 +45,15 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
     except BaseException:
         _discard(temporary)
         raise
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn a full disk or a forbidden folder, met while writing ``path``, into our errors."""
+    try:
+        yield
+    except OSError as error:
+        raise _as_ours(error, path) from error
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -56,12 +69,6 @@ def write_json(path: Path, value: Any) -> None:
 def _discard(temporary: str) -> None:
     if temporary:
         Path(temporary).unlink(missing_ok=True)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def _as_ours(error: OSError, path: Path) -> Exception:

@@ -30,6 +30,7 @@ This module imports neither torch nor streamlit.
 
 from __future__ import annotations
 
+import heapq
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -41,7 +42,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 
 from autointerp_core.errors import BadInput, StudyError
 
@@ -51,6 +52,8 @@ GROUPS = ("top", "quantile_1", "quantile_2", "quantile_3", "quantile_4")
 """Example groups; ``quantile_1`` holds the strongest quarter of the peaks."""
 BEFORE, AFTER = 16, 15
 """Tokens shown before and after a peak unless asked otherwise."""
+
+_FIRINGS_AT_ONCE = 500_000
 
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float32]
@@ -118,7 +121,7 @@ class Histogram:
 
 
 @dataclass(frozen=True)
-class Warning_:
+class HealthWarning:
     """A health warning: a short code and one sentence for a person."""
 
     code: str
@@ -143,7 +146,7 @@ class StudyInfo:
     n_counted: int
     context_size: int
     complete: bool
-    warnings: tuple[Warning_, ...]
+    warnings: tuple[HealthWarning, ...]
     raw: dict[str, Any]
 
 
@@ -178,7 +181,9 @@ def read_info(folder: Path) -> StudyInfo:
             n_counted=counts["counted"],
             context_size=raw["tokenisation"]["context_size"],
             complete=bool(raw["passes"]),
-            warnings=tuple(Warning_(w["code"], w["message"]) for w in raw["health"]["warnings"]),
+            warnings=tuple(
+                HealthWarning(w["code"], w["message"]) for w in raw["health"]["warnings"]
+            ),
             raw=raw,
         )
     except FileNotFoundError as error:
@@ -326,11 +331,14 @@ class Pass:
     @cached_property
     def peaks(self) -> dict[str, NDArray[Any]]:
         with safe_open(self.folder / "peaks.safetensors", framework="np") as handle:
-            return {name: handle.get_tensor(name) for name in handle.keys()}
+            return {
+                name: handle.get_tensor(name) for name in ("indptr", "token", "activation", "group")
+            }
 
     @cached_property
     def table(self) -> pd.DataFrame:
-        return pq.read_table(self.folder / "features.parquet").to_pandas()
+        frame: pd.DataFrame = pq.read_table(self.folder / "features.parquet").to_pandas()
+        return frame
 
 
 class Study:
@@ -400,33 +408,30 @@ class Study:
     def iter_examples(
         self, features: Sequence[int], group: str = "top", *, limit: int | None = None
     ) -> Iterator[tuple[int, list[Example]]]:
-        """Examples of many features, feature order, reading contiguous features together."""
+        """Examples of many features, in feature order.
+
+        Neighbouring features are read together, about half a million firings at a time.
+        """
         wanted = np.unique(np.asarray(features, dtype=np.int64))
         for feature in wanted[~np.isin(wanted, self.features)]:
-            self._locate(int(feature))
-        plan = []
-        for found in self.passes:
-            rows = found.rows(wanted)
-            rows = rows[rows >= 0]
-            if len(rows):
-                budget = np.cumsum(found.counts()[rows]) // 500_000
-                cuts = np.flatnonzero((np.diff(rows) != 1) | (np.diff(budget) > 0)) + 1
-                plan += [
-                    (int(found.features[run[0]]), found, int(run[0]), int(run[-1]) + 1)
-                    for run in np.split(rows, cuts)
-                ]
-        # Passes interleave by feature only when a study grew; then runs may overlap.
-        streams = [
-            item
-            for _, found, low, high in sorted(plan, key=lambda entry: entry[0])
-            for item in [(found, low, high)]
-        ]
-        if len(self.passes) == 1:
-            for found, low, high in streams:
-                yield from self._examples(found, low, high, group, limit, BEFORE, AFTER)
+            self._locate(int(feature))  # raises
+        streams = [self._runs(found, wanted, group, limit) for found in self.passes]
+        yield from heapq.merge(*streams, key=lambda entry: entry[0])
+
+    def _runs(
+        self, found: Pass, wanted: IntArray, group: str, limit: int | None
+    ) -> Iterator[tuple[int, list[Example]]]:
+        """Examples of the wanted features that one pass holds, in feature order."""
+        rows = found.rows(wanted)
+        rows = rows[rows >= 0]
+        if not len(rows):
             return
-        for feature in wanted:
-            yield int(feature), self.examples(int(feature), group, limit=limit)
+        budget = np.cumsum(found.counts()[rows]) // _FIRINGS_AT_ONCE
+        cuts = np.flatnonzero((np.diff(rows) != 1) | (np.diff(budget) > 0)) + 1
+        for run in np.split(rows, cuts):
+            yield from self._examples(
+                found, int(run[0]), int(run[-1]) + 1, group, limit, BEFORE, AFTER
+            )
 
     def silent_examples(
         self,
@@ -460,7 +465,9 @@ class Study:
         _, first = np.unique(self.tokens.sequence_of(picks), return_index=True)
         keep = np.sort(first)[:limit]
         return [
-            self._window(feature, "silent", int(t), 0.0, int(a), int(b), np.zeros(b - a, np.float32))
+            self._window(
+                feature, "silent", int(t), 0.0, int(a), int(b), np.zeros(b - a, np.float32)
+            )
             for t, a, b in zip(picks[keep], start[keep], stop[keep], strict=True)
         ]
 
@@ -630,6 +637,3 @@ def _map(path: Path, dtype: type[np.generic]) -> NDArray[Any]:
     if not size:
         return np.zeros(0, dtype=dtype)
     return np.memmap(path, dtype=np.dtype(dtype).newbyteorder("<"), mode="r")
-
-
-__all__ = ["Example", "FeatureStats", "Histogram", "SafetensorError", "Study", "StudyInfo"]

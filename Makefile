@@ -1,0 +1,48 @@
+# make app · make test · make demo · make lint · make bench … : README.md says what each does.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PORT ?= 8501
+
+.PHONY: app demo test lint oracle bench chromium install install-dev
+
+app: demo  ## install, build the demo study once, serve the app
+	$(BIN)/streamlit run app.py --server.port $(PORT)
+
+demo: install  ## build the demo study (nothing to do where it exists)
+	$(BIN)/python -m autointerp_core demo --if-missing
+
+test: install-dev chromium lint  ## everything that must hold
+	$(BIN)/pytest tests/core tests/pages
+	$(BIN)/pytest tests/browser
+
+lint: install-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+oracle: install-dev demo  ## brute-force check of the whole demo corpus
+	$(BIN)/python -m benchmarks.oracle
+
+bench: install-dev  ## extraction against its limit and against sae-dashboard
+	$(BIN)/python -m benchmarks.bench
+
+install: $(VENV)/.installed
+install-dev: $(VENV)/.installed-dev
+
+$(VENV)/.installed: requirements.txt requirements-nodeps.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install -r requirements.txt
+	$(BIN)/pip install --no-deps -r requirements-nodeps.txt
+	touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.txt requirements-dev-nodeps.txt
+	$(BIN)/pip install -r requirements-dev.txt
+	$(BIN)/pip install --no-deps -r requirements-dev-nodeps.txt
+	touch $@
+
+# Debian's chromium, where it is absent and we may install it; else the browser tests say so.
+chromium:
+	@if [ ! -x /usr/bin/chromium ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		apt-get update -q && apt-get install -qy --no-install-recommends chromium; \
+	fi

@@ -1,0 +1,225 @@
+"""Sequences → firings: the one expensive pass, a shard of sequences at a time.
+
+A shard is the unit of work and of loss: its file appears whole or not at all, and its
+bytes depend only on the tokens, weights, threads and batch size. Every firing is kept,
+masked positions included: masks are applied when shards are summarised, so windows can
+show what a feature does on a BOS token or an attention sink, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.numpy import save
+
+from autointerp_core.errors import AutointerpError
+from autointerp_core.store.files import write_bytes
+from autointerp_core.store.study import TokenStore
+
+if TYPE_CHECKING:
+    import torch
+
+    from autointerp_core.sources.hooks import HookPoint
+    from autointerp_core.sources.model import TruncatedModel
+    from autointerp_core.sources.sae import LoadedSAE
+
+SHARD_TOKENS = 32_768
+"""Tokens a shard holds, unless a single sequence is longer."""
+BATCH_TOKENS = 4_096
+"""Tokens, padding included, in one forward batch on CPU; larger ones gain nothing there."""
+CUDA_BATCH_TOKENS = 65_536
+REFERENCE_SEQUENCES = 64
+"""The sink rule's reference median is over these first sequences (DESIGN §3)."""
+_DENSE_ELEMENTS = 1 << 25
+"""Elements of one dense block of SAE activations: what outlives no batch."""
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Sequences ``[first, last)`` and the file their firings go to."""
+
+    index: int
+    first: int
+    last: int
+
+    def path(self, folder: Path) -> Path:
+        return folder / "shards" / f"{self.index:05d}.safetensors"
+
+
+def plan_shards(sequences: NDArray[np.int64], shard_tokens: int = SHARD_TOKENS) -> list[Shard]:
+    """Cut sequences (token offsets ``[S+1]``) into shards of about ``shard_tokens``.
+
+    One cut always falls behind the reference sequences: the sink threshold and the health
+    check are known early, and nothing is computed twice for them.
+    """
+    shards: list[Shard] = []
+    first, n_sequences = 0, len(sequences) - 1
+    while first < n_sequences:
+        last = int(np.searchsorted(sequences, sequences[first] + shard_tokens, "right")) - 1
+        last = min(max(last, first + 1), n_sequences)
+        if first < REFERENCE_SEQUENCES < last:
+            last = REFERENCE_SEQUENCES
+        shards.append(Shard(len(shards), first, last))
+        first = last
+    return shards
+
+
+@dataclass
+class Batching:
+    """How many sequences and tokens go through the model at once.
+
+    Changes no result. Halved for good when the device runs out of memory.
+    """
+
+    sequences: int
+    tokens: int
+
+    def batches(self, lengths: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
+        """Indices into ``lengths`` by batch, similar lengths together, empty ones left out."""
+        order = np.argsort(lengths, kind="stable")
+        order = order[lengths[order] > 0]
+        start = 0
+        while start < len(order):
+            stop = start + 1
+            while (
+                stop < len(order)
+                and stop - start < self.sequences
+                and (stop + 1 - start) * lengths[order[stop]] <= self.tokens
+            ):
+                stop += 1
+            yield order[start:stop]
+            start = stop
+
+    def halve(self, size: int) -> None:
+        """Lower the limits below a batch of ``size`` sequences that did not fit."""
+        self.sequences = max(1, size // 2)
+
+
+class Extractor:
+    """Model and SAE, ready to turn sequences into firings of ``features`` (sorted)."""
+
+    def __init__(
+        self,
+        model: TruncatedModel,
+        sae: LoadedSAE,
+        hook: HookPoint,
+        features: NDArray[np.int32],
+        batching: Batching,
+    ):
+        import torch
+
+        self.model, self.sae, self.hook, self.batching = model, sae, hook, batching
+        everything = len(features) == sae.config.d_sae
+        self.n_features = len(features)
+        self.columns = None if everything else torch.as_tensor(features, dtype=torch.long)
+
+    def extract(self, tokens: TokenStore, shard: Shard, folder: Path) -> int:
+        """Write one shard's file and return its number of tokens.
+
+        Raises:
+            AutointerpError: not even one sequence fits on the device, or activations are
+                not finite.
+        """
+        offsets = np.asarray(tokens.sequences[shard.first : shard.last + 1])
+        base, n_tokens = int(offsets[0]), int(offsets[-1] - offsets[0])
+        ids = np.asarray(tokens.ids[base : base + n_tokens]).astype(np.int64)
+        starts, lengths = offsets[:-1] - base, np.diff(offsets)
+        norm = np.zeros(n_tokens, dtype=np.float32)
+        rows: list[NDArray[np.int64]] = []
+        token: list[NDArray[np.int64]] = []
+        value: list[NDArray[np.float32]] = []
+        for batch in self.batching.batches(lengths):
+            for part, x in self._forward(ids, starts, lengths, batch):
+                at = np.concatenate([np.arange(s, s + n) for s, n in part])
+                norm[at] = x.norm(dim=-1).cpu().numpy()
+                for row, where, activation in self._encode(x):
+                    rows.append(row)
+                    token.append(at[where])
+                    value.append(activation)
+        if not np.isfinite(norm).all():
+            raise AutointerpError(
+                f"activations at {self.hook.name} are not finite; try dtype='float32'"
+            )
+        row = np.concatenate(rows) if rows else np.zeros(0, dtype=np.int64)
+        where = np.concatenate(token) if token else np.zeros(0, dtype=np.int64)
+        order = np.argsort(row * (n_tokens + 1) + where)
+        indptr = np.zeros(self.n_features + 1, dtype=np.int64)
+        np.cumsum(np.bincount(row, minlength=self.n_features), out=indptr[1:])
+        activation = np.concatenate(value) if value else np.zeros(0, dtype=np.float32)
+        data = save(
+            {
+                "indptr": indptr,
+                "token": where[order].astype(np.uint32),
+                "activation": activation[order],
+                "norm": norm,
+            },
+            metadata={"first_token": str(base)},
+        )
+        write_bytes(shard.path(folder), data)
+        return n_tokens
+
+    def _forward(
+        self,
+        ids: NDArray[np.int64],
+        starts: NDArray[np.int64],
+        lengths: NDArray[np.int64],
+        batch: NDArray[np.int64],
+    ) -> Iterator[tuple[list[tuple[int, int]], torch.Tensor]]:
+        """Hook activations ``[n, d_in]`` of the batch's real tokens, sequence after sequence.
+
+        Yields once, or for each half (of a half …) when the device runs out of memory.
+        """
+        import torch
+
+        padded = torch.zeros((len(batch), int(lengths[batch].max())), dtype=torch.long)
+        for line, sequence in enumerate(batch):
+            start, n = int(starts[sequence]), int(lengths[sequence])
+            padded[line, :n] = torch.from_numpy(ids[start : start + n])
+        try:
+            x = self.model.run(padded.to(self.model.device), [self.hook])[self.hook]
+            real = torch.arange(padded.shape[1])[None, :] < torch.as_tensor(lengths[batch])[:, None]
+            flat = x[real.to(x.device)].float()
+        except torch.cuda.OutOfMemoryError as error:
+            if len(batch) == 1:
+                raise AutointerpError(
+                    f"out of memory on {self.model.device} with a single sequence of "
+                    f"{padded.shape[1]} tokens; lower context_size, or give another device"
+                ) from error
+            flat = None
+        if flat is None:  # outside the handler, so that the failed batch's tensors are freed
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()
+            self.batching.halve(len(batch))
+            middle = len(batch) // 2
+            yield from self._forward(ids, starts, lengths, batch[:middle])
+            yield from self._forward(ids, starts, lengths, batch[middle:])
+            return
+        yield [(int(starts[s]), int(lengths[s])) for s in batch], flat
+
+    def _encode(
+        self, x: torch.Tensor
+    ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]]:
+        """Firings (feature row, row of ``x``, activation) of ``x [n, d_in]``, blockwise."""
+        import torch
+
+        step = max(1, _DENSE_ELEMENTS // self.sae.config.d_sae)
+        with torch.inference_mode():
+            for start in range(0, len(x), step):
+                acts = self.sae.sae.encode(x[start : start + step])
+                if self.columns is not None:
+                    acts = acts[:, self.columns.to(acts.device)]
+                where, row = acts.nonzero(as_tuple=True)
+                activation = acts[where, row]
+                positive = activation > 0
+                if not bool(positive.all()):
+                    where, row, activation = where[positive], row[positive], activation[positive]
+                yield (
+                    row.cpu().numpy(),
+                    where.cpu().numpy() + start,
+                    activation.float().cpu().numpy(),
+                )

@@ -1,0 +1,50 @@
+"""Which tokens a feature's decoder direction raises and lowers most, seen directly."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.numpy import save
+
+from autointerp_core.progress import Progress, ProgressCallback
+from autointerp_core.store.files import write_bytes
+
+if TYPE_CHECKING:
+    import torch
+
+N_LOGITS = 10
+
+
+def write_logits(
+    path: Path,
+    decoder: torch.Tensor,
+    head: Callable[[torch.Tensor], torch.Tensor],
+    features: NDArray[np.int32],
+    block: int,
+    progress: ProgressCallback,
+) -> None:
+    """Top and bottom logits of ``features``: decoder row → final norm → unembedding.
+
+    ``decoder`` is ``[d_sae, d_in]``; ``head`` maps ``[n, d_in]`` to ``[n, vocab]``;
+    ``block`` features are done at once.
+    """
+    import torch
+
+    parts: dict[str, list[NDArray[np.generic]]] = {}
+    with torch.inference_mode():
+        for start in range(0, len(features), block):
+            rows = torch.as_tensor(features[start : start + block].astype(np.int64))
+            logits = head(decoder[rows.to(decoder.device)].float())
+            n = min(N_LOGITS, logits.shape[-1])
+            for side, largest in (("top", True), ("bottom", False)):
+                values, ids = logits.topk(n, dim=-1, largest=largest)
+                parts.setdefault(f"{side}_ids", []).append(ids.int().cpu().numpy())
+                parts.setdefault(f"{side}_values", []).append(values.float().cpu().numpy())
+            progress(
+                Progress("logits", min(start + block, len(features)), len(features), "features")
+            )
+    write_bytes(path, save({name: np.concatenate(p) for name, p in parts.items()}))
