@@ -21,6 +21,8 @@ _TRANSFORMER_LENS = re.compile(r"blocks\.(\d+)\.hook_(\w+)")
 _MODULE = re.compile(
     r"(?:(?:model|transformer|gpt_neox|language_model|base_model)\.)*(?:layers|h)\.(\d+)(?:\.output)?"
 )
+# A place inside a block.
+_ELSEWHERE = re.compile(r"(?:\w+\.)*(?:blocks|layers|h)\.\d+\.(?!hook_resid_(?:pre|post)$)")
 # A real model has far fewer; a longer number is a typing mistake, not a layer.
 _MAX_DIGITS = 5
 
@@ -62,14 +64,14 @@ class HookPoint:
             HookError: it is no hook name, or a hook other than the residual stream's.
         """
         given = text.strip()
-        if (match := _MODULE.fullmatch(given)) and len(match[1]) <= _MAX_DIGITS:
-            return cls(int(match[1]), "resid_post")
-        match = _TRANSFORMER_LENS.fullmatch(given)
-        kind = _BRIDGE_NAMES.get(match[2], match[2]) if match else ""
+        match = _MODULE.fullmatch(given)
+        kind = "resid_post"
+        if match is None and (match := _TRANSFORMER_LENS.fullmatch(given)):
+            kind = _BRIDGE_NAMES.get(match[2], match[2])
         if match and kind in KINDS and len(match[1]) <= _MAX_DIGITS:
             return cls(int(match[1]), kind)
         # hook_z, mlp, attn… are hooks all right, only not ours: say which ones are.
-        if match or re.search(r"hook_|(?:layers|h)\.\d+\.", given):
+        if kind not in KINDS or _ELSEWHERE.match(given):
             raise HookError(
                 f"hook {given!r} is not supported: only the residual stream is so far, "
                 "blocks.N.hook_resid_pre and blocks.N.hook_resid_post"
