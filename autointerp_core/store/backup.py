@@ -97,8 +97,8 @@ class Backup:
             DiskFull: likewise.
         """
         try:
-            is_new = not self.path.exists()
-            with open(self.path, "r+b" if not is_new else "w+b") as handle:
+            is_new = not self.path.exists() or self.path.stat().st_size == 0
+            with open(self.path, "w+b" if is_new else "r+b") as handle:
                 _cut_torn_line(handle)
                 handle.writelines(safe_json({"store": store, **event}) + b"\n" for event in events)
                 handle.flush()

@@ -129,7 +129,7 @@ def derive_rows(feature: int, rows: list[Row]) -> LabelState:
     note: str | None = None
     for row in rows:
         _, event_id, kind, text, source, method, reason, _, _ = row
-        if kind == GENERATED or kind == IMPORTED:
+        if kind in (GENERATED, IMPORTED):
             proposals.append(_proposal(event_id, text or "", source, method, scored))
             if kind == IMPORTED:
                 imported = row
@@ -144,7 +144,7 @@ def derive_rows(feature: int, rows: list[Row]) -> LabelState:
                 llm_error = reason or text or "unknown reason"
         elif event_id in undone:
             continue
-        elif kind == ACCEPTED or kind == OVERRIDDEN or kind == REVERTED:
+        elif kind in (ACCEPTED, OVERRIDDEN, REVERTED):
             decision = row
         elif kind == FLAGGED:
             flagged = True

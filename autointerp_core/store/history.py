@@ -48,6 +48,7 @@ from autointerp_core.store.schema import (
     in_our_words,
     is_prepared,
     make_engine,
+    may_write,
     now,
     prepare,
     shown,
@@ -155,7 +156,7 @@ class LabelHistory:
             store, last = _store(connection)
         if self._backup.last_id(store) == last:
             return
-        if not _may_write(self._backup.path):
+        if not may_write(self._backup.path):
             self.notice = f"the label backup {self._backup.path} cannot be written"
             return
         with self._backup.lock():
@@ -603,13 +604,6 @@ def _backup_path(url: URL, given: Path | None) -> Path:
         return Path(chosen).expanduser().resolve()
     database = sqlite_file(url)
     return (database.resolve().parent if database is not None else home()) / BACKUP_NAME
-
-
-def _may_write(path: Path) -> bool:
-    folder = path.parent
-    while not folder.exists():
-        folder = folder.parent
-    return os.access(path if path.exists() else folder, os.W_OK) and os.access(folder, os.W_OK)
 
 
 def _named(author: str) -> str:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from sqlalchemy import (
     BigInteger,
@@ -113,7 +114,7 @@ def make_engine(url: URL, timeout: float) -> Engine:
     try:
         if sqlite_file(url) is None:
             return create_engine(url, pool_pre_ping=True)
-        engine = create_engine(url, connect_args={"timeout": timeout})
+        engine = create_engine(_openable(url), connect_args={"timeout": timeout})
     except ModuleNotFoundError as error:
         raise MissingDependency(
             f"the label database {shown(url)} needs a driver: pip install {error.name}"
@@ -123,6 +124,29 @@ def make_engine(url: URL, timeout: float) -> Engine:
     event.listen(engine, "connect", _on_connect)
     event.listen(engine, "begin", _on_begin)
     return engine
+
+
+def may_write(path: Path) -> bool:
+    """Whether ``path`` could be written (or made) and files be made beside it."""
+    folder = path.parent
+    while not folder.exists():
+        folder = folder.parent
+    there = path if path.exists() else folder
+    return all(os.access(each, os.W_OK, effective_ids=True) for each in (there, folder))
+
+
+def _openable(url: URL) -> URL:
+    """A read-only SQLite file is opened as such: its labels can still be read."""
+    path = sqlite_file(url)
+    if path is None or not path.exists() or may_write(path):
+        return url
+    # Without a log of a writer at work, SQLite would want to make one: tell it that the file
+    # does not change.
+    at_work = path.with_name(path.name + "-wal").exists()
+    mode = "mode=ro" if at_work else "mode=ro&immutable=1"
+    return URL.create(
+        url.drivername, database=f"file:{quote(str(path))}?{mode}", query={"uri": "true"}
+    )
 
 
 def _on_connect(connection: Any, _: Any) -> None:

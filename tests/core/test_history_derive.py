@@ -1,0 +1,274 @@
+"""The laws of the derived label, over arbitrary histories."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from autointerp_core.errors import LabelRejected
+from autointerp_core.store.derive import LabelState, derive, ranking_score
+from autointerp_core.store.events import TOPIC_OF, LabelEvent
+from autointerp_core.store.text import clean_label, clean_note, safe_text
+
+MACHINE = ["generated", "imported", "scored", "failed"]
+HUMAN = sorted(TOPIC_OF)
+SOURCES = ["llm:a", "llm:b", "search", "import:x.json"]
+LAW = settings(deadline=None, max_examples=150)
+WORDS = ["finance", "weekdays", "court pleas", "net loss"]
+
+
+def event(event_id: int, kind: str, **given: Any) -> LabelEvent:
+    values: dict[str, Any] = {
+        "text": None,
+        "source": "human",
+        "method": None,
+        "author": None,
+        "reason": None,
+        "time": "2026-11-24T12:00:00.000000Z",
+        "parent": None,
+        "details": {},
+        **given,
+    }
+    return LabelEvent(event_id, "sae", 7, kind, **values)
+
+
+@st.composite
+def one_event(draw: st.DrawFn, event_id: int, before: list[LabelEvent]) -> LabelEvent | None:
+    """A lawful next event, as the history's own actions would write it."""
+    kind = draw(st.sampled_from(MACHINE + HUMAN + ["undone", "undone"]))
+    source = draw(st.sampled_from(SOURCES))
+    if kind == "undone":
+        gone = {e.parent for e in before if e.kind == "undone"}
+        standing = [e for e in before if e.kind in TOPIC_OF and e.id not in gone]
+        return event(event_id, kind, parent=standing[-1].id) if standing else None
+    if kind in ("accepted", "reverted"):
+        texts = [e for e in before if e.text and e.kind not in ("noted", "failed")]
+        if not texts:
+            return None
+        chosen = draw(st.sampled_from(texts))
+        return event(event_id, kind, text=chosen.text, parent=chosen.id)
+    if kind == "scored":
+        proposals = [e for e in before if e.kind in ("generated", "imported")]
+        if not proposals:
+            return None
+        chosen = draw(st.sampled_from(proposals))
+        score = draw(st.floats(0, 1))
+        return event(event_id, kind, parent=chosen.id, details={"scores": {"embedding": score}})
+    if kind in ("generated", "imported"):
+        return event(event_id, kind, text=draw(st.sampled_from(WORDS)), source=source)
+    if kind == "failed":
+        return event(event_id, kind, reason="refused", source=source)
+    text = draw(st.sampled_from(WORDS)) if kind in ("overridden", "noted") else None
+    return event(event_id, kind, text=text)
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> list[LabelEvent]:
+    events: list[LabelEvent] = []
+    for event_id in range(1, draw(st.integers(0, 14)) + 1):
+        new = draw(one_event(event_id, events))
+        if new is not None:
+            events.append(new)
+    return events
+
+
+def without_counters(state: LabelState) -> LabelState:
+    return replace(state, last_event=None, num_events=0)
+
+
+@LAW
+@given(histories(), st.data())
+def test_undo_restores_exactly_the_state_before(events: list[LabelEvent], data: Any) -> None:
+    before = derive(7, events)
+    new = data.draw(one_event(100, events))
+    if new is None or new.kind not in TOPIC_OF:
+        return
+    after = derive(7, [*events, new, event(101, "undone", parent=new.id)])
+    assert without_counters(after) == without_counters(before)
+    assert (after.last_event, after.num_events) == (101, len(events) + 2)
+
+
+@LAW
+@given(histories(), st.sampled_from(SOURCES), st.floats(0, 1))
+def test_machines_never_change_a_decision(
+    events: list[LabelEvent], source: str, score: float
+) -> None:
+    before = derive(7, events)
+    more = [
+        event(100, "generated", text="something new", source=source),
+        event(101, "scored", parent=100, details={"scores": {"embedding": score}}),
+        event(102, "failed", reason="refused", source=source),
+    ]
+    for end in range(1, 4):
+        after = derive(7, events + more[:end])
+        assert (after.status, after.flagged, after.note) == (
+            before.status,
+            before.flagged,
+            before.note,
+        )
+        if before.status != "unreviewed":
+            assert (after.label, after.current_event) == (before.label, before.current_event)
+
+
+@LAW
+@given(histories())
+def test_what_people_decided_does_not_depend_on_when_machines_wrote(
+    events: list[LabelEvent],
+) -> None:
+    """All machine events first, then the people's, in the same order each: the same facts."""
+    people = [e for e in events if e.kind in TOPIC_OF or e.kind == "undone"]
+    machines = [e for e in events if e not in people]
+    assert replace(derive(7, machines + people), last_event=None) == replace(
+        derive(7, events), last_event=None
+    )
+
+
+@LAW
+@given(histories())
+def test_a_stack_of_decisions_is_the_oracle(events: list[LabelEvent]) -> None:
+    stack: list[LabelEvent] = []
+    for each in events:
+        if each.kind in TOPIC_OF:
+            stack.append(each)
+        elif each.kind == "undone":
+            stack.pop()
+    state = derive(7, events)
+    labels = [e for e in stack if TOPIC_OF[e.kind] == "label"]
+    flags = [e for e in stack if TOPIC_OF[e.kind] == "flag"]
+    notes = [e for e in stack if TOPIC_OF[e.kind] == "note"]
+    assert state.flagged == (bool(flags) and flags[-1].kind == "flagged")
+    assert state.note == (notes[-1].text if notes else None)
+    assert (state.status == "unreviewed") == (not labels)
+    if labels:
+        assert (state.label, state.current_event) == (labels[-1].text, labels[-1].id)
+        if labels[-1].kind != "reverted":
+            assert state.status == labels[-1].kind
+
+
+@LAW
+@given(histories())
+def test_the_label_of_an_unreviewed_feature_follows_the_rule(events: list[LabelEvent]) -> None:
+    state = derive(7, events)
+    if state.status != "unreviewed":
+        return
+    scores: dict[int, float] = {}
+    for each in events:
+        if each.kind == "scored":
+            assert each.parent is not None
+            scores[each.parent] = each.details["scores"]["embedding"]
+    texts = {e.id: e.text for e in events}
+    if scores:
+        best = max(scores, key=lambda event_id: (scores[event_id], event_id))
+        assert (state.label, state.current_event) == (texts[best], best)
+        assert state.label_source == next(e.source for e in events if e.id == best)
+    elif state.label_llm is not None or state.label_search is not None:
+        assert state.label == (state.label_llm or state.label_search)
+
+
+def test_a_failure_after_a_label_says_so_and_keeps_the_label() -> None:
+    made = event(1, "generated", text="net loss", source="llm:a")
+    failed = event(2, "failed", reason="the model refused", source="llm:a")
+    state = derive(7, [made, failed])
+    assert (state.label, state.label_llm, state.llm_error) == (
+        "net loss",
+        "net loss",
+        "the model refused",
+    )
+    again = event(3, "generated", text="net losses", source="llm:b")
+    assert derive(7, [made, failed, again]).llm_error is None
+    only = derive(7, [event(1, "failed", reason="no windows", source="search")])
+    assert (only.label, only.label_search, only.search_error) == (None, None, "no windows")
+
+
+def test_imported_texts_are_proposals_of_last_resort() -> None:
+    imported = event(1, "imported", text="from a file", source="import:labels.json")
+    assert derive(7, [imported]).label == "from a file"
+    searched = event(2, "generated", text="found", source="search")
+    assert derive(7, [imported, searched]).label == "found"
+
+
+def test_reverting_keeps_what_the_text_was() -> None:
+    events = [
+        event(1, "generated", text="machine", source="llm:a"),
+        event(2, "overridden", text="person"),
+        event(3, "accepted", text="machine", parent=1),
+        event(4, "reverted", text="person", parent=2),
+    ]
+    state = derive(7, events)
+    assert (state.label, state.status, state.label_source) == ("person", "overridden", "human")
+    state = derive(7, [*events, event(5, "reverted", text="machine", parent=3)])
+    assert (state.label, state.status, state.label_source) == ("machine", "accepted", "llm:a")
+    state = derive(7, [*events, event(5, "reverted", text="machine", parent=1)])
+    assert state.status == "accepted"
+
+
+@pytest.mark.parametrize(
+    ("details", "score"),
+    [
+        ({"scores": {"a": 0.5, "b": {"value": 1.0, "floor": 0.5}}}, 0.75),
+        ({"score": 0.2, "scores": {"a": 0.5}}, 0.2),
+        ({"scores": {"a": None, "b": "x", "c": True, "d": float("nan")}}, None),
+        ({}, None),
+    ],
+)
+def test_ranking_score(details: dict[str, Any], score: float | None) -> None:
+    assert ranking_score(details) == score
+
+
+def test_later_scores_replace_earlier_ones_of_the_same_name() -> None:
+    state = derive(
+        7,
+        [
+            event(1, "generated", text="a", source="llm:a"),
+            event(2, "scored", parent=1, details={"scores": {"x": 0.1, "y": 0.9}}),
+            event(3, "scored", parent=1, details={"scores": {"x": 0.7}}),
+        ],
+    )
+    assert state.proposals[0].scores == {"x": 0.7, "y": 0.9}
+    assert state.score == pytest.approx(0.8)
+
+
+@pytest.mark.parametrize(
+    ("typed", "kept"),
+    [
+        ("  net\n\tloss  ", "net loss"),
+        ("a\x00b\x1b[31mc\x7f", "ab[31mc"),
+        ("\ud83d\ude00 smile \udc00", "\U0001f600 smile \ufffd"),
+        ("\N{ZERO WIDTH SPACE}x", "\N{ZERO WIDTH SPACE}x"),
+        ("<script>alert(1)</script>", "<script>alert(1)</script>"),
+        ("one two three four five six seven eight nine", None),
+        ("数字と年", "数字と年"),
+        ("x" * 100_000, None),
+    ],
+)
+def test_clean_label(typed: str, kept: str | None) -> None:
+    assert clean_label(typed) == (typed if kept is None else kept)
+
+
+@pytest.mark.parametrize("typed", ["", "  \n", "\x00\x01", "\N{ZERO WIDTH SPACE} \N{WORD JOINER}"])
+def test_an_empty_label_is_refused(typed: str) -> None:
+    with pytest.raises(LabelRejected, match="empty"):
+        clean_label(typed)
+
+
+def test_a_long_label_is_refused_and_counted() -> None:
+    with pytest.raises(LabelRejected, match="has 10 words; at most 9"):
+        clean_label("a b c d e\nf g h i j")
+
+
+@LAW
+@given(st.text(alphabet=st.characters(codec=None, categories=None)))
+def test_cleaning_is_stable_and_always_storable(text: str) -> None:
+    safe_text(text).encode()
+    note = clean_note(text)
+    assert clean_note(note) == note
+    try:
+        label = clean_label(text)
+    except LabelRejected:
+        return
+    assert clean_label(label) == label
+    assert "\n" not in label
