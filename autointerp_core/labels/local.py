@@ -1,0 +1,250 @@
+"""Labels from a transformers chat model on this machine.
+
+Loads the model on the first prompt. Prompts are sorted by length and generated together,
+padded on the left; with greedy decoding that changes no answer. CUDA out of memory halves
+the batch. A model without a chat template gets the plain text, and that is said.
+"""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from autointerp_core.errors import ProviderError
+from autointerp_core.labels.provider import GREEDY, ChatPrompt, Completion, LabelProvider, Settings
+from autointerp_core.progress import ProgressCallback, silent
+
+if TYPE_CHECKING:
+    from autointerp_core.sources.model import ModelConfig
+
+BATCH = 8
+DEMO_NAME = "HuggingFaceTB/SmolLM2-135M-Instruct"
+
+
+class LocalProvider(LabelProvider):
+    """A causal language model run by transformers.
+
+    Args:
+        model_path: hub id, local folder, or ``demo``.
+        device: None takes CUDA where there is one.
+        dtype: as in :func:`~autointerp_core.sources.model.resolve_dtype`.
+        batch_size: prompts generated together.
+    """
+
+    name = "local"
+
+    def __init__(
+        self,
+        model_path: str,
+        *,
+        device: str | None = None,
+        dtype: str = "auto",
+        batch_size: int = BATCH,
+        progress: ProgressCallback = silent,
+    ):
+        super().__init__()
+        self.model_path = model_path
+        self._device_name, self._dtype_name = device, dtype
+        self._batch = max(1, batch_size)
+        self._progress = progress
+        self._loaded: tuple[Any, Any] | None = None
+
+    @property
+    def model(self) -> str:
+        return DEMO_NAME if self.model_path == "demo" else self.model_path
+
+    @cached_property
+    def _config(self) -> ModelConfig:
+        from autointerp_core.sources.model import inspect_model
+
+        return inspect_model(self.model_path, self._progress)
+
+    def _load(self) -> tuple[Any, Any]:
+        """Model and tokenizer, loaded on the first call."""
+        if self._loaded is None:
+            from autointerp_core.sources.model import (
+                load_chat_model,
+                load_tokenizer,
+                resolve_device,
+                resolve_dtype,
+            )
+
+            device = resolve_device(self._device_name)
+            tokenizer = load_tokenizer(self._config)
+            model = load_chat_model(
+                self._config, device, resolve_dtype(self._dtype_name, self._config, device)
+            )
+            self._loaded = model, tokenizer
+            if not tokenizer.chat_template:
+                self.notices.append(
+                    f"{self.model} has no chat template: it gets the plain prompt, and its "
+                    "labels may be poor (an instruction-tuned model does better)"
+                )
+        return self._loaded
+
+    def close(self) -> None:
+        if self._loaded is None:
+            return
+        self._loaded = None
+        gc.collect()
+        import torch
+
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+    def encode(self, prompt: ChatPrompt) -> list[int]:
+        """Token ids of a prompt, as the model is given them."""
+        _, tokenizer = self._load()
+        if tokenizer.chat_template:
+            messages = [{"role": m.role, "content": m.content} for m in prompt.messages]
+            text = self._template(tokenizer, messages)
+        else:
+            text = _plain_prompt(prompt)
+        # A template writes its own BOS; one added by the tokenizer would be a second.
+        ids: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
+        bos = tokenizer.bos_token_id
+        if not tokenizer.chat_template and bos is not None and ids[:1] != [bos]:
+            ids = [bos, *ids]
+        return ids
+
+    def _template(self, tokenizer: Any, messages: list[dict[str, str]]) -> str:
+        from jinja2 import TemplateError
+
+        def render(turns: list[dict[str, str]]) -> str:
+            # Thinking would use up the few tokens a label has; templates without it ignore this.
+            text: str = tokenizer.apply_chat_template(
+                turns, tokenize=False, add_generation_prompt=True, enable_thinking=False
+            )
+            return text
+
+        try:
+            return render(messages)
+        except TemplateError:
+            # Some models (Gemma) take no system turn: its text goes before the first question.
+            merged = [dict(m) for m in messages]
+            system = merged.pop(0)["content"] if merged[0]["role"] == "system" else ""
+            merged[0]["content"] = f"{system}\n\n{merged[0]['content']}".strip()
+            return render(merged)
+
+    def complete(
+        self, prompts: Sequence[ChatPrompt], settings: Settings = GREEDY
+    ) -> Iterator[Completion]:
+        if not prompts:
+            return
+        encoded = [self.encode(prompt) for prompt in prompts]
+        limit = self._config.context_size
+        order = sorted(range(len(prompts)), key=lambda i: (len(encoded[i]), i))
+        fitting = []
+        for i in order:
+            if limit is not None and len(encoded[i]) + settings.max_new_tokens > limit:
+                yield Completion(
+                    i,
+                    None,
+                    f"the prompt has {len(encoded[i])} tokens; {self.model} takes {limit}",
+                    len(encoded[i]),
+                )
+            else:
+                fitting.append(i)
+        at = 0
+        while at < len(fitting):
+            chosen = fitting[at : at + self._batch]
+            started = time.perf_counter()
+            try:
+                answers = self._generate([encoded[i] for i in chosen], settings)
+            except _out_of_memory() as error:
+                if self._batch == 1:
+                    raise ProviderError(
+                        f"not enough memory on the GPU for {self.model} and one prompt of "
+                        f"{len(encoded[chosen[0]])} tokens; use a smaller model or device cpu"
+                    ) from error
+                self._batch = max(1, min(self._batch, len(chosen)) // 2)
+                _free_cuda()
+                continue
+            each = (time.perf_counter() - started) / len(chosen)
+            for i, (text, n_out) in zip(chosen, answers, strict=True):
+                yield Completion(i, text, None, len(encoded[i]), n_out, each)
+            at += len(chosen)
+
+    def _generate(self, rows: Sequence[list[int]], settings: Settings) -> list[tuple[str, int]]:
+        """Text and number of generated tokens for each row of prompt ids."""
+        import torch
+        from transformers import GenerationConfig
+
+        model, tokenizer = self._load()
+        stops = self._stops
+        pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else stops[0]
+        width = max(len(row) for row in rows)
+        ids = torch.tensor([[pad] * (width - len(row)) + row for row in rows])
+        mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rows])
+        sampling = settings.temperature > 0
+        # Made anew, so that a checkpoint's own sampling defaults do not leak in.
+        config = GenerationConfig(
+            max_new_tokens=settings.max_new_tokens,
+            do_sample=sampling,
+            eos_token_id=stops,
+            pad_token_id=pad,
+            **({"temperature": settings.temperature, "top_p": 0.95} if sampling else {}),
+        )
+        devices = [model.device] if model.device.type == "cuda" else []
+        with torch.inference_mode(), torch.random.fork_rng(devices):
+            torch.manual_seed(settings.seed)
+            out = model.generate(
+                input_ids=ids.to(model.device),
+                attention_mask=mask.to(model.device),
+                generation_config=config,
+            )
+        answers = []
+        for row in out[:, width:].tolist():
+            end = next((n for n, token in enumerate(row) if token in stops), len(row))
+            answers.append((tokenizer.decode(row[:end], skip_special_tokens=True), end))
+        return answers
+
+    @cached_property
+    def _stops(self) -> list[int]:
+        """Every token that ends an answer.
+
+        A checkpoint names one in its generation config, another in its tokenizer, and its
+        chat template may end turns with a third; generating past any of them writes a
+        conversation with itself.
+        """
+        model, tokenizer = self._load()
+        found: list[int] = []
+        for source in (getattr(model, "generation_config", None), model.config, tokenizer):
+            value = getattr(source, "eos_token_id", None)
+            found += value if isinstance(value, list) else [value] if value is not None else []
+        known = tokenizer.get_vocab()
+        for end in ("<|im_end|>", "<|eot_id|>", "<end_of_turn>", "<|end|>", "<|endoftext|>"):
+            if end in known and (tokenizer.chat_template is None or end in tokenizer.chat_template):
+                found.append(known[end])
+        stops = list(dict.fromkeys(found))
+        if not stops:
+            raise ProviderError(f"{self.model} names no end-of-text token; it cannot write labels")
+        return stops
+
+
+def _plain_prompt(prompt: ChatPrompt) -> str:
+    """The prompt for a model that only continues text."""
+    parts = []
+    for message in prompt.messages:
+        if message.role == "assistant":
+            parts.append(f"Label: {message.content}\n")
+        else:
+            parts.append(f"{message.content}\n")
+    return "\n".join(parts) + "\nLabel:"
+
+
+def _out_of_memory() -> type[BaseException]:
+    import torch
+
+    return torch.OutOfMemoryError
+
+
+def _free_cuda() -> None:
+    import torch
+
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()

@@ -1,0 +1,224 @@
+"""Search labels name what was planted, in words a person can read."""
+
+from __future__ import annotations
+
+import random
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from autointerp_core.errors import BadInput
+from autointerp_core.labels.search import DEAD, SearchLabeler
+from autointerp_core.labels.units import CLASSES, CorpusUnits, mark_name
+from tests.core.label_fixtures import Fire, on_words, write_study
+
+NAMES = ["Berg", "Chen", "Okafor", "Silva", "Haddad", "Novak", "Larsen", "Moreau"]
+SUBJECTS = ["river", "harvest", "engine", "painting", "orchestra", "bridge", "glacier", "market"]
+VERBS = ["visited", "described", "measuring", "painted", "watching", "repaired", "mapping"]
+
+
+def sentences(seed: int, count: int = 12) -> str:
+    """A little varied prose, different for each seed."""
+    draw = random.Random(seed)
+    out = []
+    for _ in range(count):
+        kind = draw.randrange(6)
+        name, verb, subject = draw.choice(NAMES), draw.choice(VERBS), draw.choice(SUBJECTS)
+        other, year = draw.choice(SUBJECTS), draw.randrange(1900, 2020)
+        out.append(
+            [
+                f"In {year} the {subject} was {verb} by {name}, and the {other} too.",
+                f"According to {name} the {subject} is {draw.randrange(3, 90)} metres long.",
+                f'"The {subject} and the {other}," said {name} later.',
+                f"On {draw.choice(['Monday', 'Tuesday', 'Friday'])} they {verb} the {subject}.",
+                f"The company had a net loss of ${draw.randrange(100, 999)} in the {other} trade.",
+                f"Nobody was {draw.choice(['singing', 'running', 'cooking', 'reading'])} at night.",
+            ][kind]
+        )
+    return " ".join(out)
+
+
+DOCUMENTS = [sentences(seed) for seed in range(60)]
+
+
+def piecewise(test: object) -> Fire:
+    """A feature from a test of (pieces, index)."""
+    return lambda pieces: [
+        2.0 + (i % 7) / 10 if test(pieces, i) else 0.0  # type: ignore[operator]
+        for i in range(len(pieces))
+    ]
+
+
+def bare(pieces: list[str], index: int) -> str:
+    return pieces[index].strip() if 0 <= index < len(pieces) else ""
+
+
+FEATURES: dict[int, Fire] = {
+    0: on_words("Monday", "Tuesday", "Friday"),
+    1: piecewise(lambda p, i: re.fullmatch(r"(19|20)\d\d", bare(p, i))),
+    2: piecewise(lambda p, i: bare(p, i) == "loss" and bare(p, i - 1) == "net"),
+    3: piecewise(lambda p, i: bare(p, i - 1) == "$"),
+    4: piecewise(lambda p, i: bare(p, i) == ","),
+    5: piecewise(lambda p, i: bare(p, i).endswith("ing")),
+    6: piecewise(lambda p, i: bare(p, i - 1) == "to"),
+    7: lambda pieces: [0.0] * len(pieces),
+    8: piecewise(lambda p, i: bare(p, i) in NAMES),
+    9: piecewise(lambda p, i: bare(p, i) == "glacier"),
+}
+
+
+@pytest.fixture(scope="module")
+def labeler(tmp_path_factory: pytest.TempPathFactory) -> SearchLabeler:
+    folder = tmp_path_factory.mktemp("study") / "s"
+    return SearchLabeler(write_study(folder, DOCUMENTS, FEATURES))
+
+
+def test_what_was_planted_is_named(labeler: SearchLabeler) -> None:
+    label = {found.feature: found.text for found in labeler.label_all(list(FEATURES))}
+    assert {"monday", "tuesday", "friday"} <= set(re.findall(r"\w+", label[0].lower()))
+    assert label[1] == "years"
+    assert "net loss" in label[2]
+    assert "after dollar sign" in label[3]
+    assert label[4].startswith("comma")
+    assert "-ing" in label[5]
+    assert label[6] == 'after "According to"'
+    assert "capitalised names" in label[8]
+    assert label[9] == '"glacier"'
+
+
+def test_a_feature_that_never_fires_has_no_label(labeler: SearchLabeler) -> None:
+    found = labeler.label(7)
+    assert found.text is None
+    assert found.error == DEAD
+
+
+def test_one_at_a_time_and_all_together_agree(labeler: SearchLabeler) -> None:
+    together = list(labeler.label_all([9, 3, 0]))
+    assert [found.feature for found in together] == [0, 3, 9]
+    assert together == [labeler.label(feature) for feature in (0, 3, 9)]
+
+
+def test_same_study_same_labels(labeler: SearchLabeler) -> None:
+    again = SearchLabeler(labeler.study)
+    assert list(again.label_all(list(FEATURES))) == list(labeler.label_all(list(FEATURES)))
+
+
+def test_labels_are_whole_words_of_the_text(labeler: SearchLabeler) -> None:
+    """The pieces of "measuring" are " measur" and "ing"; no label shows the first of them alone."""
+    text = " ".join(DOCUMENTS).lower()
+    ours = "after near words ending in with context of containing starting names capitalised "
+    ours += "dollar sign comma years numbers"
+    words = set(re.findall(r"\w+", text)) | set(ours.split()) | {"ing"}
+    for found in labeler.label_all(list(FEATURES)):
+        assert set(re.findall(r"\w+", (found.text or "").lower())) <= words
+
+
+def test_other_documents_can_be_kept_out(labeler: SearchLabeler) -> None:
+    half = SearchLabeler(labeler.study, documents=range(0, 60, 2))
+    assert half.label(9).evidence["firings"] < labeler.label(9).evidence["firings"]
+    nothing = SearchLabeler(labeler.study, documents=[])
+    assert nothing.label(9).error == DEAD
+
+
+def test_an_unknown_feature_is_refused(labeler: SearchLabeler) -> None:
+    with pytest.raises(BadInput, match="feature 999"):
+        labeler.label(999)
+
+
+def test_scripts_without_spaces_give_phrases(tmp_path: Path) -> None:
+    documents = [
+        f"公司今年净亏损扩大{i}倍。天气很好，我们去公园。市场上的人很多。" for i in range(9)
+    ]
+    study = write_study(
+        tmp_path / "s",
+        documents,
+        {1: lambda pieces: [3.0 if "损" in piece else 0.0 for piece in pieces]},
+        split=list,
+    )
+    label = SearchLabeler(study).label(1).text
+    assert label is not None
+    assert "净亏损" in label.replace(" ", "")
+
+
+def test_russian_needs_no_list_of_words(tmp_path: Path) -> None:
+    documents = [f"Дождь {i} раз во вторник. Он ждал среду. Он купил хлеб." for i in range(9)]
+    study = write_study(tmp_path / "s", documents, {1: on_words("вторник", "среду")})
+    assert set((SearchLabeler(study).label(1).text or "").split(", ")) == {"вторник", "среду"}
+
+
+pieces_of_text = st.one_of(
+    st.sampled_from(["the ", "net ", "loss ", "a", "don't ", "it's ", "1,200.5 ", "1999 ", "$"]),
+    st.sampled_from(["\n", "\n\n", "\r\n", "\t", "  ", "\u200b", "\u00a0", ", ", ". ", "))))"]),
+    st.sampled_from(['"', "“", "”", "🙂", "e\u0301 ", "\u0301", "净亏损", "ไทย", "العربية "]),
+    st.sampled_from(["ﬁne ", "İstanbul ", "ß ", "naïve ", "<<", ">>"]),
+)
+
+
+@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    st.lists(st.lists(pieces_of_text, max_size=30).map("".join), min_size=1, max_size=5),
+    st.integers(0, 10_000),
+)
+def test_hostile_text_gives_short_settled_labels(
+    tmp_path_factory: pytest.TempPathFactory, documents: list[str], seed: int
+) -> None:
+    def fire(pieces: list[str]) -> list[float]:
+        draw = np.random.default_rng([seed, len(pieces)])
+        return (draw.random(len(pieces)) * (draw.random(len(pieces)) > 0.6)).tolist()
+
+    folder = tmp_path_factory.mktemp("hostile") / "s"
+    study = write_study(folder, documents, {0: fire, 5: fire}, context_size=16)
+    first = list(SearchLabeler(study).label_all([0, 5]))
+    assert first == list(SearchLabeler(study).label_all([5, 0]))
+    for found in first:
+        if found.text is None:
+            assert study.stats(found.feature).dead
+        else:
+            assert 1 <= len(found.text.split()) <= 9
+            assert found.text == " ".join(found.text.split())
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(st.lists(pieces_of_text, max_size=30).map("".join), min_size=1, max_size=4))
+def test_every_token_belongs_to_the_unit_it_stands_in(
+    tmp_path_factory: pytest.TempPathFactory, documents: list[str]
+) -> None:
+    study = write_study(
+        tmp_path_factory.mktemp("units") / "s",
+        documents,
+        {0: lambda pieces: [0.0] * len(pieces)},
+        context_size=8,
+    )
+    units = CorpusUnits(study.tokens)
+    raw = study.tokens.text.tobytes()
+    for number in range(len(units)):
+        piece = raw[units.start[number] : units.stop[number]].decode()
+        assert piece == units.surfaces[units.surface[number]].text
+        assert not piece.isspace() or piece[0] in "\r\n"
+    for token in range(study.tokens.n_tokens):
+        text = study.tokens.pieces(token, token + 1)[0]
+        unit = units.token_unit[token]
+        visible = any(not c.isspace() or c in "\r\n" for c in text)
+        assert (unit >= 0) == visible
+        if unit >= 0:
+            end = int(study.tokens.ends[token])
+            assert units.start[unit] < end
+            assert units.stop[unit] > end - len(text.encode())
+            assert (
+                units.document[unit]
+                == study.tokens.owners[study.tokens.sequence_of(np.asarray(token))]
+            )
+    assert units.classes.shape == (len(CLASSES), len(units))
+
+
+def test_marks_have_names() -> None:
+    assert mark_name(",") == "comma"
+    assert mark_name(".") == "period"
+    assert mark_name("$") == "dollar sign"
+    assert mark_name("-") == "hyphen"
+    assert mark_name("\n\n") == "line break"
+    assert mark_name("...") == '"..."'
