@@ -17,7 +17,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import IO, Any
 
-from autointerp_core.errors import AutointerpError, DatasetSourceError, ParameterError
+from autointerp_core.errors import DatasetSourceError, ParameterError
 from autointerp_core.sources.hub import hub_errors, one_line
 from autointerp_core.sources.releases import shortened
 from autointerp_core.sources.text_files import READERS, Row, read_rows
@@ -25,6 +25,7 @@ from autointerp_core.sources.text_files import READERS, Row, read_rows
 __all__ = ["Rows", "open_dataset", "preview_rows"]
 
 DEMO = "demo"
+_LOCAL_HINT = "a local file or folder"
 
 # Files need not name every column in every row: this many are looked at for the list of columns.
 _ROWS_FOR_COLUMNS = 100
@@ -163,34 +164,42 @@ def _saved(folder: Path, given: str) -> _RowReader:
 def _on_hub(repo: str) -> _RowReader:
     @cache
     def load() -> Any:
-        from datasets import load_dataset
-        from huggingface_hub import constants
+        from huggingface_hub import HfApi, constants
 
-        # Streaming needs the hub; without it a copy prepared earlier may be in the cache.
-        return load_dataset(repo, streaming=not constants.HF_HUB_OFFLINE)
+        offline = constants.HF_HUB_OFFLINE
+        if not offline:
+            # Asked first: datasets retries for half a minute before it says the hub is away.
+            with hub_errors(DatasetSourceError, "dataset", repo, local_hint=_LOCAL_HINT):
+                HfApi().dataset_info(repo)
+        from datasets import load_dataset
+
+        try:
+            # Streaming needs the hub; without it a copy prepared earlier may be in the cache.
+            return load_dataset(repo, streaming=not offline)
+        except Exception as error:
+            if offline:
+                with hub_errors(DatasetSourceError, "dataset", repo, local_hint=_LOCAL_HINT):
+                    HfApi().dataset_info(repo)
+            raise _unreadable(repo, error) from error
 
     def read(column: str | None) -> Iterator[Row]:
+        table = _one_split(load(), repo)
+        if column is not None and column in (table.column_names or ()):
+            table = table.select_columns([column])
         try:
-            table = _one_split(load(), repo)
-            if column is not None and column in (table.column_names or ()):
-                table = table.select_columns([column])
             yield from table
-        except AutointerpError:
-            raise
-        # datasets wraps the hub's answers in its own errors: ask the hub itself what is wrong.
+        # Whatever a dropped connection or a malformed file leads to in datasets.
         except Exception as error:
-            from huggingface_hub import HfApi
-
-            with hub_errors(
-                DatasetSourceError, "dataset", repo, local_hint="a local file or folder"
-            ):
-                HfApi().dataset_info(repo)
-            raise DatasetSourceError(
-                f"cannot load the dataset {repo!r} from the hub: {one_line(error)}; "
-                "download it, and give a file or a folder written by save_to_disk"
-            ) from error
+            raise _unreadable(repo, error) from error
 
     return read
+
+
+def _unreadable(repo: str, error: Exception) -> DatasetSourceError:
+    return DatasetSourceError(
+        f"cannot load the dataset {repo!r} from the hub: {one_line(error)}; "
+        "download it, and give a file or a folder written by save_to_disk"
+    )
 
 
 def _one_split(splits: Any, given: str) -> Any:

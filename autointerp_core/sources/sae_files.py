@@ -192,6 +192,11 @@ def _in_repository(repo: str, sae_id: str | None) -> LocatedSAE:
         # Configs are small, and all of them are needed to say what is there. Works from the
         # cache too, where the hub is out of reach.
         root = Path(snapshot_download(repo, allow_patterns=[f"*{CONFIG_NAME}", "config.json"]))
+    if not any(root.rglob(CONFIG_NAME)):
+        raise SAESourceError(
+            f"the hub repository {repo} holds no {CONFIG_NAME}: no SAE in SAELens' or "
+            "sparsify's layout"
+        )
     found = _in_folder(root, sae_id, repo)
     return LocatedSAE(
         source=f"{found.source} (hub, {root.name[:8]})",
