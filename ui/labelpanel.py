@@ -1,0 +1,205 @@
+"""The label panel: what was proposed, what is decided, and every way to decide."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import streamlit as st
+
+from autointerp_core.store.history import LabelEvent, LabelState
+from ui import author, decide, readers
+from ui.decide import Decision
+from ui.index import Row
+from ui.table import missing_reason, source_name
+
+_BADGES: dict[str, tuple[str, Literal["green", "blue", "gray"]]] = {
+    "accepted": (":material/check:", "green"),
+    "overridden": (":material/edit:", "blue"),
+    "unreviewed": (":material/radio_button_unchecked:", "gray"),
+}
+
+
+def badges(row: Row) -> None:
+    """The current label, its status and flag, in the page's title."""
+    state = row.state
+    with st.container(key="current_label", width="content"):
+        st.text(state.label if state.label is not None else f"({missing_reason(row)})")
+    icon, colour = _BADGES[state.status]
+    st.badge(state.status, icon=icon, color=colour)
+    if state.flagged:
+        st.badge("flagged", icon=":material/flag:", color="orange")
+
+
+def show(opened: readers.OpenStudy, row: Row) -> None:
+    """The panel. A decision is saved by the button's callback, before the page is drawn."""
+    state, sae = row.state, opened.sae
+    with st.container(key="label_panel", border=True, gap="small"):
+        left, right = st.columns(2, gap="small")
+        with left:
+            _proposal("llm", "LLM label", state.label_llm, state.llm_error, row, sae, "1")
+        with right:
+            _proposal(
+                "search", "Search label", state.label_search, state.search_error, row, sae, "2"
+            )
+        _edit(row, sae)
+        _actions(state, sae)
+        _outcome(row)
+        _note(state, sae)
+        _history(row, sae)
+
+
+def _decide(
+    action: decide.Action, sae: str, state: LabelState, *, text: str = "", event: int | None = None
+) -> None:
+    expected = state.last_event or 0
+    decision = Decision(action, sae, state.feature, expected, text=text, event=event)
+    decide.make([decision], author.current())
+
+
+def _proposal(
+    name: str, title: str, text: str | None, error: str | None, row: Row, sae: str, shortcut: str
+) -> None:
+    """One machine label and the button that accepts it."""
+    state = row.state
+    latest = next(
+        (
+            p
+            for p in reversed(state.proposals)
+            if p.text == text and p.source.startswith("llm:" if name == "llm" else "search")
+        ),
+        None,
+    )
+    with st.container(key=f"proposal_{name}", gap="xxsmall", height="stretch"):
+        source = source_name(latest.source) if latest is not None and name == "llm" else ""
+        score = f" · score {latest.score:.2f}" if latest is not None and latest.score else ""
+        st.caption(title + score, help=source or None)
+        if text is None:
+            with st.container(key=f"missing_{name}"):
+                st.text("never fires" if row.dead else error or "not made yet")
+        else:
+            st.text(text)
+        st.space("stretch")
+        st.button(
+            "Accept",
+            key=f"accept_{name}",
+            icon=":material/check:",
+            shortcut=shortcut,
+            disabled=latest is None,
+            type="primary" if state.status == "unreviewed" and state.label == text else "secondary",
+            on_click=_decide,
+            args=("accept", sae, state),
+            kwargs={"event": latest.event_id if latest is not None else None},
+        )
+
+
+def _edit(row: Row, sae: str) -> None:
+    """Write a label of one's own; a refused one stays in the box with the reason below."""
+    state = row.state
+    refused = decide.outcome(row.feature)
+    key = f"label_{row.feature}_{state.last_event or 0}"
+    if key not in st.session_state:
+        st.session_state[key] = state.label or ""
+    with (
+        st.form("edit_label", border=False),
+        st.container(key="label_edit", horizontal=True, vertical_alignment="bottom"),
+    ):
+        st.text_input("Your label", key=key, max_chars=300, placeholder="at most 9 words")
+        st.form_submit_button(
+            "Save", key="save_label", icon=":material/save:", on_click=_save, args=(sae, state, key)
+        )
+    if refused is not None and refused.kind == "rejected":
+        with st.container(key="problem"):
+            st.text(refused.message[:1].upper() + refused.message[1:])
+
+
+def _save(sae: str, state: LabelState, key: str) -> None:
+    _decide("override", sae, state, text=st.session_state[key] or "")
+
+
+def _actions(state: LabelState, sae: str) -> None:
+    with st.container(key="label_actions", horizontal=True, gap="small"):
+        st.button(
+            "Unflag" if state.flagged else "Flag",
+            key="flag",
+            icon=":material/flag:",
+            shortcut="F",
+            on_click=_decide,
+            args=("unflag" if state.flagged else "flag", sae, state),
+        )
+        st.button(
+            "Undo",
+            key="undo",
+            icon=":material/undo:",
+            shortcut="U",
+            on_click=_decide,
+            args=("undo", sae, state),
+        )
+
+
+def _outcome(row: Row) -> None:
+    found = decide.outcome(row.feature)
+    if found is None or found.kind == "rejected":
+        return
+    if found.kind == "saved":
+        with st.container(key="quiet_saved"):
+            st.text(f"{found.message}.")
+        return
+    with st.container(key="problem"):
+        title = "Changed by somebody else meanwhile" if found.kind == "conflict" else "Not saved"
+        st.markdown(f":material/error: **{title}**")
+        st.text(found.message[:1].upper() + found.message[1:] + ".")
+
+
+def _note(state: LabelState, sae: str) -> None:
+    title = "Note" if state.note else "Add a note"
+    key = f"note_{state.feature}_{state.last_event or 0}"
+    with st.expander(title, icon=":material/sticky_note_2:", expanded=bool(state.note)):
+        if key not in st.session_state:
+            st.session_state[key] = state.note or ""
+        with st.form("edit_note", border=False):
+            st.text_area("Note", key=key, label_visibility="collapsed", height=80, max_chars=4000)
+            st.form_submit_button(
+                "Save note", key="save_note", on_click=_save_note, args=(sae, state, key)
+            )
+
+
+def _save_note(sae: str, state: LabelState, key: str) -> None:
+    _decide("note", sae, state, text=st.session_state[key] or "")
+
+
+def _history(row: Row, sae: str) -> None:
+    count = row.state.num_events
+    box = st.expander(
+        f"History ({count})", icon=":material/history:", key="history", on_change="rerun"
+    )
+    if not box.open:
+        return
+    with box, st.container(key="history_list", gap="xsmall"):
+        if not count:
+            st.text("Nothing yet.")
+        undone: set[int | None] = set()
+        for event in reversed(readers.history().history(sae, row.feature)):
+            if event.kind == "undone":
+                undone.add(event.parent)
+            _event(event, row, sae, undone=event.id in undone)
+
+
+def _event(event: LabelEvent, row: Row, sae: str, *, undone: bool) -> None:
+    who = event.author or source_name(event.source)
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        with st.container(width="stretch", gap=None):
+            st.text(f"{event.kind}: {event.text}" if event.text else event.kind)
+            with st.container(key=f"quiet_event_{event.id}"):
+                parts = [who, event.time[:19].replace("T", " ")]
+                parts += ["undone later"] if undone else []
+                parts += [event.reason] if event.reason else []
+                st.text(" · ".join(parts))
+        if event.text and event.kind not in ("noted", "undone", "failed"):
+            st.button(
+                "Revert to this",
+                key=f"revert_{event.id}",
+                type="tertiary",
+                on_click=_decide,
+                args=("revert", sae, row.state),
+                kwargs={"event": event.id},
+            )

@@ -1,0 +1,135 @@
+"""Everything a page reads, behind bounded caches keyed by study folder and modification time.
+
+Studies only grow by whole passes and their ``study.json`` is replaced then, so its
+modification time says whether anything changed.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import streamlit as st
+
+from autointerp_core.errors import StudyError
+from autointerp_core.home import home, studies_dir
+from autointerp_core.store.history import LabelHistory
+from autointerp_core.store.study import SPECIAL, Example, FeatureStats, Study, StudyInfo
+from autointerp_core.store.study import list_studies as read_studies
+from ui.index import FeatureIndex, Snapshot
+from ui.tokens import Line
+
+_STUDIES_OPEN = 3
+
+
+@dataclass(frozen=True)
+class OpenStudy:
+    """A study as the pages use it."""
+
+    study: Study
+    index: FeatureIndex
+    stamp: int
+
+    @property
+    def info(self) -> StudyInfo:
+        return self.study.info
+
+    @property
+    def sae(self) -> str:
+        return self.study.info.sae_fingerprint
+
+    @property
+    def name(self) -> str:
+        return self.study.folder.name
+
+    def snapshot(self) -> Snapshot:
+        return self.index.refresh(history())
+
+
+def studies() -> tuple[list[StudyInfo], list[StudyError]]:
+    """Complete studies on disk, newest first, and what is wrong with the others."""
+    found, errors = read_studies(studies_dir())
+    return sorted(found, key=lambda info: -stamp_of(studies_dir() / info.id)), errors
+
+
+def stamp_of(folder: Path) -> int:
+    path = folder / "study.json"
+    return path.stat().st_mtime_ns if path.exists() else 0
+
+
+def open_study(name: str) -> OpenStudy:
+    """Open a study of this installation by its folder name.
+
+    Raises:
+        StudyError: no such study, or one that cannot be read.
+    """
+    folder = studies_dir() / name
+    if not name or Path(name).name != name or not (folder / "study.json").exists():
+        raise StudyError(f"there is no study named {name!r} here; pick another one")
+    return _open(str(folder), stamp_of(folder))
+
+
+@st.cache_resource(max_entries=_STUDIES_OPEN, show_spinner=False)
+def _open(folder: str, stamp: int) -> OpenStudy:
+    study = Study(Path(folder))
+    return OpenStudy(study, FeatureIndex(study), stamp)
+
+
+def history() -> LabelHistory:
+    """The label history of this installation (one connection pool for all sessions)."""
+    return _history(os.environ.get("AUTOINTERP_DB", ""), str(home()))
+
+
+@st.cache_resource(max_entries=2, show_spinner=False)
+def _history(_url: str, _home: str) -> LabelHistory:
+    return LabelHistory.open()
+
+
+def stats(snapshot: Snapshot, feature: int, study: Study) -> FeatureStats:
+    """Exact statistics of one feature (from memory; quantiles from its firings)."""
+    return study.stats(feature)
+
+
+def line(study: Study, example: Example) -> Line:
+    """An example as the token view shows it."""
+    low = int(study.tokens.sequences[example.sequence_index]) + example.start_position
+    flags = study.tokens.flags[low : low + len(example.tokens)].tolist()
+    vocab = study.tokens.vocab
+    return Line(
+        activation=example.activation,
+        sequence=example.sequence_index,
+        position=example.token_position,
+        document=example.document_index,
+        start=example.start_position,
+        peak=example.peak_index,
+        tokens=list(example.tokens),
+        values=[round(value, 5) for value in example.values],
+        ids=list(example.token_ids),
+        special={
+            i: vocab[token]
+            for i, (token, flag) in enumerate(zip(example.token_ids, flags, strict=True))
+            if flag & SPECIAL and token < len(vocab)
+        },
+    )
+
+
+@st.cache_data(max_entries=256, show_spinner=False)
+def _lines(
+    folder: str, stamp: int, feature: int, group: str, limit: int, before: int, after: int
+) -> list[Line]:
+    study = _open(folder, stamp).study
+    if group == "silent":
+        found = study.silent_examples(feature, limit, before=before, after=after)
+    else:
+        found = study.examples(feature, group, limit=limit, before=before, after=after)
+    return [line(study, example) for example in found]
+
+
+def lines(
+    opened: OpenStudy, feature: int, group: str, *, limit: int, before: int, after: int
+) -> list[Line]:
+    """Examples of one group (``silent`` is one), ready to show."""
+    folder = str(opened.study.folder)
+    found: list[Line] = _lines(folder, opened.stamp, feature, group, limit, before, after)
+    return found

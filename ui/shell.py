@@ -1,0 +1,161 @@
+"""The frame around every page: navigation, study picker, author, health, errors in words.
+
+Every page begins with :func:`setup`. On a freshly started server a deep link runs the
+page's script alone, without ``app.py``: then :func:`setup` registers the pages and starts
+the run again, which goes through ``app.py`` from there on.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import streamlit as st
+from streamlit.navigation.page import Page
+
+from autointerp_core.errors import AutointerpError, LabelConflict
+from ui import author, readers, url, welcome
+
+TITLE = "Autointerp Explorer"
+ICON = Path(__file__).parent / "icon.png"
+_PAGES = Path(__file__).parent.parent / "pages"
+_here = threading.local()
+
+
+def pages() -> list[Page]:
+    """The app's pages, in the order of the navigation.
+
+    Without icons: Streamlit would fetch them as favicons from another host.
+    """
+    return [
+        # The default page has no path of its own, and /features must be an address.
+        st.Page(_home, title=TITLE, default=True, visibility="hidden", url_path="home"),
+        st.Page(_PAGES / "features.py", title="Features"),
+        st.Page(_PAGES / "feature.py", title="Feature"),
+    ]
+
+
+def _home() -> None:
+    st.switch_page("pages/features.py", query_params=url.params())
+
+
+def run(page: Page) -> None:
+    """Run a page from ``app.py``; :func:`setup` then knows that the frame is in place."""
+    _here.through_app = True
+    try:
+        page.run()
+    finally:
+        _here.through_app = False
+
+
+def setup() -> None:
+    """First line of every page: navigation where it is missing, and the frame."""
+    if not getattr(_here, "through_app", False):
+        st.navigation(pages(), position="top")
+        st.rerun()
+    st.html(Path(__file__).parent / "app.css")
+    _frame()
+    author.ask_if_needed()
+
+
+def need_study() -> readers.OpenStudy:
+    """The study picked, opened; without one, says what to do and ends the run."""
+    name = st.session_state.get("study")
+    if not name:
+        welcome.no_study()
+        st.stop()
+    with errors():
+        return readers.open_study(name)
+    st.stop()
+
+
+@contextmanager
+def errors() -> Iterator[None]:
+    """Show an error of ours in words, in place, and go on after the block."""
+    try:
+        yield
+    except LabelConflict as error:
+        problem(str(error), title="Changed by somebody else meanwhile")
+    except AutointerpError as error:
+        problem(str(error))
+
+
+def problem(message: str, title: str = "That did not work") -> None:
+    """Say what is wrong. The message is plain text: it may hold anything."""
+    with st.container(key="problem", gap="xxsmall"):
+        st.markdown(f":material/error: **{title}**")
+        st.text(message)
+
+
+def _frame() -> None:
+    with errors():
+        found, damaged = readers.studies()
+        names = [info.id for info in found]
+        _pick_default(names)
+        with st.container(key="frame", horizontal=True, vertical_alignment="center", gap="small"):
+            if names:
+                st.selectbox(
+                    "Study",
+                    names,
+                    key="study_pick",
+                    on_change=_picked,
+                    label_visibility="collapsed",
+                    width=300,
+                )
+                _facts(st.session_state.get("study"))
+            else:
+                st.markdown(f"**{TITLE}**", width="stretch")
+            if damaged:
+                with st.popover(f"{len(damaged)} unreadable", icon=":material/error:"):
+                    for error in damaged:
+                        st.text(str(error))
+            author.badge()
+
+
+def _pick_default(names: list[str]) -> None:
+    """Which study: the address says so, else this session's last one, else the newest."""
+    asked = url.study()
+    if asked and asked not in names:
+        st.session_state["study"] = asked  # need_study() says that there is none
+        st.session_state["study_pick"] = names[0] if names else None
+        return
+    name = asked or st.session_state.get("study") or ""
+    if name not in names:
+        name = names[0] if names else ""
+    st.session_state["study"] = name
+    if name:
+        st.session_state["study_pick"] = name
+        if not asked:
+            url.put(url.params() | {"study": name})
+
+
+def _picked() -> None:
+    """Another study: its own first page, the filter kept out of it."""
+    name = st.session_state["study_pick"]
+    st.session_state["study"] = name
+    st.session_state.pop("features_view", None)
+    url.put({"study": name})
+
+
+def _facts(name: str | None) -> None:
+    """One quiet line about the study, and its health warnings."""
+    try:
+        info = readers.open_study(name or "").info
+    except AutointerpError:
+        st.space("stretch")  # the page itself says what is wrong with it
+        return
+    layer = info.hook.replace("blocks.", "layer ").replace(".hook_", " ")
+    with st.container(key="quiet_facts", width="stretch"):
+        model = info.model_name.rstrip("/").rsplit("/", 1)[-1]
+        st.text(
+            f"{model} · {layer} · {info.d_sae:,} latents · {info.n_counted:,} tokens "
+            f"of {info.dataset_name.rstrip('/').rsplit('/', 1)[-1]}"
+        )
+    if info.warnings:
+        count = len(info.warnings)
+        label = "1 warning" if count == 1 else f"{count} warnings"
+        with st.popover(label, icon=":material/warning:", key="health"):
+            for warning in info.warnings:
+                st.text(warning.message)

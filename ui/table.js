@@ -1,0 +1,124 @@
+// The features table: real rows and links, so it can be read, tabbed and found in the page.
+// Sorting, filtering and paging happen on the server; this shows one page of the answer.
+
+function headCell(column, data, setTriggerValue) {
+  const cell = make("th", column.kind === "number" ? "num" : "")
+  cell.scope = "col"
+  if (!column.sort) {
+    cell.append(make("span", "plain", column.title))
+    return cell
+  }
+  const sorted = data.sort === column.sort
+  const arrow = sorted ? (data.descending ? " ↓" : " ↑") : ""
+  const button = make("button", "", column.title + arrow)
+  button.type = "button"
+  if (sorted) cell.setAttribute("aria-sort", data.descending ? "descending" : "ascending")
+  if (column.help) button.title = column.help
+  button.onclick = () => setTriggerValue("sort", column.sort)
+  cell.append(button)
+  return cell
+}
+
+function bodyCell(column, row) {
+  const cell = make("td", column.kind === "number" ? "num" : column.key)
+  const value = row[column.key]
+  if (column.key === "feature") {
+    const link = make("a", "", String(value))
+    link.href = row.href
+    cell.append(link)
+  } else if (column.key === "label") {
+    const text = make("span", value === null ? "missing" : "")
+    text.dir = "auto"
+    putText(text, value ?? row.missing)
+    cell.append(text)
+  } else if (column.key === "status") {
+    cell.append(make("span", `status ${value}`, value))
+    if (row.flagged) cell.append(make("span", "flag", " ⚑ flagged"))
+  } else if (column.key === "top_tokens") {
+    cell.className = "tokens"
+    for (const token of value) {
+      const chip = make("span", "chip")
+      putText(chip, token)
+      cell.append(chip)
+    }
+  } else if (column.kind === "number") {
+    cell.textContent = value === null ? "–" : column.percent ? `${short(value * 100)} %` : short(value)
+    if (row.bars[column.key] !== undefined) {
+      cell.classList.add("bar")
+      cell.style.setProperty("--w", row.bars[column.key])
+    }
+  } else putText(cell, value ?? "")
+  return cell
+}
+
+export default function (component) {
+  const { data, parentElement, setTriggerValue, setStateValue } = component
+  const root = parentElement.querySelector(".root")
+  root.classList.toggle("dark", isDark(parentElement.host ?? parentElement))
+  const picked = new Set(data.picked)
+  const publish = () => setStateValue("picked", { page: data.rows.map((row) => row.feature), on: [...picked] })
+
+  const table = make("table")
+  table.setAttribute("aria-label", data.title)
+  const head = make("tr")
+  const all = make("input")
+  all.type = "checkbox"
+  all.setAttribute("aria-label", "Select every feature on this page")
+  all.checked = data.rows.length > 0 && data.rows.every((row) => picked.has(row.feature))
+  const corner = make("th", "pick")
+  corner.append(all)
+  head.append(corner, ...data.columns.map((column) => headCell(column, data, setTriggerValue)))
+  const thead = make("thead")
+  thead.append(head)
+  const body = make("tbody")
+  for (const row of data.rows) {
+    const line = make("tr", picked.has(row.feature) ? "picked" : "")
+    line.dataset.feature = row.feature
+    const box = make("input")
+    box.type = "checkbox"
+    box.checked = picked.has(row.feature)
+    box.setAttribute("aria-label", `Select feature ${row.feature}`)
+    const first = make("td", "pick")
+    first.append(box)
+    line.append(first, ...data.columns.map((column) => bodyCell(column, row)))
+    body.append(line)
+  }
+  table.append(thead, body)
+  // Keep the keyboard where it was when a page of the same table is drawn again.
+  const active = parentElement.activeElement ?? null
+  const place = active?.closest?.("tr")?.dataset.feature
+  const tag = active?.tagName
+  root.replaceChildren(table)
+  if (place && tag) body.querySelector(`tr[data-feature="${Number(place)}"] ${tag === "A" ? "a" : "input"}`)?.focus()
+
+  all.onchange = () => {
+    for (const row of data.rows) all.checked ? picked.add(row.feature) : picked.delete(row.feature)
+    for (const box of body.querySelectorAll("input")) box.checked = all.checked
+    publish()
+  }
+  body.onchange = (event) => {
+    const line = event.target.closest("tr")
+    const feature = Number(line.dataset.feature)
+    event.target.checked ? picked.add(feature) : picked.delete(feature)
+    line.classList.toggle("picked", event.target.checked)
+    publish()
+  }
+  body.onclick = (event) => {
+    const line = event.target.closest("tr")
+    if (!line || event.target.closest(".pick")) return
+    const link = event.target.closest("a")
+    if (event.ctrlKey || event.metaKey || event.shiftKey || event.button !== 0) return
+    if (!link && String(getSelection())) return
+    // A plain click changes the page inside the app; the link itself works in a new tab.
+    event.preventDefault()
+    setTriggerValue("open", Number(line.dataset.feature))
+  }
+  body.onkeydown = (event) => {
+    const line = event.target.closest("tr")
+    const to = { ArrowDown: line?.nextElementSibling, ArrowUp: line?.previousElementSibling }[event.key]
+    if (event.key === "x" && event.target.tagName === "A") line.querySelector("input").click()
+    if (!to) return
+    event.preventDefault()
+    to.querySelector(event.target.tagName === "A" ? "a" : "input")?.focus()
+  }
+}
