@@ -1,0 +1,253 @@
+"""Labels are recorded as they come, made once, and never made up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from autointerp_core.errors import BadInput, ParameterError, ProviderError
+from autointerp_core.labels import generate
+from autointerp_core.labels.generate import (
+    generate_labels,
+    record_search_labels,
+    run_generate_job,
+)
+from autointerp_core.labels.prompts import FIRMER, METHODS, get_method, mark_peak, strength
+from autointerp_core.labels.provider import (
+    GREEDY,
+    ChatPrompt,
+    Completion,
+    Message,
+    Settings,
+    make_provider,
+    prompt_hash,
+)
+from autointerp_core.labels.scripted import ScriptedProvider
+from autointerp_core.progress import Progress
+from autointerp_core.store.events import FAILED, GENERATED
+from autointerp_core.store.history import LabelHistory
+from autointerp_core.store.study import Example, Study
+from tests.core.label_fixtures import on_words, write_study
+
+DOCUMENTS = [
+    f"The net loss of quarter {i} was larger. On Monday the market fell again." for i in range(30)
+]
+FEATURES = {
+    1: on_words("loss"),
+    4: on_words("Monday"),
+    6: on_words("unheard"),
+    9: on_words("market", "quarter"),
+}
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Study:
+    return write_study(tmp_path / "study", DOCUMENTS, FEATURES)
+
+
+@pytest.fixture
+def history(tmp_path: Path) -> Iterator[LabelHistory]:
+    with LabelHistory.open(tmp_path / "labels.db") as opened:
+        yield opened
+
+
+def test_labels_are_recorded_with_what_they_cost(study: Study, history: LabelHistory) -> None:
+    provider = ScriptedProvider(lambda prompt: "Label: net losses.")
+    report = generate_labels(study, [1, 4, 6, 9], provider, history)
+    assert (report.made, report.reused, report.failed, report.dead) == (3, 0, 0, 1)
+    assert report.tokens_in > 0
+    event = history.history(study.info.sae_fingerprint, 1)[0]
+    assert (event.kind, event.text, event.source) == (GENERATED, "net losses", "llm:scripted")
+    assert event.method == "peaks"
+    assert event.details["raw"] == ["Label: net losses."]
+    prompt, settings = provider.seen[0]
+    assert event.details["prompt_hash"] == prompt_hash(prompt, settings)
+    assert {"tokens_in", "tokens_out", "seconds", "cost", "attempts"} <= set(event.details)
+
+
+def test_a_rerun_asks_nothing(study: Study, history: LabelHistory) -> None:
+    generate_labels(study, [1, 4], ScriptedProvider(lambda _: "first"), history)
+    idle = ScriptedProvider(lambda _: "second")
+    report = generate_labels(study, [4, 1, 1], idle, history)
+    assert (report.made, report.reused, idle.seen) == (0, 2, [])
+    again = generate_labels(study, [1], idle, history, regenerate=True)
+    assert (again.made, len(idle.seen)) == (1, 1)
+    assert history.state(study.info.sae_fingerprint, 1).label == "second"
+
+
+def test_other_questions_are_asked_anew(study: Study, history: LabelHistory) -> None:
+    generate_labels(study, [1], ScriptedProvider(lambda _: "first"), history)
+    other = ScriptedProvider(lambda _: "other")
+    assert generate_labels(study, [1], other, history, hint="finance").made == 1
+    assert generate_labels(study, [1], other, history, max_examples=3).made == 1
+    assert generate_labels(study, [1], other, history, group="quantile_2").made == 1
+    assert generate_labels(study, [1], other, history, group="quantile_2").reused == 1
+
+
+def test_an_accepted_label_survives_regeneration(study: Study, history: LabelHistory) -> None:
+    sae = study.info.sae_fingerprint
+    generate_labels(study, [1], ScriptedProvider(lambda _: "machine"), history)
+    history.override(sae, 1, "human", author="me")
+    generate_labels(study, [1], ScriptedProvider(lambda _: "new"), history, regenerate=True)
+    state = history.state(sae, 1)
+    assert (state.label, state.label_llm, state.status) == ("human", "new", "overridden")
+
+
+@pytest.mark.parametrize("bad", ["", None, "I'm sorry, I cannot do that", "N/A", "<think>hm"])
+def test_an_answer_without_a_label_is_tried_once_more(
+    study: Study, history: LabelHistory, bad: str | None
+) -> None:
+    provider = ScriptedProvider([bad, "net losses"])
+    report = generate_labels(study, [1], provider, history)
+    assert (report.made, report.failed) == (1, 0)
+    (first, settings), (second, warmer) = provider.seen
+    assert second == first.with_last(FIRMER)
+    assert warmer.temperature > settings.temperature == 0.0
+    event = history.history(study.info.sae_fingerprint, 1)[0]
+    assert event.details["attempts"] == 2
+    assert event.details["prompt_hash"] == prompt_hash(first, settings)
+    idle = ScriptedProvider([])
+    assert generate_labels(study, [1], idle, history).reused == 1
+
+
+def test_twice_without_a_label_is_an_error_and_never_a_phrase(
+    study: Study, history: LabelHistory
+) -> None:
+    provider = ScriptedProvider(lambda _: "I cannot help with that")
+    report = generate_labels(study, [1], provider, history)
+    assert (report.made, report.failed, len(provider.seen)) == (0, 1, 2)
+    (event,) = history.history(study.info.sae_fingerprint, 1)
+    assert (event.kind, event.text) == (FAILED, None)
+    assert "I cannot help with that" in (event.reason or "")
+    state = history.state(study.info.sae_fingerprint, 1)
+    assert (state.label, state.label_llm) == (None, None)
+    idle = ScriptedProvider(lambda _: "anything")
+    again = generate_labels(study, [1], idle, history)
+    assert (again.failed, idle.seen) == (1, [])
+    assert generate_labels(study, [1], idle, history, regenerate=True).made == 1
+
+
+def test_a_providers_error_is_tried_again_by_the_next_run(
+    study: Study, history: LabelHistory
+) -> None:
+    broken = ScriptedProvider([TimeoutError("no answer in 30 s"), "fine label"])
+    report = generate_labels(study, [1, 4], broken, history)
+    assert (report.made, report.failed) == (1, 1)
+    assert history.state(study.info.sae_fingerprint, 1).llm_error == "no answer in 30 s"
+    mended = ScriptedProvider(lambda _: "net losses")
+    assert generate_labels(study, [1, 4], mended, history).made == 1
+
+
+def test_what_was_finished_before_a_kill_is_kept(
+    study: Study, history: LabelHistory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Dying(ScriptedProvider):
+        def complete(
+            self, prompts: Sequence[ChatPrompt], settings: Settings = GREEDY
+        ) -> Iterator[Completion]:
+            yield Completion(1, "second one first")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        generate_labels(study, [1, 4], Dying(), history)
+    assert history.state(study.info.sae_fingerprint, 4).label == "second one first"
+    provider = ScriptedProvider(lambda _: "the other")
+    report = generate_labels(study, [1, 4], provider, history)
+    assert (report.made, report.reused, len(provider.seen)) == (1, 1, 1)
+
+
+def test_chunks_change_nothing(
+    study: Study, history: LabelHistory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(generate, "CHUNK", 1)
+    reports: list[Progress] = []
+    provider = ScriptedProvider()
+    made = generate_labels(study, [1, 4, 9], provider, history, progress=reports.append).made
+    assert made == 3
+    assert reports[-1].done == reports[-1].total == 3
+
+
+def test_bad_input_is_named(study: Study, history: LabelHistory) -> None:
+    provider = ScriptedProvider()
+    with pytest.raises(ParameterError, match="peaks"):
+        generate_labels(study, [1], provider, history, method="nonsense")
+    with pytest.raises(ParameterError, match="quantile_4"):
+        generate_labels(study, [1], provider, history, group="nonsense")
+    with pytest.raises(ParameterError, match="at least 1"):
+        generate_labels(study, [1], provider, history, max_examples=0)
+    with pytest.raises(BadInput, match="feature 50"):
+        generate_labels(study, [50], provider, history)
+    with pytest.raises(ParameterError, match="local"):
+        make_provider("nonsense", model_path="demo")
+    with pytest.raises(ProviderError, match="cannot rank"):
+        provider.rank(ChatPrompt((Message("user", "?"),)), ["a", "b"])
+    assert provider.seen == []
+
+
+def test_search_labels_are_recorded_once(study: Study, history: LabelHistory) -> None:
+    report = record_search_labels(study, [1, 4, 6, 9], history)
+    assert (report.made, report.dead) == (3, 1)
+    sae = study.info.sae_fingerprint
+    before = history.last_event_id(sae)
+    again = record_search_labels(study, [1, 4, 6, 9], history)
+    assert (again.made, again.reused) == (0, 3)
+    assert history.last_event_id(sae) == before
+    event = history.history(sae, 4)[0]
+    assert (event.source, event.method) == ("search", "search-v1")
+    assert "Monday" in (event.text or "")
+
+
+def test_the_job_does_the_same(study: Study, own_home: Path) -> None:
+    params = {"study": str(study.folder), "features": [1, 4], "provider": "scripted"}
+    result = run_generate_job(params, lambda _: None)
+    assert (result["made"], result["features"]) == (2, [1, 4])
+    assert run_generate_job({**params, "regenerate": False}, lambda _: None)["reused"] == 2
+    assert run_generate_job({**params, "provider": "search"}, lambda _: None)["made"] == 2
+    with LabelHistory.open() as history:
+        state = history.state(study.info.sae_fingerprint, 1)
+        assert state.label_llm is not None
+        assert state.label_llm.startswith("scripted")
+
+
+def example(tokens: Sequence[str], peak: int) -> Example:
+    values = tuple(3.0 if i == peak else 0.0 for i in range(len(tokens)))
+    ids = tuple(range(len(tokens)))
+    return Example(1, "top", 3.0, 0, peak, 0, 0, ids, tuple(tokens), values, peak)
+
+
+def test_the_peak_is_marked_and_nothing_else() -> None:
+    assert mark_peak(example(["the", " net", " loss", " of"], 2)) == "the net <<loss>> of"
+    assert mark_peak(example(["poll", "ination", "\n", "x"], 1)) == "poll<<ination>> x"
+    assert mark_peak(example(["a", "\n\n", "b"], 1)) == "a<<line break>>b"
+    assert mark_peak(example(["x <<", "no", ">> y", " z"], 1)) == "x < <<<no>>> > y z"
+    assert mark_peak(example(["only"], 0)) == "<<only>>"
+    assert [strength(a, 4.0) for a in (0.0, 0.01, 2.0, 4.0)] == [0, 1, 5, 10]
+    assert strength(1.0, 0.0) == 0
+
+
+def test_the_prompt_shows_strengths_marks_and_hint(study: Study) -> None:
+    method = get_method("peaks")
+    prompt = method.build(study, 1, study.examples(1, limit=4), "finance")
+    asked = prompt.messages[-1].content
+    assert asked.count("<<loss>>") == 4
+    assert "10: " in asked
+    assert "finance" in prompt.messages[0].content
+    assert prompt == method.build(study, 1, study.examples(1, limit=4), "finance")
+    assert list(METHODS) == sorted(METHODS) or "peaks" in METHODS
+
+
+def test_the_hash_covers_everything_sent() -> None:
+    prompt = ChatPrompt((Message("system", "a"), Message("user", "b")))
+    same = prompt_hash(prompt, GREEDY)
+    assert same == prompt_hash(ChatPrompt((Message("system", "a"), Message("user", "b"))), GREEDY)
+    others = [
+        (ChatPrompt((Message("system", "ab"), Message("user", ""))), GREEDY),
+        (ChatPrompt((Message("user", "a"), Message("user", "b"))), GREEDY),
+        (prompt, Settings(temperature=0.5)),
+        (prompt, Settings(seed=3)),
+        (prompt, Settings(max_new_tokens=5)),
+        (ChatPrompt((Message("user", "\ud800"),)), GREEDY),
+    ]
+    assert len({same, *(prompt_hash(*other) for other in others)}) == len(others) + 1
