@@ -11,6 +11,7 @@ import fcntl
 import os
 import signal
 import sys
+import threading
 import time
 import traceback
 from dataclasses import asdict
@@ -39,29 +40,38 @@ class Worker:
         self._state = files.read_json(folder, files.STATE)
         self._told_to_stop = False
         self._written = 0.0
+        self._writing = threading.Lock()
+        self._later: threading.Timer | None = None
 
     def on_signal(self, _number: int, _frame: FrameType | None) -> None:
         self._told_to_stop = True
 
     def progress(self, report: Progress) -> None:
-        """Note a report; written at most every 0.2 s.
+        """Note a report; written at most every 0.2 s, the last one for certain.
 
         Raises:
             Cancelled: the person asked for it.
         """
         self._stop_if_told()
-        new_stage = report.stage != self._state.get("stage")
-        self._state.update(asdict(report))
-        if new_stage or time.monotonic() - self._written >= WRITE_EVERY:
-            self._write()
+        with self._writing:
+            self._state.update(asdict(report))
+            wait = self._written + WRITE_EVERY - time.monotonic()
+            if wait <= 0:
+                self._write()
+            elif self._later is None:
+                # The work may be silent for minutes after this report (loading a model).
+                self._later = threading.Timer(wait, self._write_late)
+                self._later.daemon = True
+                self._later.start()
 
     def run(self) -> int:
         """Wait, work, record how it ended; returns the exit status."""
         try:
             lock = self._wait_for_turn()
             try:
-                self._state.update(status="running", started=files.now(), message="")
-                self._write()
+                with self._writing:
+                    self._state.update(status="running", started=files.now(), message="")
+                    self._write()
                 work = load(str(self._request["kind"]))
                 result = work(dict(self._request.get("params", {})), self.progress)
             finally:
@@ -118,10 +128,19 @@ class Worker:
             raise Cancelled("cancelled; what was finished is kept, retry resumes from it")
 
     def _ended(self, status: str, error: str | None, code: int) -> int:
-        self._state.update(status=status, error=error, finished=files.now(), seconds_left=None)
-        self._write()
+        with self._writing:
+            if self._later is not None:
+                self._later.cancel()
+            self._state.update(status=status, error=error, finished=files.now(), seconds_left=None)
+            self._write()
         print(f"{status}{f': {error}' if error else ''}", flush=True)
         return code
+
+    def _write_late(self) -> None:
+        with self._writing:
+            self._later = None
+            if self._state["status"] == "running":
+                self._write()
 
     def _write(self) -> None:
         files.write(self._folder, files.STATE, self._state)

@@ -402,7 +402,7 @@ class LabelHistory:
     ) -> LabelEvent:
         who = _named(author)
         with self._reading() as connection:
-            row = connection.execute(_all_columns().where(_E.id == event_id)).first()
+            row = connection.execute(_all_columns().where(_E.id == int(event_id))).first()
         chosen = _event(row) if row is not None else None
         if chosen is None or chosen.sae != sae or chosen.feature != feature:
             raise ParameterError(f"feature {feature} has no label event {event_id}")
@@ -411,7 +411,7 @@ class LabelHistory:
                 f"event {event_id} of feature {feature} is {chosen.kind!r}: it holds no label"
             )
         return self._decide(
-            NewEvent(sae, feature, kind, chosen.text, author=who, reason=reason, parent=event_id),
+            NewEvent(sae, feature, kind, chosen.text, author=who, reason=reason, parent=chosen.id),
             expected,
         )
 
@@ -442,7 +442,7 @@ class LabelHistory:
         Features asked for by name are always in the answer. All 262,144 features of a large
         SAE take about two seconds; keep the answer, and refresh it by :meth:`changed_since`.
         """
-        wanted = None if features is None else sorted(set(features))
+        wanted = None if features is None else sorted({int(feature) for feature in features})
         query = _state_columns().where(_E.sae == sae).order_by(_E.id)
         if wanted is not None and len(wanted) <= _FEW:
             query = query.where(_E.feature.in_(wanted))
@@ -499,7 +499,7 @@ class LabelHistory:
         """The newest label made for exactly this question, to be used again."""
         query = (
             _generated(sae, method, source)
-            .where(_E.feature == feature, _E.prompt_hash == prompt_hash)
+            .where(_E.feature == int(feature), _E.prompt_hash == prompt_hash)
             .order_by(_E.id.desc())
             .limit(1)
         )
@@ -671,7 +671,7 @@ def _row(new: NewEvent, event_id: int, time: str) -> dict[str, Any]:
         "author": _safe(new.author),
         "reason": _safe(new.reason),
         "time": time,
-        "parent": new.parent,
+        "parent": None if new.parent is None else int(new.parent),
         "prompt_hash": str(prompt_hash) if prompt_hash is not None else None,
         "details": safe_json(details).decode() if details else None,
     }
@@ -754,7 +754,7 @@ def _generated(sae: str, method: str | None, source: str) -> Select[Any]:
 
 
 def _of_feature(connection: Connection, sae: str, feature: int) -> list[LabelEvent]:
-    query = _all_columns().where(_E.sae == sae, _E.feature == feature).order_by(_E.id)
+    query = _all_columns().where(_E.sae == sae, _E.feature == int(feature)).order_by(_E.id)
     return [_event(row) for row in connection.execute(query)]
 
 

@@ -13,7 +13,9 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import cast
 
+import numpy as np
 import orjson
 import pytest
 
@@ -81,6 +83,15 @@ def test_what_is_recorded_is_what_is_read(history: LabelHistory) -> None:
     assert history.state(SAE, 4).num_events == 0
     assert history.saes() == [SAE]
     assert (history.last_event_id(SAE), history.last_event_id("other")) == (1, 0)
+
+
+def test_numpy_integers_are_integers(history: LabelHistory) -> None:
+    three = cast(int, np.int64(3))
+    first = history.record(SAE, three, "generated", "x", source="search", method="m")
+    history.accept(SAE, three, cast(int, np.int64(first.id)), author="ann", expected=first.id)
+    assert history.states(SAE, [three])[3].status == history.state(SAE, three).status == "accepted"
+    assert [type(event.feature) for event in history.history(SAE, three)] == [int, int]
+    assert history.find_generated(SAE, three, "m", "search", "h") is None
 
 
 @pytest.mark.parametrize(

@@ -234,6 +234,26 @@ def test_progress_writes_are_throttled_and_hostile_text_survives(
     assert state.result["nan"] is None
 
 
+def test_the_last_report_before_a_silence_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "job"
+    files.write(folder, files.REQUEST, {"kind": "selftest", "title": "t", "params": {}})
+    files.write(folder, files.STATE, {"status": "queued", "queued": 1, "created": files.now()})
+    seen: list[str] = []
+
+    def work(_params: dict[str, Any], progress: Callable[[Progress], None]) -> dict[str, Any]:
+        for stage in ("a", "b", "loading"):
+            progress(Progress(stage))
+        time.sleep(2 * worker_module.WRITE_EVERY)
+        seen.append(files.read_json(folder, files.STATE)["stage"])
+        return {}
+
+    monkeypatch.setattr(worker_module, "load", lambda _kind: work)
+    assert Worker(folder).run() == 0
+    assert seen == ["loading"]
+
+
 def test_cancel_reaches_the_work_as_an_exception(tmp_path: Path) -> None:
     folder = tmp_path / "job"
     files.write(folder, files.REQUEST, {"kind": "selftest", "title": "t", "params": {}})
