@@ -188,4 +188,5 @@ def tiny_sparsify(
 def edit_json(path: Path, **changes: Any) -> None:
     """Set keys of a JSON file; a key set to None is removed."""
     content = {**json.loads(path.read_text()), **changes}
-    path.write_text(json.dumps({key: value for key, value in content.items() if value is not None}))
+    kept = {key: value for key, value in content.items() if changes.get(key, ...) is not None}
+    path.write_text(json.dumps(kept))
