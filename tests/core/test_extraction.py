@@ -1,0 +1,388 @@
+"""Extraction against brute force, and its laws: order, batches, shards, kills, growth."""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from autointerp_core.errors import AutointerpError, Cancelled, FeatureRequestError, ParameterError
+from autointerp_core.extraction.firings import Batching, Extractor, plan_shards
+from autointerp_core.extraction.run import extract
+from autointerp_core.progress import Progress
+from autointerp_core.sources.model import TruncatedModel
+from autointerp_core.store.study import Study
+from benchmarks.oracle import collect, compare, sae_lens_encode, sparsify_encode
+from tests.core.extraction_fixtures import D_SAE, Tiny, data_files, make_tiny, tiny_texts
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Matrices this small are slower on two."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Tiny:
+    return make_tiny(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture(scope="module")
+def plain(tiny: Tiny, tmp_path_factory: pytest.TempPathFactory) -> Study:
+    """All features, extracted without interruption."""
+    studies = tmp_path_factory.mktemp("plain")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AUTOINTERP_HOME", str(studies / "home"))
+        return extract(tiny.request(), studies).study
+
+
+@pytest.mark.parametrize("layout", ["saelens", "sparsify"])
+def test_equals_brute_force(tiny: Tiny, tmp_path: Path, layout: str) -> None:
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    folder = getattr(tiny, layout)
+    study = extract(tiny.request(sae_path=str(folder)), tmp_path).study
+    model = AutoModelForCausalLM.from_pretrained(tiny.model, dtype=torch.float32).eval()
+    tokenizer = AutoTokenizer.from_pretrained(tiny.model)
+    encode = {
+        "saelens": lambda: sae_lens_encode(_config_folder(folder)),
+        "sparsify": lambda: sparsify_encode(_config_folder(folder)),
+    }[layout]()
+    from benchmarks.oracle import hidden_states
+
+    stream = hidden_states(model, tokenizer, tiny_texts(), [2], 24)
+    truth = collect(stream, {"it": (2, encode, list(range(D_SAE)))}, {0, 1})["it"]
+    report = compare(study, truth)
+    assert report.errors == []
+    assert report.firings > 5_000
+    assert report.examples > 300
+
+
+def test_join_of_tokens_is_the_document(plain: Study) -> None:
+    for document, text in enumerate(tiny_texts()):
+        assert plain.tokens.document_text(document) == text
+        pieces = []
+        for sequence in plain.tokens.document_sequences(document):
+            low, high = plain.tokens.sequences[sequence : sequence + 2]
+            pieces += plain.tokens.pieces(int(low), int(high)) if high > low else []
+        assert "".join(pieces) == text
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"batch_sequences": 1},
+        {"batch_sequences": 64},
+        {"shard_tokens": 10_000},
+        {"shard_tokens": 1},
+        {"block_features": 7},
+    ],
+    ids=str,
+)
+def test_sizes_change_no_result(
+    tiny: Tiny, plain: Study, tmp_path: Path, change: dict[str, int]
+) -> None:
+    other = extract(tiny.request(**change), tmp_path).study
+    assert other.id == plain.id
+    _assert_same(plain, other)
+
+
+def test_threads_change_no_result(tiny: Tiny, plain: Study, tmp_path: Path) -> None:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        other = extract(tiny.request(), tmp_path).study
+    finally:
+        torch.set_num_threads(threads)
+    _assert_same(plain, other)
+
+
+def test_same_run_twice_is_byte_identical(tiny: Tiny, plain: Study, tmp_path: Path) -> None:
+    assert data_files(extract(tiny.request(), tmp_path).study.folder) == data_files(plain.folder)
+
+
+def test_out_of_memory_halves_the_batch(
+    tiny: Tiny, plain: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, sizes = TruncatedModel.run, []
+
+    def small_device(self: TruncatedModel, ids: torch.Tensor, hooks: object) -> object:
+        if len(ids) > 2:
+            raise torch.cuda.OutOfMemoryError("injected")
+        sizes.append(len(ids))
+        return run(self, ids, hooks)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(TruncatedModel, "run", small_device)
+    other = extract(tiny.request(batch_sequences=16), tmp_path).study
+    assert 2 in sizes
+    _assert_same(plain, other)
+
+
+def test_out_of_memory_with_one_sequence_says_so(
+    tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_memory(self: TruncatedModel, ids: torch.Tensor, hooks: object) -> object:
+        raise torch.cuda.OutOfMemoryError("injected")
+
+    monkeypatch.setattr(TruncatedModel, "run", no_memory)
+    with pytest.raises(AutointerpError, match="lower context_size"):
+        extract(tiny.request(), tmp_path)
+
+
+def test_study_grows_by_what_is_missing_and_then_computes_nothing(
+    tiny: Tiny, plain: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a, b = (3, 7, 11, 40), (7, 12, 3, 63)
+    assert extract(tiny.request(features=a), tmp_path).computed.tolist() == [3, 7, 11, 40]
+    assert extract(tiny.request(features=b), tmp_path).computed.tolist() == [12, 63]
+
+    def forbidden(*_: object, **__: object) -> None:
+        raise AssertionError("the model was loaded")
+
+    monkeypatch.setattr("autointerp_core.sources.model.load_truncated", forbidden)
+    monkeypatch.setattr("autointerp_core.sources.model.load_head", forbidden)
+    third = extract(tiny.request(features=a), tmp_path)
+    assert third.computed.tolist() == []
+    assert third.study.id == plain.id
+    assert third.study.features.tolist() == [3, 7, 11, 12, 40, 63]
+    for feature in third.study.features.tolist():
+        # Columns of a dense block, or all of it: the same numbers.
+        assert third.study.examples(feature) == plain.examples(feature)
+        assert third.study.stats(feature) == plain.stats(feature)
+        for ours, whole in zip(third.study.logits(feature), plain.logits(feature), strict=True):
+            assert [x.logit for x in ours] == pytest.approx([x.logit for x in whole], rel=1e-4)
+    merged = dict(third.study.iter_examples([3, 12, 63]))
+    assert merged == {f: plain.examples(f) for f in (3, 12, 63)}
+
+
+def test_more_examples_need_no_model(
+    tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = extract(tiny.request(n_examples=2), tmp_path).study
+    feature = int(study.table["num_examples"].idxmax())
+    few = study.examples(feature)
+    assert len(few) == 2
+    monkeypatch.setattr("autointerp_core.sources.model.load_truncated", None)
+    many = extract(tiny.request(n_examples=20), tmp_path).study.examples(feature)
+    assert len(many) > 2
+    assert many[:2] == few
+
+
+def test_bos_is_prepended_and_not_counted(tiny: Tiny, tmp_path: Path) -> None:
+    study = extract(tiny.request(prepend_bos=True), tmp_path).study
+    tokens = study.tokens
+    lengths = np.diff(tokens.sequences)
+    first = tokens.sequences[:-1][lengths > 0]
+    assert (tokens.ids[first] == 0).all()  # id 0 is this tokenizer's real BOS
+    assert not tokens.counted[first].any()
+    assert lengths.max() == 24
+    assert lengths[0] == 0  # an empty document: no BOS alone
+    for document, text in enumerate(tiny_texts()):
+        for sequence in tokens.document_sequences(document):
+            low, high = (int(x) for x in tokens.sequences[sequence : sequence + 2])
+            if high > low:
+                pieces = tokens.pieces(low, high)
+                assert pieces[0] == ""
+                assert "".join(pieces) in text
+
+
+def test_killed_ten_times_ends_byte_identical(tiny: Tiny, plain: Study, tmp_path: Path) -> None:
+    """kill -9 at random moments, in processes forked from one that has imported everything."""
+    script = tmp_path / "killed.py"
+    script.write_text(
+        textwrap.dedent("""
+        import os, random, signal, sys, time
+        from pathlib import Path
+        import torch, transformers, sae_lens, datasets  # imported once, then forked
+        torch.set_num_threads(int(sys.argv[3]))
+        from autointerp_core.extraction.run import extract
+        from tests.core.extraction_fixtures import Tiny
+        root, studies = Path(sys.argv[1]), Path(sys.argv[2])
+        tiny = Tiny(root / "model", root / "saelens", root / "sparsify", root / "data.jsonl")
+        generator = random.Random(int(sys.argv[4]))
+
+        def shards():
+            return {p: p.stat().st_mtime_ns for p in studies.glob("*/passes/*/shards/0*")}
+
+        def child(delay):
+            pid = os.fork()
+            if pid == 0:
+                if delay:
+                    # Slow enough that kills fall between, and within, shards.
+                    from autointerp_core.extraction.firings import Extractor
+                    encode = Extractor._encode
+                    def slow(self, x):
+                        time.sleep(0.02)
+                        yield from encode(self, x)
+                    Extractor._encode = slow
+                extract(tiny.request(), studies)
+                os._exit(0)
+            if delay:
+                time.sleep(delay)
+                os.kill(pid, signal.SIGKILL)
+            return os.waitpid(pid, 0)[1]
+
+        killed, most, before = 0, 0, {}
+        for _ in range(10):
+            status = child(generator.uniform(0.05, 2.0))
+            killed += os.WIFSIGNALED(status)
+            now = shards()
+            assert all(now.get(path) == time for path, time in before.items()), "a shard was redone"
+            before, most = now, max(most, len(now))
+        assert child(0) == 0
+        final = shards()
+        assert all(final[path] == time for path, time in before.items()), "a shard was redone"
+        print(killed, most, len(final))
+        """)
+    )
+    done = subprocess.run(
+        [
+            sys.executable,
+            str(script),
+            str(tiny.model.parent),
+            str(tmp_path / "studies"),
+            str(torch.get_num_threads()),
+            str(random.randrange(1_000_000)),
+        ],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    killed, _, final = map(int, done.stdout.split())
+    assert killed >= 1
+    assert final > 5
+    assert data_files(tmp_path / "studies" / plain.id) == data_files(plain.folder)
+
+
+def test_cancel_keeps_finished_shards_and_goes_on(
+    tiny: Tiny, plain: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(progress: Progress) -> None:
+        if progress.stage == "extracting" and progress.done > 600:
+            raise Cancelled("stopped")
+
+    with pytest.raises(Cancelled):
+        extract(tiny.request(), tmp_path, stop)
+    done: list[int] = []
+    original = Extractor.extract
+
+    def counting(self: Extractor, tokens: object, shard: object, folder: Path) -> int:
+        done.append(shard.index)  # type: ignore[attr-defined]
+        return original(self, tokens, shard, folder)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Extractor, "extract", counting)
+    study = extract(tiny.request(), tmp_path).study
+    assert 0 not in done
+    assert data_files(study.folder) == data_files(plain.folder)
+
+
+def test_dead_feature_is_reported(tiny: Tiny, tmp_path: Path) -> None:
+    one = tmp_path / "one.jsonl"
+    one.write_text('{"text": "one two"}\n')
+    study = extract(tiny.request(dataset_path=str(one)), tmp_path).study
+    dead = int(study.table.loc[study.table["fired"] == 0, "feature"].iloc[0])
+    stats = study.stats(dead)
+    assert stats.dead
+    assert (stats.density, stats.max, stats.num_examples) == (0.0, 0.0, 0)
+    assert study.examples(dead) == []
+
+
+@pytest.mark.parametrize(
+    ("features", "message"),
+    [((), "empty"), ((1, 64), "64; this SAE has features 0 to 63"), ((-1,), "-1")],
+)
+def test_feature_range(
+    tiny: Tiny, tmp_path: Path, features: tuple[int, ...], message: str
+) -> None:
+    with pytest.raises(FeatureRequestError, match=message):
+        extract(tiny.request(features=features), tmp_path / "studies")
+    assert not (tmp_path / "studies").exists()
+
+
+@pytest.mark.parametrize("field", ["n_rows", "batch_sequences", "block_features", "n_examples"])
+def test_sizes_must_be_positive(tiny: Tiny, field: str) -> None:
+    with pytest.raises(ParameterError, match=field):
+        tiny.request(**{field: 0})
+
+
+def test_shards_cover_all_and_cut_at_the_reference() -> None:
+    generator = np.random.default_rng(0)
+    for _ in range(200):
+        lengths = generator.integers(0, 50, generator.integers(1, 300))
+        offsets = np.concatenate([[0], np.cumsum(lengths)])
+        shards = plan_shards(offsets, int(generator.integers(1, 500)))
+        assert [s.first for s in shards] == [0, *(s.last for s in shards[:-1])]
+        assert shards[-1].last == len(lengths)
+        if len(lengths) > 64:
+            assert any(s.last == 64 for s in shards)
+
+
+def test_batches_hold_every_nonempty_sequence_once() -> None:
+    generator = np.random.default_rng(0)
+    for _ in range(200):
+        lengths = generator.integers(0, 60, generator.integers(1, 90))
+        limit = Batching(int(generator.integers(1, 20)), int(generator.integers(1, 400)))
+        batches = list(limit.batches(lengths))
+        assert sorted(np.concatenate([*batches, []]).tolist()) == np.flatnonzero(lengths).tolist()
+        for batch in batches:
+            assert len(batch) <= limit.sequences
+            assert len(batch) == 1 or len(batch) * lengths[batch].max() <= limit.tokens
+
+
+def test_wrong_layer_is_told(tiny: Tiny, tmp_path: Path) -> None:
+    """An SAE that copies its input is perfect everywhere; one fitted to layer 2 is not."""
+    study = extract(tiny.request(), tmp_path).study
+    health = study.info.raw["health"]
+    assert set(health["fvu"]) == {f"blocks.{layer}.hook_resid_post" for layer in (1, 2, 3)}
+    best = min(health["fvu"], key=health["fvu"].get)
+    codes = {warning.code for warning in study.info.warnings}
+    assert ("neighbour" in codes) == (best != "blocks.2.hook_resid_post")
+    assert ("fvu" in codes) == (health["fvu"]["blocks.2.hook_resid_post"] > 1)
+
+
+def _assert_same(one: Study, other: Study) -> None:
+    """Equal within DESIGN's tolerance; top-k latents that trade the last place are counted."""
+    assert (one.tokens.ids == other.tokens.ids).all()
+    assert (one.tokens.counted == other.tokens.counted).all()
+    firings = trades = 0
+    for feature in one.features.tolist():
+        a, b = _dense(one, feature), _dense(other, feature)
+        both = (a > 0) & (b > 0)
+        firings += int(both.sum())
+        trades += int(((a > 0) != (b > 0)).sum())
+        scale = np.maximum(b, 0.01 * b.max())[both]
+        assert (np.abs(a - b)[both] <= 2e-4 * scale).all()
+        ours, theirs = one.examples(feature), other.examples(feature)
+        assert len(ours) == len(theirs)
+        for x, y in zip(ours, theirs, strict=True):
+            # Peaks closer than rounding may change places, nothing else.
+            limit = 2e-4 * max(y.activation, 0.01 * b.max())
+            assert abs(x.activation - y.activation) <= limit
+    assert trades <= 1e-5 * firings
+
+
+def _dense(study: Study, feature: int) -> np.ndarray:
+    found, row = study._locate(feature)
+    _, token, value = found.firings(row, row + 1)
+    out = np.zeros(study.tokens.n_tokens, dtype=np.float32)
+    out[token] = value
+    return out
+
+
+def _config_folder(root: Path) -> str:
+    return str(next(root.rglob("cfg.json")).parent)
+
+
