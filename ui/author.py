@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import unquote
+
 import streamlit as st
 
 from autointerp_core.store.text import one_line
@@ -9,6 +11,7 @@ from ui import decide
 from ui.component import register
 
 _MEMORY = register("author")
+COOKIE = "autointerp_author"
 MAX_NAME = 60
 
 
@@ -16,20 +19,17 @@ def current() -> str:
     """The author's name, empty where nobody said it yet."""
     if st.user.get("is_logged_in"):
         return one_line(str(st.user.get("name") or st.user.get("email") or ""))[:MAX_NAME]
-    return str(st.session_state.get("author", ""))
+    if "author" not in st.session_state:
+        kept = unquote(st.context.cookies.get(COOKIE, ""))
+        st.session_state["author"] = one_line(kept)[:MAX_NAME]
+    return str(st.session_state["author"])
 
 
 def badge() -> None:
     """The name in the frame, changeable there; the browser's memory behind it."""
     name = current()
     if not st.user.get("is_logged_in"):
-        _MEMORY(
-            key="author_memory",
-            data={"name": name},
-            default={"name": None},
-            on_name_change=_remembered,
-            width=1,
-        )
+        _MEMORY(key="author_memory", data={"name": name}, width=1)
     label = name or "Who are you?"
     with st.popover("You", icon=":material/person:", key="author", help="Signs your decisions"):
         st.text(f"Decisions are signed: {label}" if name else "No name given yet.")
@@ -64,12 +64,6 @@ def _ask() -> None:
 
 def _set(name: str) -> None:
     st.session_state["author"] = one_line(name)[:MAX_NAME]
-
-
-def _remembered() -> None:
-    stored = st.session_state["author_memory"].get("name")
-    if isinstance(stored, str) and not current():
-        _set(stored)
 
 
 def _renamed() -> None:

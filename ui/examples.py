@@ -8,7 +8,7 @@ import streamlit as st
 
 from ui import readers
 from ui.index import Row
-from ui.tokens import Group, Line, token_view
+from ui.tokens import Group, Layout, Line, token_view
 
 _WIDTHS = ("4", "8", "16", "32", "64", "128", "all")
 _WHOLE = 1_000_000
@@ -63,7 +63,8 @@ def _fragment(opened: readers.OpenStudy, row: Row) -> None:
     groups = _groups(opened, row, group or "top", around)
     if by_peak:
         groups = _grouped_by_peak(groups)
-    token_view(groups, scale=row.max or 1.0, layout="line" if layout == "line" else "wrap", on_open=_clicked)
+    lines: Layout = "line" if layout == "line" else "wrap"
+    token_view(groups, scale=row.max or 1.0, layout=lines, on_open=_clicked)
     clicked = st.session_state.pop("open_document", None)
     if clicked is not None:
         _document(opened, row, *clicked)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import streamlit as st
@@ -49,45 +50,44 @@ def _current_view() -> View:
         view = kept
     study = st.session_state["study"]
     url.put(url.address(study, view))
-    if st.session_state.get("features_view") != view or "f_q" not in st.session_state:
-        _fill(view)
+    if st.session_state.get("features_view") != view:
+        _fill()
     st.session_state["features_view"] = view
     return view
 
 
-def _fill(view: View) -> None:
-    """Put a view that came from a link into the widgets."""
-    state = st.session_state
-    state["f_q"] = view.q
-    state["f_scope"] = view.scope
-    state["f_status"] = list(view.status)
-    state["f_flag"] = next(name for name, value in _FLAG.items() if value == view.flagged)
-    state["f_alive"] = next(name for name, value in _ALIVE.items() if value == view.dead)
-    state["f_has"] = list(view.has)
-    for name in _RANGE_TITLES:
-        low, high = view.range_of(name) or (-math.inf, math.inf)
-        scale = 100 if name == "density" else 1
-        state[f"f_{name}_low"] = None if math.isinf(low) else low * scale
-        state[f"f_{name}_high"] = None if math.isinf(high) else high * scale
+def _fill() -> None:
+    """Draw the filters anew, with the values of a view that did not come from them.
+
+    New keys carry the values as defaults; values set by ``session_state`` would be lost
+    where another run starts before the browser has seen this one.
+    """
+    st.session_state["filters"] = st.session_state.get("filters", 0) + 1
+
+
+def _key(name: str) -> str:
+    return f"f_{name}_{st.session_state.get('filters', 0)}"
+
+
+def _got(name: str) -> Any:
+    return st.session_state[_key(name)]
 
 
 def _apply() -> None:
     """Callback of every filter: the widgets become the view, from page 1."""
-    state = st.session_state
-    view: View = state["features_view"]
     view = replace(
-        view,
-        q=(state["f_q"] or "").strip(),
-        scope=state["f_scope"] or "all",
-        status=tuple(s for s in STATUSES if s in state["f_status"]),
-        flagged=_FLAG[state["f_flag"]],
-        dead=_ALIVE[state["f_alive"]],
-        has=tuple(name for name in HAS if name in state["f_has"]),
+        st.session_state["features_view"],
+        q=(_got("q") or "").strip(),
+        scope=_got("scope"),
+        status=tuple(s for s in STATUSES if s in _got("status")),
+        flagged=_FLAG[_got("flag")],
+        dead=_ALIVE[_got("alive")],
+        has=tuple(name for name in HAS if name in _got("has")),
         page=1,
     )
     for name in _RANGE_TITLES:
         scale = 100 if name == "density" else 1
-        low, high = state[f"f_{name}_low"], state[f"f_{name}_high"]
+        low, high = _got(f"{name}_low"), _got(f"{name}_high")
         bounds = (
             -math.inf if low is None else low / scale,
             math.inf if high is None else high / scale,
@@ -104,7 +104,7 @@ def _go(view: View) -> None:
 def _clear() -> None:
     view: View = st.session_state["features_view"]
     fresh = View(sort=view.sort, descending=view.descending, size=view.size)
-    _fill(fresh)
+    _fill()
     _go(fresh)
 
 
@@ -112,7 +112,8 @@ def _filters(view: View) -> None:
     with st.container(key="filters", horizontal=True, vertical_alignment="bottom", gap="small"):
         st.text_input(
             "Search",
-            key="f_q",
+            view.q,
+            key=_key("q"),
             type="search",
             icon=":material/search:",
             placeholder="words in labels, tokens or examples",
@@ -122,38 +123,62 @@ def _filters(view: View) -> None:
         st.selectbox(
             "Search in",
             list(SCOPES),
-            key="f_scope",
+            list(SCOPES).index(view.scope),
+            key=_key("scope"),
             format_func=SCOPES.__getitem__,
             on_change=_apply,
             width=170,
         )
-        st.pills("Status", STATUSES, key="f_status", selection_mode="multi", on_change=_apply)
+        st.pills(
+            "Status",
+            STATUSES,
+            default=view.status,
+            key=_key("status"),
+            selection_mode="multi",
+            on_change=_apply,
+        )
         count = len(view.ranges) + len(view.has) + (view.flagged is not None)
         count += view.dead is not None
         title = f"More filters ({count})" if count else "More filters"
         with st.popover(title, icon=":material/tune:", key="more_filters"):
-            _more_filters()
+            _more_filters(view)
 
 
-def _more_filters() -> None:
-    st.segmented_control("Flag", list(_FLAG), key="f_flag", required=True, on_change=_apply)
-    st.segmented_control("Activity", list(_ALIVE), key="f_alive", required=True, on_change=_apply)
+def _more_filters(view: View) -> None:
+    for name, title, options, value in (
+        ("flag", "Flag", _FLAG, view.flagged),
+        ("alive", "Activity", _ALIVE, view.dead),
+    ):
+        st.segmented_control(
+            title,
+            list(options),
+            default=next(text for text, meaning in options.items() if meaning == value),
+            key=_key(name),
+            required=True,
+            on_change=_apply,
+        )
     st.pills(
         "Has",
         list(HAS),
-        key="f_has",
+        default=view.has,
+        key=_key("has"),
         selection_mode="multi",
         format_func=HAS.__getitem__,
         on_change=_apply,
     )
     for name, title in _RANGE_TITLES.items():
-        low, high = st.columns(2)
-        low.number_input(
-            f"{title} from", key=f"f_{name}_low", value=None, format="%.5g", on_change=_apply
-        )
-        high.number_input(
-            f"{title} to", key=f"f_{name}_high", value=None, format="%.5g", on_change=_apply
-        )
+        bounds = view.range_of(name) or (-math.inf, math.inf)
+        scale = 100 if name == "density" else 1
+        for column, word, side, bound in zip(
+            st.columns(2), ("from", "to"), ("low", "high"), bounds, strict=True
+        ):
+            column.number_input(
+                f"{title} {word}",
+                value=None if math.isinf(bound) else bound * scale,
+                key=_key(f"{name}_{side}"),
+                format="%.5g",
+                on_change=_apply,
+            )
 
 
 def _count_line(shown: int, total: int, view: View) -> str:

@@ -57,13 +57,7 @@ def _feature(snapshot: Snapshot, view: View, opened: readers.OpenStudy) -> int:
 def _walk(place: Place, view: View) -> None:
     """Previous, next, where we are, and a jump by number."""
     with st.container(key="walk", horizontal=True, vertical_alignment="center", gap="small"):
-        st.button(
-            "Table",
-            key="back",
-            icon=":material/table_rows:",
-            on_click=_back,
-            help="The table, as you left it",
-        )
+        st.button("Table", key="back", icon=":material/table_rows:", on_click=_back)
         st.button(
             "Previous",
             key="previous",

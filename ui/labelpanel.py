@@ -97,18 +97,19 @@ def _edit(row: Row, sae: str) -> None:
     state = row.state
     refused = decide.outcome(row.feature)
     key = f"label_{row.feature}_{state.last_event or 0}"
-    if key not in st.session_state:
-        st.session_state[key] = state.label or ""
     with (
         st.form("edit_label", border=False),
         st.container(key="label_edit", horizontal=True, vertical_alignment="bottom"),
     ):
-        st.text_input("Your label", key=key, max_chars=300, placeholder="at most 9 words")
+        st.text_input(
+            "Your label", state.label or "", key=key, max_chars=300, placeholder="at most 9 words"
+        )
         st.form_submit_button(
             "Save", key="save_label", icon=":material/save:", on_click=_save, args=(sae, state, key)
         )
-    if refused is not None and refused.kind == "rejected":
-        with st.container(key="problem"):
+    # Always there, so that what comes below keeps its place while the page is drawn again.
+    with st.container(key="refusal"):
+        if refused is not None and refused.kind == "rejected":
             st.text(refused.message[:1].upper() + refused.message[1:])
 
 
@@ -154,10 +155,15 @@ def _note(state: LabelState, sae: str) -> None:
     title = "Note" if state.note else "Add a note"
     key = f"note_{state.feature}_{state.last_event or 0}"
     with st.expander(title, icon=":material/sticky_note_2:", expanded=bool(state.note)):
-        if key not in st.session_state:
-            st.session_state[key] = state.note or ""
         with st.form("edit_note", border=False):
-            st.text_area("Note", key=key, label_visibility="collapsed", height=80, max_chars=4000)
+            st.text_area(
+                "Note",
+                state.note or "",
+                key=key,
+                label_visibility="collapsed",
+                height=80,
+                max_chars=4000,
+            )
             st.form_submit_button(
                 "Save note", key="save_note", on_click=_save_note, args=(sae, state, key)
             )

@@ -66,9 +66,11 @@ def need_study() -> readers.OpenStudy:
     if not name:
         welcome.no_study()
         st.stop()
-    with errors():
+    try:
         return readers.open_study(name)
-    st.stop()
+    except AutointerpError as error:
+        problem(str(error))
+        st.stop()
 
 
 @contextmanager

@@ -1,0 +1,139 @@
+"""A real server and a real browser; every server is started cold and on a free port."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page
+
+from autointerp_core.store.history import LabelHistory, NewEvent
+from benchmarks.synthetic import write_study
+
+ROOT = Path(__file__).resolve().parents[2]
+CHROMIUM = Path("/usr/bin/chromium")
+SAE = "synthetic-sae"
+
+
+@pytest.fixture(scope="session")
+def browser_type_launch_args() -> dict[str, object]:
+    """Debian's chromium; absent, the tests fail and say what to install."""
+    if not CHROMIUM.exists():
+        pytest.fail(f"{CHROMIUM} is missing: run  apt-get install chromium")
+    return {
+        "executable_path": str(CHROMIUM),
+        "args": [
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-background-networking",
+            "--disable-component-update",
+        ],
+    }
+
+
+@dataclass
+class Server:
+    """A running app on its own home folder."""
+
+    home: Path
+    port: int
+    process: subprocess.Popen[bytes]
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def stop(self) -> None:
+        self.process.terminate()
+        self.process.wait(timeout=20)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def start(home: Path) -> Server:
+    """Start the app and wait until it answers."""
+    port = free_port()
+    environment = {**os.environ, "AUTOINTERP_HOME": str(home)}
+    environment.pop("AUTOINTERP_DB", None)
+    log = (home / "server.log").open("ab")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(port)],
+        cwd=ROOT,
+        env=environment,
+        stdout=log,
+        stderr=log,
+    )
+    log.close()
+    server = Server(home, port, process)
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        with (
+            contextlib.suppress(OSError),
+            urllib.request.urlopen(f"{server.url}/_stcore/health", timeout=2) as answer,
+        ):
+            if answer.status == 200:
+                return server
+        time.sleep(0.1)
+    server.stop()
+    raise AssertionError((home / "server.log").read_text())
+
+
+def seed_labels(home: Path, n_features: int) -> None:
+    """A search label for every feature, an LLM label for every third."""
+    events = []
+    for feature in range(n_features):
+        search = f"search words {feature}"
+        events.append(NewEvent(SAE, feature, "generated", search, source="search", method="search"))
+        if feature % 3 == 0:
+            text = f"model words {feature}"
+            events.append(
+                NewEvent(SAE, feature, "generated", text, source="llm:tiny", method="plain")
+            )
+    with LabelHistory.open(home / "labels.db") as history:
+        history.record_many(events)
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """A home folder with one small study and its labels."""
+    write_study(tmp_path / "studies" / "small", 30, 8)
+    seed_labels(tmp_path, 30)
+    return tmp_path
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[[Path], Server]]:
+    """Start cold servers; all are stopped at the end."""
+    running: list[Server] = []
+
+    def begin(home: Path) -> Server:
+        running.append(start(home))
+        return running[-1]
+
+    yield begin
+    for server in running:
+        server.stop()
+
+
+def settled(page: Page) -> None:
+    """Wait until the app has drawn and no script runs."""
+    page.wait_for_selector(".st-key-frame", timeout=30_000)
+    page.wait_for_selector('[data-testid="stApp"][data-test-script-state="notRunning"]')
+
+
+def sign_in(page: Page, url: str, name: str = "Ana") -> None:
+    """Let this browser remember an author, as it does after the first decision."""
+    page.context.add_cookies([{"name": "autointerp_author", "value": name, "url": url}])
