@@ -7,6 +7,7 @@ document. Nothing here imports torch.
 from __future__ import annotations
 
 import hashlib
+import os
 import struct
 import tempfile
 import weakref
@@ -19,7 +20,7 @@ from typing import IO, Any
 
 from autointerp_core.errors import DatasetSourceError, ParameterError
 from autointerp_core.sources.hub import hub_errors, one_line
-from autointerp_core.sources.releases import shortened
+from autointerp_core.sources.paths import listing, shortened
 from autointerp_core.sources.text_files import READERS, Row, read_rows
 
 __all__ = ["Rows", "open_dataset", "preview_rows"]
@@ -121,9 +122,10 @@ def _find(given: str) -> tuple[_RowReader, bool]:
             raise DatasetSourceError(f"the demo corpus is missing: no {path}; check it out again")
     else:
         path = Path(given).expanduser()
-    if path.is_dir():
+    # os.path, unlike pathlib, takes an absurd or forbidden path for an absent one.
+    if os.path.isdir(path):
         return _saved(path, given), False
-    if path.exists():
+    if os.path.exists(path):
         return lambda column: read_rows(path, column), False
     local = path.is_absolute() or given.startswith((".", "~")) or given.count("/") > 1
     if local or path.suffix.lower() in READERS:
@@ -135,9 +137,8 @@ def _saved(folder: Path, given: str) -> _RowReader:
     from datasets import DatasetDict, load_from_disk
 
     if not any((folder / name).is_file() for name in ("state.json", "dataset_dict.json")):
-        there = shortened(sorted(path.name for path in folder.iterdir())) or "nothing"
         raise DatasetSourceError(
-            f"{given} is no folder written by save_to_disk; it holds {there}; "
+            f"{given} is no folder written by save_to_disk; it holds {listing(folder)}; "
             f"give such a folder, or one file ({', '.join(READERS)})"
         )
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from autointerp_core.errors import DiskFull, ModelSourceError, OutputError
 from autointerp_core.home import home, models_dir
 from autointerp_core.progress import Progress, ProgressCallback, silent
 from autointerp_core.sources.hub import hub_errors, one_line
+from autointerp_core.sources.paths import listing
 from autointerp_core.store.files import write_json
 
 DEMO = "demo"
@@ -65,9 +67,10 @@ def inspect_model(model_path: str, progress: ProgressCallback | None = None) -> 
     if not given:
         raise ModelSourceError("no model given; expected a hub id, a local folder, or demo")
     path = Path(given).expanduser()
-    if path.is_dir():
+    # os.path, unlike pathlib, takes an absurd or forbidden path for an absent one.
+    if os.path.isdir(path):
         return _from_folder(path, given)
-    if path.is_file():
+    if os.path.isfile(path):
         if path.suffix.lower() != ".gguf":
             raise ModelSourceError(
                 f"{given} is a file; give the folder that holds config.json and the weights"
@@ -156,8 +159,9 @@ def weight_files(folder: Path, gguf_file: str | None = None) -> list[Path]:
                     f"{', which is' if missing else ' file; the weights are'} not there"
                 )
             return [folder / name for name in names]
-    there = ", ".join(sorted(path.name for path in folder.iterdir())) or "nothing"
-    raise ModelSourceError(f"no model weights (model.safetensors) in {folder}; it holds {there}")
+    raise ModelSourceError(
+        f"no model weights (model.safetensors) in {folder}; it holds {listing(folder)}"
+    )
 
 
 def _prepared_demo(progress: ProgressCallback) -> Path:
@@ -178,7 +182,7 @@ def _from_folder(folder: Path, name: str) -> ModelConfig:
             f"{name} holds several GGUF files, give one of them: "
             f"{', '.join(path.name for path in ggufs)}"
         )
-    there = ", ".join(sorted(path.name for path in folder.iterdir())[:10]) or "nothing"
+    there = listing(folder)
     raise ModelSourceError(
         f"no config.json in {name}; it holds {there}; give the folder of a Hugging Face model"
         + (

@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from autointerp_core.errors import MissingDependency, SAESourceError
-
-_SHOWN = 8
+from autointerp_core.sources.paths import shortened
 
 
 @dataclass(frozen=True)
@@ -44,12 +43,6 @@ class Release:
                 f"SAELens release {self.name!r} {asked}; it holds {shortened(list(self.saes))}"
             )
         return sae_id, self.saes[sae_id]
-
-
-def shortened(names: list[str], shown: int = _SHOWN) -> str:
-    """A list for a message: the first few names, and how many more there are."""
-    listed = ", ".join(names[:shown])
-    return listed + (f", … ({len(names)} in all)" if len(names) > shown else "")
 
 
 def release_names() -> list[str]:

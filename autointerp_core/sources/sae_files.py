@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,8 @@ from typing import Any
 from autointerp_core.errors import HookError, SAESourceError
 from autointerp_core.sources.hooks import HookPoint
 from autointerp_core.sources.hub import hub_errors
-from autointerp_core.sources.releases import Release, find_release, shortened
+from autointerp_core.sources.paths import listing, shortened
+from autointerp_core.sources.releases import Release, find_release
 from autointerp_core.sources.sae_config import CONFIG_NAME, hook_text, is_sparsify, read_config
 
 DEMO = "demo"
@@ -46,14 +48,12 @@ def locate(sae_path: str, sae_id: str | None) -> LocatedSAE:
         )
     sae_id = sae_id.strip() or None if sae_id is not None else None
     if given == DEMO:
-        from autointerp_core.sources.demo import demo_sae_path
-
-        # The bundled SAE is one: whatever sae_id says, it is the one meant.
-        return _in_folder(Path(demo_sae_path()), None, given)
+        return _demo()
     path = Path(given).expanduser()
-    if path.is_dir():
+    # os.path, unlike pathlib, takes an absurd or forbidden path for an absent one.
+    if os.path.isdir(path):
         return _in_folder(path, sae_id, given)
-    if path.exists():
+    if os.path.exists(path):
         raise SAESourceError(
             f"{given} is a file; give the folder that holds {CONFIG_NAME} and the weights"
         )
@@ -64,6 +64,21 @@ def locate(sae_path: str, sae_id: str | None) -> LocatedSAE:
             f"SAE {given!r} was not found: no such folder, SAELens release or hub repository"
         )
     return _in_repository(given, sae_id)
+
+
+def _demo() -> LocatedSAE:
+    """The bundled SAE. It is one, so whatever sae_id says, this is the one meant."""
+    from autointerp_core.sources import demo
+
+    try:
+        folder = Path(demo.demo_sae_path())
+    except (StopIteration, OSError):
+        folder = None
+    if folder is None or not (folder / CONFIG_NAME).is_file():
+        raise SAESourceError(
+            f"the demo SAE is missing in {demo.demo_root() / 'sae'}: check the project out again"
+        )
+    return _in_folder(folder, None, DEMO)
 
 
 def with_weights(located: LocatedSAE) -> LocatedSAE:
@@ -100,7 +115,7 @@ def _in_folder(root: Path, sae_id: str | None, given: str) -> LocatedSAE:
     inside = _configs_below(root)
     if not inside:
         raise SAESourceError(
-            f"no {CONFIG_NAME} in {given} or below it; it holds {_listing(root)}; expected "
+            f"no {CONFIG_NAME} in {given} or below it; it holds {listing(root)}; expected "
             "SAELens' or sparsify's layout"
         )
     if sae_id is None:
@@ -176,11 +191,6 @@ def _is_sae(folder: Path) -> bool:
 def _natural(name: str) -> list[tuple[int, str]]:
     """A sort key that puts ``layers.9`` before ``layers.10``."""
     return [(int(part), "") if part.isdigit() else (-1, part) for part in name.split(".")]
-
-
-def _listing(folder: Path) -> str:
-    names = sorted(path.name for path in folder.iterdir())
-    return shortened(names) if names else "nothing"
 
 
 def _in_repository(repo: str, sae_id: str | None) -> LocatedSAE:

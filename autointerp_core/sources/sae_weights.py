@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from autointerp_core.errors import SAESourceError
 from autointerp_core.sources.hub import one_line
+from autointerp_core.sources.paths import listing
 from autointerp_core.sources.sae_config import SAEConfig
 
 if TYPE_CHECKING:
@@ -55,8 +56,7 @@ def _read_pickle(folder: Path, filename: str) -> dict[str, torch.Tensor]:
 
     pickles = sorted(path for path in folder.iterdir() if path.suffix in _PICKLES)
     if not pickles:
-        there = ", ".join(sorted(path.name for path in folder.iterdir()))
-        raise SAESourceError(f"no weights ({filename}) in {folder}; it holds {there}")
+        raise SAESourceError(f"no weights ({filename}) in {folder}; it holds {listing(folder)}")
     path = pickles[0]
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)

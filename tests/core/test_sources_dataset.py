@@ -247,6 +247,7 @@ def test_csv_rows_that_do_not_fit_the_header(tmp_path: Path) -> None:
 def test_what_is_not_there(tmp_path: Path) -> None:
     assert "not found" in fails(tmp_path / "absent.jsonl")
     assert "not found" in fails("absent.csv")
+    assert "not found" in fails(tmp_path / ("x" * 5000))
     assert "not found" in fails("./some/folder")
     assert "no dataset given" in fails(" ")
 

@@ -400,6 +400,7 @@ def test_dtypes(tmp_path: Path) -> None:
 def test_nothing_there(tmp_path: Path) -> None:
     assert "not found" in failing(tmp_path / "absent")
     assert "not found" in failing("./absent/model")
+    assert "not found" in failing(tmp_path / ("x" * 5000))
     assert "no model given" in failing(" ")
     assert "holds nothing" in failing(tmp_path)
     (tmp_path / "notes.txt").write_text("x")

@@ -253,6 +253,13 @@ def test_the_demo_ignores_the_id(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert inspect_sae("demo", "blocks.19.hook_resid_post").hook.layer == 2
 
 
+def test_a_demo_without_its_sae(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from autointerp_core.sources import demo
+
+    monkeypatch.setattr(demo, "demo_root", lambda: tmp_path)
+    assert "demo SAE is missing" in refused(Path("demo"))
+
+
 def test_centred_models_get_a_centred_input(tmp_path: Path) -> None:
     centred = {"center_writing_weights": True}
     tiny_topk_saelens(tmp_path)
@@ -315,6 +322,7 @@ def test_nothing_there(tmp_path: Path) -> None:
     assert "no cfg.json" in message
     assert "notes.txt" in message
     assert "is a file" in refused(tmp_path / "notes.txt")
+    assert "not found" in refused(tmp_path / ("x" * 5000))
     with pytest.raises(SAESourceError, match="no SAE given"):
         inspect_sae(" ")
 
