@@ -6,7 +6,7 @@ one object. Both are written beside their place and renamed, so no reader meets 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -18,9 +18,11 @@ from autointerp_core.labels.search import DEAD
 from autointerp_core.store.derive import LabelState
 from autointerp_core.store.files import atomic_file, write_json
 from autointerp_core.store.history import LabelHistory
-from autointerp_core.store.study import Study
+from autointerp_core.store.study import Example, Study
 
 Scores = Mapping[int, float] | None
+
+_FEATURES_AT_ONCE = 512
 
 
 def label_rows(
@@ -92,16 +94,16 @@ def write_feature_examples(
     scores: Scores = None,
     max_examples: int = 20,
 ) -> None:
-    """Write ``feature_examples.jsonl``, a line a feature in ascending order.
+    """Write ``feature_examples.jsonl``, a line a feature in the order asked for.
 
     Raises:
         BadInput: a feature is not in the study, or the folder cannot be written.
     """
-    wanted = sorted({int(feature) for feature in features})
+    wanted = list(dict.fromkeys(int(feature) for feature in features))
     known = scores or {}
     density = dict(zip(wanted, _column(study, wanted, "density").tolist(), strict=True))
     with atomic_file(path) as handle:
-        for feature, examples in study.iter_examples(wanted, "top", limit=max_examples):
+        for feature, examples in _in_order(study, wanted, max_examples):
             score = _finite(known.get(feature))
             line = {
                 "feature_id": feature,
@@ -123,6 +125,16 @@ def write_feature_examples(
                 ],
             }
             handle.write(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))
+
+
+def _in_order(
+    study: Study, wanted: Sequence[int], limit: int
+) -> Iterator[tuple[int, list[Example]]]:
+    """Top examples in the order of ``wanted``; the study itself reads in feature order."""
+    for start in range(0, len(wanted), _FEATURES_AT_ONCE):
+        part = wanted[start : start + _FEATURES_AT_ONCE]
+        found = dict(study.iter_examples(part, "top", limit=limit))
+        yield from ((feature, found[feature]) for feature in part)
 
 
 def schema(name: str) -> dict[str, Any]:

@@ -304,9 +304,7 @@ def test_dead_feature_is_reported(tiny: Tiny, tmp_path: Path) -> None:
     ("features", "message"),
     [((), "empty"), ((1, 64), "64; this SAE has features 0 to 63"), ((-1,), "-1")],
 )
-def test_feature_range(
-    tiny: Tiny, tmp_path: Path, features: tuple[int, ...], message: str
-) -> None:
+def test_feature_range(tiny: Tiny, tmp_path: Path, features: tuple[int, ...], message: str) -> None:
     with pytest.raises(FeatureRequestError, match=message):
         extract(tiny.request(features=features), tmp_path / "studies")
     assert not (tmp_path / "studies").exists()
@@ -384,5 +382,3 @@ def _dense(study: Study, feature: int) -> np.ndarray:
 
 def _config_folder(root: Path) -> str:
     return str(next(root.rglob("cfg.json")).parent)
-
-
