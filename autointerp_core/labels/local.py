@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from autointerp_core.sources.model import ModelConfig
 
 BATCH = 8
+RANK_BATCH = 16
+"""Candidates ranked together; each holds a copy of the prompt's cache."""
 DEMO_NAME = "HuggingFaceTB/SmolLM2-135M-Instruct"
 
 
@@ -201,6 +203,72 @@ class LocalProvider(LabelProvider):
             end = next((n for n, token in enumerate(row) if token in stops), len(row))
             answers.append((tokenizer.decode(row[:end], skip_special_tokens=True), end))
         return answers
+
+    def rank(self, prompt: ChatPrompt, candidates: Sequence[str]) -> list[float]:
+        """Log-probability of each candidate, followed by the end of the answer.
+
+        The prompt is run once; its cache serves all candidates.
+        """
+        if not candidates:
+            return []
+        model, tokenizer = self._load()
+        head = self.encode(prompt)
+        # Templates end with a line break or a space; text continues without one of its own.
+        tails = [
+            [*tokenizer(text, add_special_tokens=False)["input_ids"], self._stops[0]]
+            for text in candidates
+        ]
+        longest = len(head) + max(len(tail) for tail in tails)
+        if self._config.context_size is not None and longest > self._config.context_size:
+            raise ProviderError(
+                f"the prompt and a candidate have {longest} tokens; {self.model} takes "
+                f"{self._config.context_size}"
+            )
+        scores: list[float] = []
+        batch = RANK_BATCH
+        while len(scores) < len(tails):
+            part = tails[len(scores) : len(scores) + batch]
+            try:
+                scores += self._tail_scores(model, head, part)
+            except _out_of_memory() as error:
+                if batch == 1:
+                    raise ProviderError(
+                        f"not enough memory on the GPU to rank with {self.model}; use a smaller "
+                        "model or device cpu"
+                    ) from error
+                batch = max(1, min(batch, len(part)) // 2)
+                _free_cuda()
+        return scores
+
+    def _tail_scores(self, model: Any, head: list[int], tails: Sequence[list[int]]) -> list[float]:
+        """Summed log-probability of each tail after the head, which is run once."""
+        import torch
+
+        device = model.device
+        with torch.inference_mode():
+            first = model(torch.tensor([head], device=device), use_cache=True, logits_to_keep=1)
+            cache = first.past_key_values
+            start = first.logits[:, -1].float().log_softmax(-1)[0]
+            scores = start[torch.tensor([tail[0] for tail in tails], device=device)]
+            width = max(len(tail) for tail in tails) - 1
+            if not width:
+                return [float(score) for score in scores]
+            cache.batch_repeat_interleave(len(tails))
+            # What stands in the padding comes after everything that counts.
+            rows = torch.tensor(
+                [(tail[:-1] + [tail[-1]] * width)[:width] for tail in tails], device=device
+            )
+            logits = model(rows, past_key_values=cache, use_cache=True).logits
+            follow = logits.float().log_softmax(-1)
+            target = torch.tensor(
+                [(tail[1:] + [tail[-1]] * width)[:width] for tail in tails], device=device
+            )
+            counted = torch.tensor(
+                [[n < len(tail) - 1 for n in range(width)] for tail in tails], device=device
+            )
+            chosen = follow.gather(-1, target[..., None])[..., 0]
+            scores = scores + (chosen * counted).sum(-1)
+        return [float(score) for score in scores]
 
     @cached_property
     def _stops(self) -> list[int]:

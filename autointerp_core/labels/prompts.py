@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import regex
+
 from autointerp_core.errors import ParameterError
 from autointerp_core.labels.clean import clean_answer
 from autointerp_core.labels.provider import ChatPrompt, Message
@@ -63,6 +65,8 @@ def _plain(text: str) -> str:
     return text.replace("<<", "< <").replace(">>", "> >")
 
 
+_WORD = regex.compile(r"\w+")
+_MARKED = regex.compile(r"<<(.*?)>>")
 _SYSTEM = (
     "You name what a pattern detector reacts to. You see texts in which the words it reacts to "
     "are marked <<like this>>. Reply with one short label of at most 9 words, nothing else."
@@ -117,9 +121,29 @@ def _build_peaks(
 
 
 def _parse_label(text: str | None, prompt: ChatPrompt) -> str | None:
-    # The demonstrations' answers are labels a weak model likes to repeat; only the
-    # instructions count as an echo, since a feature may well fire on days of the week.
-    return clean_answer(text, echo=f"{prompt.messages[0].content}\n{FIRMER}")
+    asked = prompt.messages[-1].content
+    label = clean_answer(text, echo=f"{prompt.messages[0].content}\n{FIRMER}")
+    if label is None or _copies_line(label, asked) or _copies_answer(label, asked):
+        return None
+    return label
+
+
+def _copies_line(label: str, asked: str) -> bool:
+    """True where the answer is a stretch of the texts: a quotation says nothing about them."""
+    words = regex.findall(r"\w+", label.casefold())
+    if regex.match(r"\d+ ", " ".join(words)) and regex.match(r"\d{1,2}:", label):
+        words = words[1:]
+    shown = regex.sub(r"<<|>>", "", asked).casefold()
+    return len(words) >= 5 and f" {' '.join(words)} " in f" {' '.join(_WORD.findall(shown))} "
+
+
+def _copies_answer(label: str, asked: str) -> bool:
+    """True where a weak model repeats a demonstration's answer for words it does not fit."""
+    marked = {word.casefold() for word in _MARKED.findall(asked)}
+    for question, answer in _DEMONSTRATIONS:
+        if label.casefold() == answer.casefold():
+            return not marked & {word.casefold() for word in _MARKED.findall(question)}
+    return False
 
 
 METHODS: dict[str, PromptMethod] = {

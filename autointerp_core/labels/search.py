@@ -482,8 +482,10 @@ class SearchLabeler:
         rate = self._background(peaks, low, high, cells)[distinct]
         expected = -np.expm1(-len(cells) / len(peaks) * rate)
         lift = np.log(np.maximum(share / np.maximum(expected, 1e-9), 1e-9))
-        enough = (support >= 2) & (from_documents >= min(2, len(documents)))
-        enough &= (share >= 0.06) & (lift > 1.1)
+        enough = (support >= (3 if len(peaks) >= 10 else 2)) & (
+            from_documents >= min(2, len(documents))
+        )
+        enough &= (share >= 0.1) & (lift > 1.1)
         enough &= ~np.isin(distinct, np.asarray(list(skip), dtype=np.int64))
         value = np.where(enough, np.sqrt(share * drawn) * lift, -1.0)
         chosen: list[int] = []
@@ -555,7 +557,7 @@ class SearchLabeler:
     def _modifier(self, fired: _Firings, main: _Candidate) -> str:
         """What stands before: one word, or a class of words; empty where it varies."""
         matched = self._matching(fired.unit, main)
-        if not matched.any() or "first words" in main.text or "sentence start" in main.text:
+        if matched.sum() < 3 or "first words" in main.text or "sentence start" in main.text:
             return ""
         weight = fired.weight[matched] / fired.weight[matched].sum()
         found, inverse = np.unique(self._previous[fired.unit[matched]], return_inverse=True)

@@ -251,3 +251,20 @@ def test_the_hash_covers_everything_sent() -> None:
         (ChatPrompt((Message("user", "\ud800"),)), GREEDY),
     ]
     assert len({same, *(prompt_hash(*other) for other in others)}) == len(others) + 1
+
+
+def test_a_copied_text_is_no_label(study: Study) -> None:
+    method = get_method("peaks")
+    prompt = method.build(study, 1, study.examples(1, limit=4), None)
+    assert method.parse("The net loss of quarter 2 was larger", prompt) is None
+    assert method.parse("10: The net loss of quarter 2", prompt) is None
+    assert method.parse("net loss", prompt) == "net loss"
+    assert method.parse("Label: losses of a quarter", prompt) == "losses of a quarter"
+
+
+def test_a_demonstrations_answer_counts_only_where_it_fits(study: Study) -> None:
+    method = get_method("peaks")
+    loss = method.build(study, 1, study.examples(1, limit=4), None)
+    monday = method.build(study, 4, study.examples(4, limit=4), None)
+    assert method.parse("days of the week", loss) is None
+    assert method.parse("Days of the week.", monday) == "Days of the week"
