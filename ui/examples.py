@@ -14,6 +14,7 @@ _WIDTHS = ("4", "8", "16", "32", "64", "128", "all")
 _WHOLE = 1_000_000
 _FEW, _MORE = 20, 100
 _GROUPS = {"top": "Top", "quantiles": "Quantiles", "silent": "Silent", "every": "All"}
+_DEAD = "This feature never fires on the counted tokens of this study: it has no examples."
 _QUARTERS = {
     "quantile_1": "strongest quarter",
     "quantile_2": "second quarter",
@@ -57,8 +58,6 @@ def _fragment(opened: readers.OpenStudy, row: Row) -> None:
             persist_state="session",
         )
         by_peak = st.toggle("By peak token", key="by_peak", persist_state="session")
-    if row.dead:
-        st.text("This feature never fires on the counted tokens of this study: it has no examples.")
     around = _WHOLE if width == "all" else int(width or 16)
     groups = _groups(opened, row, group or "top", around)
     if by_peak:
@@ -93,7 +92,9 @@ def _groups(opened: readers.OpenStudy, row: Row, group: str, around: int) -> lis
     if group in ("top", "every"):
         lines = _lines(opened, row, "top", around)
         note = f"{len(lines)} strongest of {row.num_examples:,} sequences, one each"
-        found.append(Group("Top", lines, note, "It never fires here."))
+        if row.dead:
+            note = ""
+        found.append(Group("Top", lines, note, _DEAD))
     if group in ("quantiles", "every"):
         for name, title in _QUARTERS.items():
             lines = _lines(opened, row, name, around)

@@ -11,6 +11,7 @@ from ui import author, decide, readers
 from ui.decide import Decision
 from ui.index import Row
 from ui.table import missing_reason, source_name
+from ui.words import sentence
 
 _BADGES: dict[str, tuple[str, Literal["green", "blue", "gray"]]] = {
     "accepted": (":material/check:", "green"),
@@ -110,7 +111,7 @@ def _edit(row: Row, sae: str) -> None:
     # Always there, so that what comes below keeps its place while the page is drawn again.
     with st.container(key="refusal"):
         if refused is not None and refused.kind == "rejected":
-            st.text(refused.message[:1].upper() + refused.message[1:])
+            st.text(sentence(refused.message))
 
 
 def _save(sae: str, state: LabelState, key: str) -> None:
@@ -148,25 +149,25 @@ def _outcome(row: Row) -> None:
     with st.container(key="problem"):
         title = "Changed by somebody else meanwhile" if found.kind == "conflict" else "Not saved"
         st.markdown(f":material/error: **{title}**")
-        st.text(found.message[:1].upper() + found.message[1:] + ".")
+        st.text(sentence(found.message))
 
 
 def _note(state: LabelState, sae: str) -> None:
     title = "Note" if state.note else "Add a note"
     key = f"note_{state.feature}_{state.last_event or 0}"
-    with st.expander(title, icon=":material/sticky_note_2:", expanded=bool(state.note)):
-        with st.form("edit_note", border=False):
-            st.text_area(
-                "Note",
-                state.note or "",
-                key=key,
-                label_visibility="collapsed",
-                height=80,
-                max_chars=4000,
-            )
-            st.form_submit_button(
-                "Save note", key="save_note", on_click=_save_note, args=(sae, state, key)
-            )
+    box = st.expander(title, icon=":material/sticky_note_2:", expanded=bool(state.note))
+    with box, st.form("edit_note", border=False):
+        st.text_area(
+            "Note",
+            state.note or "",
+            key=key,
+            label_visibility="collapsed",
+            height=80,
+            max_chars=4000,
+        )
+        st.form_submit_button(
+            "Save note", key="save_note", on_click=_save_note, args=(sae, state, key)
+        )
 
 
 def _save_note(sae: str, state: LabelState, key: str) -> None:

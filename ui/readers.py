@@ -104,7 +104,7 @@ def line(study: Study, example: Example) -> Line:
         start=example.start_position,
         peak=example.peak_index,
         tokens=list(example.tokens),
-        values=[round(value, 5) for value in example.values],
+        values=list(example.values),
         ids=list(example.token_ids),
         special={
             i: vocab[token]

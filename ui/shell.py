@@ -17,6 +17,7 @@ from streamlit.navigation.page import Page
 
 from autointerp_core.errors import AutointerpError, LabelConflict
 from ui import author, readers, url, welcome
+from ui.words import sentence
 
 TITLE = "Autointerp Explorer"
 ICON = Path(__file__).parent / "icon.png"
@@ -88,7 +89,7 @@ def problem(message: str, title: str = "That did not work") -> None:
     """Say what is wrong. The message is plain text: it may hold anything."""
     with st.container(key="problem", gap="xxsmall"):
         st.markdown(f":material/error: **{title}**")
-        st.text(message)
+        st.text(sentence(message))
 
 
 def _frame() -> None:
@@ -120,7 +121,8 @@ def _pick_default(names: list[str]) -> None:
     """Which study: the address says so, else this session's last one, else the newest."""
     asked = url.study()
     if asked and asked not in names:
-        st.session_state["study"] = asked  # need_study() says that there is none
+        # need_study() says that there is none; where there is no study at all, what to do.
+        st.session_state["study"] = asked if names else ""
         st.session_state["study_pick"] = names[0] if names else None
         return
     name = asked or st.session_state.get("study") or ""

@@ -105,7 +105,7 @@ export default function (component) {
   const show = (span) => {
     const row = rowOf(span)
     const index = Number(span.dataset.i)
-    const parts = [make("b", "", row.values[index] > 0 ? String(Number(row.values[index].toPrecision(6))) : "0")]
+    const parts = [make("b", "", row.values[index] > 0 ? String(Number(row.values[index].toPrecision(7))) : "0")]
     const written = make("span")
     putText(written, row.special[index] ?? row.tokens[index])
     const place = `  token ${row.ids[index]} · position ${row.start + index}`

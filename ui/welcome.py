@@ -28,11 +28,11 @@ def no_study() -> None:
         )
         _demo()
         st.write("The same from a terminal:")
-        st.code("make demo", language="bash")
+        st.code("make demo", language=None)
         st.write("Your own SAE:")
         st.code(
             "bash run_llama_labeling.sh 3,7,11 path/to/sae blocks.9.hook_resid_post",
-            language="bash",
+            language=None,
         )
 
 
@@ -41,7 +41,7 @@ def _demo() -> None:
     missing = [command for name, command in _DEMO_PACKAGES.items() if find_spec(name) is None]
     if missing:
         st.write("The demo model is not installed. Install it, then start the app again:")
-        st.code("\n".join(missing), language="bash")
+        st.code("\n".join(missing), language=None)
         return
     job = jobview.latest("demo")
     if job is not None and (job.active or job.status != "done"):

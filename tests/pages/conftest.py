@@ -1,0 +1,66 @@
+"""Pages run without a browser (AppTest) on a small synthetic study."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from autointerp_core.store.history import LabelHistory, NewEvent
+from benchmarks.synthetic import write_study
+
+ROOT = Path(__file__).resolve().parents[2]
+SAE = "synthetic-sae"
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty home folder, and caches that know nothing of earlier ones."""
+    monkeypatch.setenv("AUTOINTERP_HOME", str(tmp_path))
+    monkeypatch.delenv("AUTOINTERP_DB", raising=False)
+    st.cache_resource.clear()
+    st.cache_data.clear()
+    return tmp_path
+
+
+@pytest.fixture
+def study(home: Path) -> Path:
+    """A study of 120 features with labels: search for all, LLM for every third."""
+    write_study(home / "studies" / "small", 120, 8, warnings=[("neighbour", "layer 8 is better")])
+    with LabelHistory.open() as history:
+        history.record_many(
+            NewEvent(SAE, f, "generated", f"words {f}", source="search", method="search")
+            for f in range(120)
+        )
+        history.record_many(
+            NewEvent(SAE, f, "generated", f"model {f}", source="llm:x/tiny", method="plain")
+            for f in range(0, 120, 3)
+        )
+    return home / "studies" / "small"
+
+
+Open = Callable[..., AppTest]
+
+
+@pytest.fixture
+def open_page(home: Path) -> Open:
+    """Open a page by its script, with query parameters, as author ``author``."""
+
+    def opened(page: str, /, *, author: str = "Ana", **params: str) -> AppTest:
+        app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=30)
+        app.session_state["author"] = author
+        for name, value in params.items():
+            app.query_params[name] = value
+        app.run()
+        app.switch_page(f"pages/{page}.py")
+        # Changing the page clears the address, as a click in the navigation does.
+        for name, value in params.items():
+            app.query_params[name] = value
+        app.run()
+        assert not app.exception, app.exception
+        return app
+
+    return opened

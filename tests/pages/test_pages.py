@@ -1,0 +1,152 @@
+"""What the pages show and do, run without a browser."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from streamlit.testing.v1 import AppTest
+
+from autointerp_core.store.history import LabelHistory
+from tests.pages.conftest import SAE, Open
+
+
+def element(app: AppTest, has: str) -> dict[str, Any]:
+    """The data of our element that holds the field ``has``."""
+    for found in app.get("bidi_component"):
+        data: dict[str, Any] = json.loads(found.proto.json)
+        if has in data:
+            return data
+    raise AssertionError(f"no element with {has!r}")
+
+
+def texts(app: AppTest) -> str:
+    return "\n".join(text.value for text in app.text)
+
+
+def test_without_a_study_it_says_what_to_do(home: Path, open_page: Open) -> None:
+    app = open_page("features")
+    assert app.header[0].value == "No study yet"
+    assert "make demo" in [code.value for code in app.code]
+    assert app.button(key="build_demo").label == "Build the demo"
+
+
+def test_an_unknown_study_is_named(study: Path, open_page: Open) -> None:
+    assert "no study named 'nope'" in texts(open_page("features", study="nope"))
+
+
+def test_the_table_shows_a_page_of_features(study: Path, open_page: Open) -> None:
+    app = open_page("features", study="small")
+    table = element(app, "rows")
+    assert [row["feature"] for row in table["rows"]] == list(range(50))
+    assert table["rows"][3]["label"] == "model 3"
+    assert table["rows"][4]["label"] == "words 4"
+    assert "120 features" in texts(app)
+    assert "layer 8 is better" in texts(app)
+
+
+def test_the_address_filters_and_sorts(study: Path, open_page: Open) -> None:
+    app = open_page("features", study="small", q="model", sort="max", dir="desc", size="25")
+    rows = element(app, "rows")["rows"]
+    assert len(rows) == 25
+    assert all(row["feature"] % 3 == 0 for row in rows)
+    assert [row["max"] for row in rows] == sorted((row["max"] for row in rows), reverse=True)
+    assert "feature=" in rows[0]["href"]
+    assert "q=model" in rows[0]["href"]
+    assert "40 of 120 features" in texts(app)
+
+
+def test_nonsense_in_the_address_is_ignored(study: Path, open_page: Open) -> None:
+    app = open_page(
+        "features", study="small", sort="x", page="-3", size="7", density="a:b", status="gone"
+    )
+    assert len(element(app, "rows")["rows"]) == 50
+
+
+def test_no_match_offers_to_clear(study: Path, open_page: Open) -> None:
+    app = open_page("features", study="small", q="zzzz")
+    app.button(key="clear_all").click().run()
+    assert len(element(app, "rows")["rows"]) == 50
+    assert "q" not in app.query_params
+
+
+def test_search_in_example_text_finds_what_the_windows_hold(study: Path, open_page: Open) -> None:
+    app = open_page("features", study="small", q="MARKET", **{"in": "text"})
+    rows = element(app, "rows")["rows"]
+    assert rows
+    feature = rows[0]["feature"]
+    page = open_page("feature", study="small", feature=str(feature))
+    shown = element(page, "groups")["groups"][0]["rows"]
+    assert any("market" in "".join(row["tokens"]) for row in shown)
+
+
+def test_a_feature_shows_examples_labels_and_place(study: Path, open_page: Open) -> None:
+    app = open_page("feature", study="small", feature="6", q="model")
+    groups = element(app, "groups")["groups"]
+    assert [group["title"] for group in groups] == ["Top"]
+    assert len(groups[0]["rows"]) == 8
+    row = groups[0]["rows"][0]
+    assert row["values"][row["peak"]] == row["activation"] == max(row["values"])
+    assert "3 of 40" in texts(app)
+    assert {"model 6", "words 6"} <= {text.value for text in app.text}
+
+
+def test_a_dead_feature_says_so(study: Path, open_page: Open) -> None:
+    app = open_page("feature", study="small", feature="96")
+    assert "never fires" in element(app, "groups")["groups"][0]["empty"]
+
+
+def test_a_feature_outside_the_study_is_refused_in_words(study: Path, open_page: Open) -> None:
+    assert "feature 5000 is not in this study" in texts(
+        open_page("feature", study="small", feature="5000")
+    ).replace("Feature 5000", "feature 5000")
+
+
+def test_decisions_are_saved_with_their_author(study: Path, open_page: Open) -> None:
+    app = open_page("feature", study="small", feature="6", author="Ben")
+    app.button(key="accept_search").click().run()
+    app.button(key="flag").click().run()
+    app.button(key="undo").click().run()
+    with LabelHistory.open() as history:
+        state = history.state(SAE, 6)
+        events = history.history(SAE, 6)
+    assert (state.label, state.status, state.flagged) == ("words 6", "accepted", False)
+    assert [event.author for event in events[2:]] == ["Ben"] * 3
+
+
+def test_a_conflict_is_told_and_both_events_stay(study: Path, open_page: Open) -> None:
+    app = open_page("feature", study="small", feature="6")
+    with LabelHistory.open() as history:
+        history.override(SAE, 6, "theirs", author="Eve")
+    app.button(key="accept_search").click().run()
+    assert "Eve" in texts(app)
+    assert any("somebody else" in found.value for found in app.markdown)
+    with LabelHistory.open() as history:
+        assert [event.kind for event in history.history(SAE, 6)][2:] == ["overridden", "accepted"]
+
+
+def test_a_refused_label_is_explained_and_stays_in_the_box(study: Path, open_page: Open) -> None:
+    app = open_page("feature", study="small", feature="6")
+    box = next(box for box in app.text_input if box.label == "Your label")
+    box.set_value("   ")
+    app.button(key="save_label").click().run()
+    assert "The label is empty" in texts(app)
+    with LabelHistory.open() as history:
+        assert history.state(SAE, 6).status == "unreviewed"
+
+
+def test_a_decision_waits_for_the_name_of_its_author(study: Path, open_page: Open) -> None:
+    app = open_page("feature", study="small", feature="6", author="")
+    app.button(key="accept_llm").click().run()
+    with LabelHistory.open() as history:
+        assert history.state(SAE, 6).status == "unreviewed"
+    assert app.session_state["waiting"][0].action == "accept"
+
+
+def test_next_goes_on_when_a_decision_leaves_the_filter(study: Path, open_page: Open) -> None:
+    app = open_page("feature", study="small", feature="6", status="unreviewed")
+    app.button(key="accept_search").click().run()
+    assert "not in this filter" in texts(app)
+    app.button(key="next").click().run()
+    assert app.query_params["feature"] == "7"
