@@ -55,9 +55,8 @@ def publish(name: str, rows: Sequence[Row]) -> int:
         judged = "" if row.limit is None else f"{row.op} {row.limit:g}"
         verdict = "" if row.limit is None else ("ok" if row.ok else "NOT REACHED")
         size = f"{row.n_tokens:,} tokens" if row.n_tokens else ""
-        print(
-            f"{row.name:<{width}}  {row.value:>10.3f}  {judged:<9} {verdict:<12} {size:>15}  {row.note}"
-        )
+        figure = f"{row.name:<{width}}  {row.value:>10.3f}  {judged:<9} {verdict:<12}"
+        print(f"{figure} {size:>15}  {row.note}".rstrip())
     OUT.mkdir(exist_ok=True)
     content = {"machine": machine(), "rows": [asdict(row) | {"ok": row.ok} for row in rows]}
     (OUT / f"{name}.json").write_text(json.dumps(content, indent=2) + "\n")

@@ -7,7 +7,6 @@ libraries' own encode; plain loops. ``make oracle`` does the whole corpus.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -81,7 +80,7 @@ def _texts() -> list[str]:
 @pytest.fixture(scope="module")
 def results(
     demo_model: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[dict[str, tuple[Study, Truth]]]:
+) -> dict[str, tuple[Study, Truth]]:
     """Study and truth by case, from one brute-force pass over the model."""
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -127,7 +126,7 @@ def results(
     special = set(studies["demo"].info.raw["tokenisation"]["special_ids"])
     stream = hidden_states(model, tokenizer, texts, layers, CONTEXT)
     truths = collect(stream, encoders, special)
-    yield {name: (studies[name], truths[name]) for name in cases}
+    return {name: (studies[name], truths[name]) for name in cases}
 
 
 @pytest.mark.parametrize("case", ["demo", "sparsify", "sink"])
