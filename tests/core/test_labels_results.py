@@ -94,7 +94,7 @@ def test_examples_file(study: Study, tmp_path: Path) -> None:
     path = tmp_path / "out" / "feature_examples.jsonl"
     write_feature_examples(path, study, [5, 3, 2], {2: 0.25}, max_examples=7)
     lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    assert [line["feature_id"] for line in lines] == [2, 3, 5]
+    assert [line["feature_id"] for line in lines] == [5, 3, 2]
     for line in lines:
         jsonschema.validate(line, schema("feature_examples"))
         assert list(line) == ["feature_id", "finance_score", "score", "density", "examples"]
@@ -103,15 +103,13 @@ def test_examples_file(study: Study, tmp_path: Path) -> None:
             assert example["text"] in DOCUMENTS[example["document_index"]]
             assert len(example["tokens"]) == len(example["values"])
             assert example["values"][example["peak_index"]] == example["activation"]
-    assert lines[0]["score"] == lines[0]["finance_score"] == 0.25
+    assert lines[2]["score"] == lines[2]["finance_score"] == 0.25
     assert lines[1]["score"] is None
-    assert [len(line["examples"]) for line in lines] == [7, 7, 0]
-    assert lines[2]["density"] == 0
-    assert np.isclose(lines[0]["density"], study.stats(2).density)
-    order = [
-        "activation sequence_index token_position text document_index tokens values peak_index"
-    ]
-    assert list(lines[0]["examples"][0]) == order[0].split()
+    assert [len(line["examples"]) for line in lines] == [0, 7, 7]
+    assert lines[0]["density"] == 0
+    assert np.isclose(lines[2]["density"], study.stats(2).density)
+    order = "activation sequence_index token_position text document_index tokens values peak_index"
+    assert list(lines[2]["examples"][0]) == order.split()
 
 
 def test_unknown_features_write_nothing(
