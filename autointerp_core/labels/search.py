@@ -110,14 +110,15 @@ class SearchLabeler:
         said = head.casefold()
         context = [text for k in topic if (text := self.counts.key_text(k)) not in said]
         weak = main.score < 0.12 or (main.recall < 0.3 and main.score < 0.3)
-        if weak and context:
-            if main.kind == "words" and main.recall >= 0.3:
-                return f"{head} near {', '.join(context[:3])}", "words in context"
-            return f"context of {', '.join(context)}", "context"
-        if main.kind in ("class", "words") and main.precision < 0.6:
+        partial = main.kind in ("class", "words") and main.precision < 0.6
+        if partial and (main.recall >= 0.3 or not weak):
             follows = self._modifier(fired, main)
             if follows:
                 return f"{head} after {follows}", f"{main.kind} after a word"
+        if weak and context:
+            if main.kind == "words" and main.recall >= 0.3:
+                return f"{head} near {', '.join(context[:3])}", "words in context"
+            return f"text about {', '.join(context)}", "context"
         room = MAX_WORDS - len(head.split()) - 1
         if main.precision < 0.5 and context and room > 0:
             return f"{head} near {', '.join(context[: min(room, 3)])}", f"{main.kind} in context"

@@ -110,7 +110,7 @@ def test_same_study_same_labels(labeler: SearchLabeler) -> None:
 def test_labels_are_whole_words_of_the_text(labeler: SearchLabeler) -> None:
     """The pieces of "measuring" are " measur" and "ing"; no label shows the first of them alone."""
     text = " ".join(DOCUMENTS).lower()
-    ours = "after near words ending in with context of containing starting names capitalised "
+    ours = "after near words ending in with text about containing starting names capitalised "
     ours += "dollar sign comma years numbers"
     words = set(re.findall(r"\w+", text)) | set(ours.split()) | {"ing"}
     for found in labeler.label_all(list(FEATURES)):
