@@ -40,92 +40,49 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from safetensors import safe_open
 
 from autointerp_core.errors import BadInput, StudyError
+from autointerp_core.store.passes import FloatArray, Pass
+from autointerp_core.store.records import (
+    Example,
+    FeatureStats,
+    HealthWarning,
+    Histogram,
+    TokenLogit,
+)
+from autointerp_core.store.tokenstore import CONTINUES, SPECIAL, IntArray, TokenStore
+
+__all__ = [
+    "AFTER",
+    "BEFORE",
+    "CONTINUES",
+    "GROUPS",
+    "SCHEMA",
+    "SPECIAL",
+    "Example",
+    "FeatureStats",
+    "HealthWarning",
+    "Histogram",
+    "Pass",
+    "Study",
+    "StudyInfo",
+    "TokenLogit",
+    "TokenStore",
+    "list_studies",
+    "read_info",
+]
 
 SCHEMA = 1
-SPECIAL, CONTINUES = 1, 2
 GROUPS = ("top", "quantile_1", "quantile_2", "quantile_3", "quantile_4")
 """Example groups; ``quantile_1`` holds the strongest quarter of the peaks."""
 BEFORE, AFTER = 16, 15
 """Tokens shown before and after a peak unless asked otherwise."""
 
 _FIRINGS_AT_ONCE = 500_000
-
-IntArray = NDArray[np.int64]
-FloatArray = NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class Example:
-    """A window of tokens around a peak, with the feature's activation at every token.
-
-    ``"".join(tokens)`` is byte-exact source text. A character split over several
-    tokens stands in the first of them, the others are ``""``.
-    """
-
-    feature: int
-    group: str
-    activation: float
-    sequence_index: int
-    token_position: int
-    document_index: int
-    start_position: int
-    token_ids: tuple[int, ...]
-    tokens: tuple[str, ...]
-    values: tuple[float, ...]
-    peak_index: int
-
-    @property
-    def text(self) -> str:
-        return "".join(self.tokens)
-
-
-@dataclass(frozen=True)
-class FeatureStats:
-    """Exact statistics over the counted tokens of a study.
-
-    ``fired`` counts tokens, ``num_examples`` counts sequences; ``mean`` is over firings.
-    """
-
-    feature: int
-    fired: int
-    density: float
-    num_examples: int
-    max: float
-    mean: float
-    quantiles: tuple[float, float, float]
-    """25 %, 50 % and 75 % quantiles of the activations over firings."""
-
-    @property
-    def dead(self) -> bool:
-        return self.fired == 0
-
-
-@dataclass(frozen=True)
-class TokenLogit:
-    token_id: int
-    text: str
-    logit: float
-
-
-@dataclass(frozen=True)
-class Histogram:
-    """Counts of firings in equal-width bins; ``edges`` has one entry more than ``counts``."""
-
-    edges: tuple[float, ...]
-    counts: tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class HealthWarning:
-    """A health warning: a short code and one sentence for a person."""
-
-    code: str
-    message: str
+_DRAWS = 20
+"""Random positions looked at for each silent window wanted."""
 
 
 @dataclass(frozen=True)
@@ -193,152 +150,6 @@ def read_info(folder: Path) -> StudyInfo:
             f"study {folder.name} is damaged: study.json cannot be read "
             f"({type(error).__name__}: {error}); delete the study and extract it again"
         ) from error
-
-
-class TokenStore:
-    """The tokens and texts of a study, memory-mapped."""
-
-    def __init__(self, folder: Path):
-        self.folder = folder
-        self.ids = _map(folder / "ids.bin", np.uint32)
-        self.ends = _map(folder / "ends.bin", np.int64)
-        self.flags = _map(folder / "flags.bin", np.uint8)
-        self.sequences = _map(folder / "sequences.bin", np.int64)
-        self.owners = _map(folder / "owners.bin", np.int64)
-        self.starts = _map(folder / "starts.bin", np.int64)
-        self.documents = _map(folder / "documents.bin", np.int64)
-        self.text = _map(folder / "text.bin", np.uint8)
-
-    @property
-    def n_tokens(self) -> int:
-        return len(self.ids)
-
-    @property
-    def n_sequences(self) -> int:
-        return len(self.owners)
-
-    @cached_property
-    def counted(self) -> NDArray[np.uint8]:
-        return _map(self.folder / "counted.bin", np.uint8)
-
-    @cached_property
-    def vocab(self) -> list[str]:
-        loaded: list[str] = json.loads((self.folder / "vocab.json").read_bytes())
-        return loaded
-
-    def document_text(self, document: int) -> str:
-        start, stop = self.documents[document], self.documents[document + 1]
-        return self.text[start:stop].tobytes().decode("utf-8")
-
-    def document_sequences(self, document: int) -> range:
-        """Sequences cut from one document, in order."""
-        first = int(np.searchsorted(self.owners, document, "left"))
-        return range(first, int(np.searchsorted(self.owners, document, "right")))
-
-    def sequence_of(self, token: IntArray) -> IntArray:
-        """Sequence that holds each token index. Empty sequences hold none."""
-        return np.searchsorted(self.sequences, token, "right") - 1
-
-    def windows(self, token: IntArray, before: int, after: int) -> tuple[IntArray, IntArray]:
-        """First and one-past-last token of the window around each token.
-
-        Clipped to the sequence, then widened so that no character is cut in two.
-        """
-        sequence = self.sequence_of(token)
-        low, high = self.sequences[sequence], self.sequences[sequence + 1]
-        start = np.maximum(token - before, low)
-        stop = np.minimum(token + after + 1, high)
-        # A character spans at most four bytes, so a few steps settle it.
-        while True:
-            grow = (start > low) & (self.flags[start] & CONTINUES > 0)
-            if not grow.any():
-                break
-            start = start - grow
-        while True:
-            inside = np.minimum(stop, self.n_tokens - 1)
-            grow = (stop < high) & (self.flags[inside] & CONTINUES > 0)
-            if not grow.any():
-                break
-            stop = stop + grow
-        return start, stop
-
-    def pieces(self, start: int, stop: int) -> list[str]:
-        """Text of each token in ``[start, stop)``, which must lie in one sequence."""
-        sequence = int(self.sequence_of(np.asarray(start)))
-        first = int(
-            self.starts[sequence] if start == self.sequences[sequence] else self.ends[start - 1]
-        )
-        ends = self.ends[start:stop].tolist()
-        raw = self.text[first : ends[-1] if ends else first].tobytes()
-        out, previous = [], first
-        for end in ends:
-            out.append(raw[previous - first : end - first].decode("utf-8"))
-            previous = end
-        return out
-
-
-class Pass:
-    """Features extracted together: their firings (by shard) and what was made of them."""
-
-    def __init__(self, folder: Path):
-        self.folder = folder
-        self.features: NDArray[np.int32] = np.load(folder / "features.npy", allow_pickle=False)
-        self.shards = sorted((folder / "shards").glob("*.safetensors"))
-        self._open: list[Any] | None = None
-
-    def rows(self, features: Sequence[int] | NDArray[Any]) -> IntArray:
-        """Row of each feature in this pass's arrays; -1 where it is not here."""
-        wanted = np.asarray(features, dtype=np.int64)
-        row = np.searchsorted(self.features, wanted)
-        clipped = np.minimum(row, len(self.features) - 1)
-        return np.where(self.features[clipped] == wanted, clipped, -1)
-
-    def handles(self) -> list[Any]:
-        if self._open is None:
-            self._open = [safe_open(path, framework="np") for path in self.shards]
-        return self._open
-
-    def shard_offsets(self) -> list[int]:
-        """First token of each shard."""
-        return [int(handle.metadata()["first_token"]) for handle in self.handles()]
-
-    def counts(self) -> IntArray:
-        """Firings of each row over all shards, masked positions included."""
-        total = np.zeros(len(self.features), dtype=np.int64)
-        for handle in self.handles():
-            total += np.diff(handle.get_tensor("indptr"))
-        return total
-
-    def firings(self, first: int, last: int) -> tuple[IntArray, IntArray, FloatArray]:
-        """Firings of rows ``[first, last)``: (row, token index, activation), by row, then token."""
-        rows, tokens, values = [], [], []
-        for handle, offset in zip(self.handles(), self.shard_offsets(), strict=True):
-            indptr = handle.get_slice("indptr")[first : last + 1]
-            low, high = int(indptr[0]), int(indptr[-1])
-            if low == high:
-                continue
-            rows.append(np.repeat(np.arange(first, last), np.diff(indptr)))
-            tokens.append(handle.get_slice("token")[low:high].astype(np.int64) + offset)
-            values.append(handle.get_slice("activation")[low:high])
-        if not rows:
-            empty = np.zeros(0, dtype=np.int64)
-            return empty, empty, np.zeros(0, dtype=np.float32)
-        row = np.concatenate(rows)
-        # Shards come in token order and each is sorted, so a stable sort by row is enough.
-        order = np.argsort(row, kind="stable")
-        return row[order], np.concatenate(tokens)[order], np.concatenate(values)[order]
-
-    @cached_property
-    def peaks(self) -> dict[str, NDArray[Any]]:
-        with safe_open(self.folder / "peaks.safetensors", framework="np") as handle:
-            return {
-                name: handle.get_tensor(name) for name in ("indptr", "token", "activation", "group")
-            }
-
-    @cached_property
-    def table(self) -> pd.DataFrame:
-        frame: pd.DataFrame = pq.read_table(self.folder / "features.parquet").to_pandas()
-        return frame
 
 
 class Study:
@@ -451,37 +262,61 @@ class Study:
         """
         found, row = self._locate(feature)
         _, fired, _ = found.firings(row, row + 1)
-        counted = np.flatnonzero(self.tokens.counted)
-        if documents is not None:
-            owner = self.tokens.owners[self.tokens.sequence_of(counted)]
-            counted = counted[np.isin(owner, np.asarray(documents, dtype=np.int64))]
-        if not len(counted) or limit <= 0:
+        if limit <= 0 or not self.tokens.n_tokens:
             return []
         generator = np.random.default_rng([seed, feature])
-        picks = generator.permutation(counted)[: limit * 20]
+        picks = self._draw(generator, limit * _DRAWS, documents)
+        picks = picks[np.asarray(self.tokens.counted[picks]) > 0]
         start, stop = self.tokens.windows(picks, before, after)
         silent = np.searchsorted(fired, start) == np.searchsorted(fired, stop)
         picks, start, stop = picks[silent], start[silent], stop[silent]
         _, first = np.unique(self.tokens.sequence_of(picks), return_index=True)
         keep = np.sort(first)[:limit]
-        return [
-            self._window(
-                feature, "silent", int(t), 0.0, int(a), int(b), np.zeros(b - a, np.float32)
-            )
-            for t, a, b in zip(picks[keep], start[keep], stop[keep], strict=True)
-        ]
+        picks, start, stop = picks[keep], start[keep], stop[keep]
+        nothing = np.zeros(int((stop - start).sum()), dtype=np.float32)
+        windows = _Windows("silent", picks, np.zeros(len(picks), np.float32), start, stop, nothing)
+        return self._build(windows, np.full(len(picks), feature, dtype=np.int32))
+
+    def _draw(
+        self, generator: np.random.Generator, n: int, documents: Sequence[int] | None
+    ) -> IntArray:
+        """``n`` random token indices, in the given documents or anywhere."""
+        if documents is None:
+            return generator.integers(0, self.tokens.n_tokens, n)
+        spans = []
+        for document in documents:
+            sequences = self.tokens.document_sequences(int(document))
+            low, high = self.tokens.sequences[[sequences.start, sequences.stop]]
+            spans.append(np.arange(low, high))
+        inside = np.concatenate(spans) if spans else np.zeros(0, dtype=np.int64)
+        return generator.permutation(inside)[:n]
 
     def sequence(self, feature: int, sequence: int) -> Example:
-        """A whole sequence with the feature's activation at every token."""
+        """A whole sequence with the feature's activation at every token.
+
+        Raises:
+            BadInput: there is no such sequence, or it is empty.
+        """
+        if not 0 <= sequence < self.tokens.n_sequences:
+            raise BadInput(f"no sequence {sequence}; this study has {self.tokens.n_sequences}")
         low, high = (int(x) for x in self.tokens.sequences[sequence : sequence + 2])
+        if low == high:
+            raise BadInput(f"sequence {sequence} is empty")
         found, row = self._locate(feature)
         _, fired, activation = found.firings(row, row + 1)
         values = np.zeros(high - low, dtype=np.float32)
         inside = slice(*np.searchsorted(fired, [low, high]))
         values[fired[inside] - low] = activation[inside]
-        peak = int(values.argmax()) if len(values) else 0
-        top = float(values[peak]) if len(values) else 0.0
-        return self._window(feature, "sequence", low + peak, top, low, high, values)
+        peak = int(values.argmax())
+        windows = _Windows(
+            "sequence",
+            np.array([low + peak]),
+            values[peak : peak + 1],
+            np.array([low]),
+            np.array([high]),
+            values,
+        )
+        return self._build(windows, np.array([feature], dtype=np.int32))[0]
 
     def activations(self, feature: int) -> FloatArray:
         """Activations of every counted firing, in token order."""
@@ -568,50 +403,64 @@ class Study:
         if len(key):
             hit = key[at] == query
             values[hit] = value[at[hit]]
-        edges = np.searchsorted(owner, np.arange(first, last + 1))
+        windows = _Windows(group, token, activation, start, stop, values)
+        examples = self._build(windows, found.features[owner])
+        edges = np.searchsorted(owner, np.arange(first, last + 1)).tolist()
         for index, r in enumerate(range(first, last)):
-            feature = int(found.features[r])
-            yield (
-                feature,
-                [
-                    self._window(
-                        feature,
-                        group,
-                        int(token[i]),
-                        float(activation[i]),
-                        int(start[i]),
-                        int(stop[i]),
-                        values[offset[i] : offset[i + 1]],
-                    )
-                    for i in range(edges[index], edges[index + 1])
-                ],
-            )
+            yield int(found.features[r]), examples[edges[index] : edges[index + 1]]
 
-    def _window(
-        self,
-        feature: int,
-        group: str,
-        token: int,
-        activation: float,
-        start: int,
-        stop: int,
-        values: FloatArray,
-    ) -> Example:
-        sequence = int(self.tokens.sequence_of(np.asarray(token)))
-        low = int(self.tokens.sequences[sequence])
-        return Example(
-            feature=feature,
-            group=group,
-            activation=activation,
-            sequence_index=sequence,
-            token_position=token - low,
-            document_index=int(self.tokens.owners[sequence]),
-            start_position=start - low,
-            token_ids=tuple(self.tokens.ids[start:stop].tolist()),
-            tokens=tuple(self.tokens.pieces(start, stop)),
-            values=tuple(values.tolist()),
-            peak_index=token - start,
+    def _build(self, windows: _Windows, features: NDArray[np.int32]) -> list[Example]:
+        """Example records; everything that can be looked up for all at once is."""
+        tokens, start, stop = self.tokens, windows.start, windows.stop
+        if not len(start):
+            return []
+        sequence = tokens.sequence_of(windows.token)
+        low = tokens.sequences[sequence]
+        texts = tokens.texts(start, stop)
+        values = windows.values.tolist()
+        ends = np.cumsum(stop - start).tolist()
+        columns = zip(
+            features.tolist(),
+            windows.activation.tolist(),
+            sequence.tolist(),
+            (windows.token - low).tolist(),
+            tokens.owners[sequence].tolist(),
+            (start - low).tolist(),
+            (windows.token - start).tolist(),
+            start.tolist(),
+            stop.tolist(),
+            ends,
+            texts,
+            strict=True,
         )
+        return [
+            Example(
+                feature=feature,
+                group=windows.group,
+                activation=activation,
+                sequence_index=index,
+                token_position=position,
+                document_index=document,
+                start_position=offset,
+                token_ids=tuple(tokens.ids[a:b].tolist()),
+                tokens=tuple(text),
+                values=tuple(values[end - (b - a) : end]),
+                peak_index=peak,
+            )
+            for feature, activation, index, position, document, offset, peak, a, b, end, text in columns
+        ]
+
+
+@dataclass(frozen=True)
+class _Windows:
+    """Windows of one group; ``values`` holds all their activations end to end."""
+
+    group: str
+    token: IntArray
+    activation: FloatArray
+    start: IntArray
+    stop: IntArray
+    values: FloatArray
 
 
 def list_studies(folder: Path) -> tuple[list[StudyInfo], list[StudyError]]:
@@ -628,12 +477,3 @@ def list_studies(folder: Path) -> tuple[list[StudyInfo], list[StudyError]]:
         if info.complete:
             studies.append(info)
     return studies, errors
-
-
-def _map(path: Path, dtype: type[np.generic]) -> NDArray[Any]:
-    size = path.stat().st_size
-    if size % np.dtype(dtype).itemsize:
-        raise ValueError(f"{path.name} is cut short")
-    if not size:
-        return np.zeros(0, dtype=dtype)
-    return np.memmap(path, dtype=np.dtype(dtype).newbyteorder("<"), mode="r")

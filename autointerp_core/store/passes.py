@@ -1,0 +1,82 @@
+"""One pass of a study: the firings of the features that were extracted together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+from safetensors import safe_open
+
+from autointerp_core.store.tokenstore import IntArray
+
+FloatArray = NDArray[np.float32]
+
+
+class Pass:
+    """Features extracted together: their firings (by shard) and what was made of them."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.features: NDArray[np.int32] = np.load(folder / "features.npy", allow_pickle=False)
+        self.shards = sorted((folder / "shards").glob("*.safetensors"))
+        self._open: list[Any] | None = None
+
+    def rows(self, features: Sequence[int] | NDArray[Any]) -> IntArray:
+        """Row of each feature in this pass's arrays; -1 where it is not here."""
+        wanted = np.asarray(features, dtype=np.int64)
+        row = np.searchsorted(self.features, wanted)
+        clipped = np.minimum(row, len(self.features) - 1)
+        return np.where(self.features[clipped] == wanted, clipped, -1)
+
+    def handles(self) -> list[Any]:
+        if self._open is None:
+            self._open = [safe_open(path, framework="np") for path in self.shards]
+        return self._open
+
+    def shard_offsets(self) -> list[int]:
+        """First token of each shard."""
+        return [int(handle.metadata()["first_token"]) for handle in self.handles()]
+
+    def counts(self) -> IntArray:
+        """Firings of each row over all shards, masked positions included."""
+        total = np.zeros(len(self.features), dtype=np.int64)
+        for handle in self.handles():
+            total += np.diff(handle.get_tensor("indptr"))
+        return total
+
+    def firings(self, first: int, last: int) -> tuple[IntArray, IntArray, FloatArray]:
+        """Firings of rows ``[first, last)``: (row, token index, activation), by row, then token."""
+        rows, tokens, values = [], [], []
+        for handle, offset in zip(self.handles(), self.shard_offsets(), strict=True):
+            indptr = handle.get_slice("indptr")[first : last + 1]
+            low, high = int(indptr[0]), int(indptr[-1])
+            if low == high:
+                continue
+            rows.append(np.repeat(np.arange(first, last), np.diff(indptr)))
+            tokens.append(handle.get_slice("token")[low:high].astype(np.int64) + offset)
+            values.append(handle.get_slice("activation")[low:high])
+        if not rows:
+            empty = np.zeros(0, dtype=np.int64)
+            return empty, empty, np.zeros(0, dtype=np.float32)
+        row = np.concatenate(rows)
+        # Shards come in token order and each is sorted, so a stable sort by row is enough.
+        order = np.argsort(row, kind="stable")
+        return row[order], np.concatenate(tokens)[order], np.concatenate(values)[order]
+
+    @cached_property
+    def peaks(self) -> dict[str, NDArray[Any]]:
+        with safe_open(self.folder / "peaks.safetensors", framework="np") as handle:
+            return {
+                name: handle.get_tensor(name) for name in ("indptr", "token", "activation", "group")
+            }
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        frame: pd.DataFrame = pq.read_table(self.folder / "features.parquet").to_pandas()
+        return frame
