@@ -81,6 +81,7 @@ def scatter(
     )
     figure.update_layout(height=300, margin=_MARGIN, dragmode="select")
     kind = "log" if log else "linear"
-    figure.update_xaxes(title=x_name, type=kind, exponentformat="power")
-    figure.update_yaxes(title=y_name, type=kind, exponentformat="power")
+    step = 1 if log else None
+    figure.update_xaxes(title=x_name, type=kind, exponentformat="power", dtick=step)
+    figure.update_yaxes(title=y_name, type=kind, exponentformat="power", dtick=step)
     return figure

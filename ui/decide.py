@@ -13,7 +13,8 @@ from typing import Literal
 import streamlit as st
 
 from autointerp_core.errors import AutointerpError, LabelRejected
-from autointerp_core.store.history import EditConflict
+from autointerp_core.store.events import ACCEPTED, FLAGGED
+from autointerp_core.store.history import EditConflict, NewEvent
 from ui import readers
 
 Action = Literal["accept", "override", "revert", "flag", "unflag", "note", "undo"]
@@ -46,7 +47,9 @@ def make(decisions: Sequence[Decision], author: str) -> None:
     if not author:
         st.session_state["waiting"] = list(decisions)
         return
-    for decision in decisions:
+    if len(decisions) > 1:
+        _record_all(decisions, author)
+    for decision in decisions if len(decisions) == 1 else ():
         st.session_state["outcome"] = _record(decision, author)
 
 
@@ -71,6 +74,26 @@ def outcome(feature: int) -> Outcome | None:
 
 def clear_outcome() -> None:
     st.session_state.pop("outcome", None)
+
+
+def _record_all(decisions: Sequence[Decision], author: str) -> None:
+    """Accept or flag many features in one transaction: all of them or none."""
+    kinds = {"accept": ACCEPTED, "flag": FLAGGED}
+    try:
+        readers.history().record_many(
+            NewEvent(
+                decision.sae,
+                decision.feature,
+                kinds[decision.action],
+                decision.text or None,
+                author=author,
+                parent=decision.event if decision.action == "accept" else None,
+                reason="together with others",
+            )
+            for decision in decisions
+        )
+    except AutointerpError as error:
+        st.session_state["bulk_told"] = str(error)
 
 
 def _record(decision: Decision, author: str) -> Outcome:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from autointerp_core.errors import BadInput
-from ui import examples, facts, labelpanel, readers, shell, url
+from ui import examples, facts, labelpanel, readers, related, shell, url
 from ui.index import Row, Snapshot
 from ui.place import Place, find_place
 from ui.view import View
@@ -36,6 +36,7 @@ def show(opened: readers.OpenStudy) -> None:
         with left:
             examples.show(opened, row)
             facts.logits(opened, row)
+            related.show(opened, snapshot, row, go_to)
 
 
 def _feature(snapshot: Snapshot, view: View, opened: readers.OpenStudy) -> int:

@@ -9,18 +9,18 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from autointerp_core.store.history import LabelHistory, LabelState
 from autointerp_core.store.study import Study
+from ui.arrow import contains, joined, ranks, read_tables
 from ui.textsearch import TextSearch
 from ui.view import STATUSES, View
 
@@ -152,9 +152,9 @@ class Snapshot:
         for term in view.q.split():
             hit: Mask = np.zeros(len(self), dtype=bool)
             if view.scope in ("all", "labels"):
-                hit |= _contains(self.labels, term)
+                hit |= contains(self.labels, term)
             if view.scope in ("all", "tokens"):
-                hit |= _contains(self.token_text, term)
+                hit |= contains(self.token_text, term)
             if view.scope == "all" and term.isdecimal() and len(term) < 10:
                 hit |= self.features == int(term)
             keep &= hit
@@ -174,12 +174,12 @@ class Snapshot:
 
     def _sort_values(self, sort: str) -> NDArray[np.float64]:
         if sort == "label":
-            return _ranks(pc.utf8_lower(self.labels))
+            return ranks(pc.utf8_lower(self.labels))
         if sort == "status":
             return self.status.astype(np.float64)
         if sort == "source":
             sources = [self.state(int(f)).label_source for f in self.features]
-            return _ranks(pa.array(sources, pa.string()))
+            return ranks(pa.array(sources, pa.string()))
         if sort == "agreement":
             return np.asarray([agreement(self.state(int(f))) for f in self.features])
         return np.asarray(self.column(sort), dtype=np.float64)
@@ -191,7 +191,7 @@ class FeatureIndex:
     def __init__(self, study: Study) -> None:
         self._sae = study.info.sae_fingerprint
         self._lock = threading.Lock()
-        table = _read_tables(study)
+        table = read_tables(study)
         names = ("fired", "density", "num_examples", "max", "mean")
         self._fixed: dict[str, Any] = {
             "features": table["feature"].to_numpy().astype(np.int64),
@@ -200,17 +200,19 @@ class FeatureIndex:
                 "input": np.full(len(table), np.nan),
             },
             "tokens": table["top_tokens"],
-            "token_text": _joined(table["top_tokens"]),
+            "token_text": joined(table["top_tokens"]),
             "search": TextSearch(study),
         }
+        self._scores: dict[int, float] = {}
         self._snapshot: Snapshot | None = None
 
-    def refresh(self, history: LabelHistory) -> Snapshot:
-        """The snapshot at the newest label event."""
+    def refresh(self, history: LabelHistory, scores: Mapping[int, float]) -> Snapshot:
+        """The snapshot at the newest label event, with the input scores given."""
         with self._lock:
             before = self._snapshot
             version = history.last_event_id(self._sae)
-            if before is not None and before.version == version:
+            rescored = self._rescore(scores)
+            if before is not None and before.version == version and not rescored:
                 return before
             changed = None
             if before is not None:
@@ -218,6 +220,19 @@ class FeatureIndex:
             states = history.states(self._sae, changed)
             self._snapshot = self._build(version, states, before)
             return self._snapshot
+
+    def _rescore(self, scores: Mapping[int, float]) -> bool:
+        """Put input scores into their column; whether anything changed."""
+        if scores == self._scores:
+            return False
+        self._scores = dict(scores)
+        values = np.full(len(self._fixed["features"]), np.nan)
+        given = np.asarray(list(scores), dtype=np.int64)
+        place = np.minimum(np.searchsorted(self._fixed["features"], given), len(values) - 1)
+        known = self._fixed["features"][place] == given
+        values[place[known]] = np.asarray(list(scores.values()))[known]
+        self._fixed["numbers"] = {**self._fixed["numbers"], "input": values}
+        return True
 
     def _build(
         self, version: int, states: dict[int, LabelState], before: Snapshot | None
@@ -266,34 +281,3 @@ _LABEL_COLUMNS: dict[str, tuple[Any, Callable[[LabelState], Any]]] = {
     "has_search": (bool, lambda state: state.label_search is not None),
     "score": (np.float64, lambda state: _number(state.score if state.proposals else None)),
 }
-
-
-def _contains(texts: pa.StringArray, term: str) -> Mask:
-    hit = pc.match_substring(texts, term, ignore_case=True)
-    found: Mask = pc.fill_null(hit, False).to_numpy(zero_copy_only=False)
-    return found
-
-
-def _ranks(texts: pa.StringArray) -> NDArray[np.float64]:
-    """Sort rank of each text as a float; NaN where it is missing."""
-    coded = texts.dictionary_encode()
-    codes = coded.indices.to_numpy(zero_copy_only=False).astype(np.float64)
-    if not len(coded.dictionary):
-        return np.full(len(texts), np.nan)
-    place = np.empty(len(coded.dictionary))
-    place[pc.sort_indices(coded.dictionary).to_numpy()] = np.arange(len(place))
-    valid = ~np.isnan(codes)
-    ranks = np.full(len(texts), np.nan)
-    ranks[valid] = place[codes[valid].astype(np.int64)]
-    return ranks
-
-
-def _read_tables(study: Study) -> pa.Table:
-    """The statistics of every pass, by feature; Arrow keeps token lists small."""
-    tables = [pq.read_table(found.folder / "features.parquet") for found in study.passes]
-    return pa.concat_tables(tables, promote_options="default").sort_by("feature").combine_chunks()
-
-
-def _joined(lists: pa.ChunkedArray) -> pa.StringArray:
-    joined = pc.binary_join(lists, "\n")
-    return joined.combine_chunks() if isinstance(joined, pa.ChunkedArray) else joined

@@ -7,7 +7,7 @@ from typing import Literal
 import streamlit as st
 
 from autointerp_core.store.history import LabelEvent, LabelState
-from ui import author, decide, readers
+from ui import author, decide, readers, regenerate
 from ui.decide import Decision
 from ui.index import Row
 from ui.table import missing_reason, source_name
@@ -42,6 +42,7 @@ def show(opened: readers.OpenStudy, row: Row) -> None:
             _proposal(
                 "search", "Search label", state.label_search, state.search_error, row, sae, "2"
             )
+        regenerate.show(opened, row)
         _edit(row, sae)
         _actions(state, sae)
         _outcome(row)

@@ -6,6 +6,7 @@ modification time says whether anything changed.
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +15,9 @@ import streamlit as st
 
 from autointerp_core.errors import StudyError
 from autointerp_core.home import home, studies_dir
+from autointerp_core.jobs import list_jobs
 from autointerp_core.store.history import LabelHistory
-from autointerp_core.store.study import SPECIAL, Example, FeatureStats, Study, StudyInfo
+from autointerp_core.store.study import SPECIAL, Example, Study, StudyInfo
 from autointerp_core.store.study import list_studies as read_studies
 from ui.index import FeatureIndex, Snapshot
 from ui.tokens import Line
@@ -44,7 +46,7 @@ class OpenStudy:
         return self.study.folder.name
 
     def snapshot(self) -> Snapshot:
-        return self.index.refresh(history())
+        return self.index.refresh(history(), scores(self))
 
 
 def studies() -> tuple[list[StudyInfo], list[StudyError]]:
@@ -84,11 +86,6 @@ def history() -> LabelHistory:
 @st.cache_resource(max_entries=2, show_spinner=False)
 def _history(_url: str, _home: str) -> LabelHistory:
     return LabelHistory.open()
-
-
-def stats(snapshot: Snapshot, feature: int, study: Study) -> FeatureStats:
-    """Exact statistics of one feature (from memory; quantiles from its firings)."""
-    return study.stats(feature)
 
 
 def line(study: Study, example: Example) -> Line:
@@ -133,3 +130,33 @@ def lines(
     folder = str(opened.study.folder)
     found: list[Line] = _lines(folder, opened.stamp, feature, group, limit, before, after)
     return found
+
+
+def scores(opened: OpenStudy) -> dict[int, float]:
+    """Input scores of the study's features: what finished jobs wrote into their label files."""
+    found: dict[int, float] = {}
+    for study, path in _label_files(str(home())):
+        if study == opened.name and Path(path).exists():
+            found |= _scores(path, Path(path).stat().st_mtime_ns)
+    return found
+
+
+@st.cache_data(ttl=5, max_entries=2, show_spinner=False)
+def _label_files(_home: str) -> list[tuple[str, str]]:
+    """Study and label file of every finished job, oldest first; asked for at every run."""
+    return [
+        (Path(str(job.result.get("study_path", ""))).name, str(job.result["labels_path"]))
+        for job in reversed(list_jobs())
+        if job.status == "done" and job.result.get("labels_path")
+    ]
+
+
+@st.cache_data(max_entries=16, show_spinner=False)
+def _scores(path: str, _stamp: int) -> dict[int, float]:
+    rows = json.loads(Path(path).read_bytes())["features"]
+    return {row["feature_index"]: row["score"] for row in rows if row.get("score") is not None}
+
+
+def study_of(folder: str, stamp: int) -> Study:
+    """The open study in ``folder``, for functions whose cache is keyed by folder and stamp."""
+    return _open(folder, stamp).study

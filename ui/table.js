@@ -20,7 +20,7 @@ function headCell(column, data, setTriggerValue) {
 }
 
 function bodyCell(column, row) {
-  const cell = make("td", column.kind === "number" ? "num" : column.key)
+  const cell = make("td", column.kind === "number" ? "num" : `c-${column.key}`)
   const value = row[column.key]
   if (column.key === "feature") {
     const link = make("a", "", String(value))
@@ -35,7 +35,7 @@ function bodyCell(column, row) {
     cell.append(make("span", `status ${value}`, value))
     if (row.flagged) cell.append(make("span", "flag", " ⚑ flagged"))
   } else if (column.key === "top_tokens") {
-    cell.className = "tokens"
+    cell.className = "c-tokens"
     for (const token of value) {
       const chip = make("span", "chip")
       putText(chip, token)

@@ -37,7 +37,7 @@ def test_features_link_reproduces_its_view_and_a_row_opens_the_feature(
     expect(table.locator("tbody tr")).to_have_count(10)
     expect(page.get_by_label("Search", exact=True)).to_have_value("model")
     expect(table.locator("th[aria-sort=descending]")).to_have_text("Max ↓")
-    table.locator("tbody tr td.label").nth(1).click()
+    table.locator("tbody tr td.c-label").nth(1).click()
     expect(page.locator(".st-key-quiet_place")).to_contain_text("2 of 10")
     page.locator(".st-key-next button").click()
     expect(page.locator(".st-key-quiet_place")).to_contain_text("3 of 10")

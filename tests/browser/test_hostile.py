@@ -63,7 +63,7 @@ def test_hostile_text_is_shown_as_text(
 
     page.goto(f"{server.url}/features")
     settled(page)
-    expect(page.locator(".st-key-table td.label").first).to_have_text(LABEL)
+    expect(page.locator(".st-key-table td.c-label").first).to_have_text(LABEL)
     page.get_by_label("Search", exact=True).fill(HOSTILE[1])
     page.get_by_label("Search", exact=True).press("Enter")
     settled(page)

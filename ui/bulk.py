@@ -1,0 +1,151 @@
+"""Acting on many features at once: those ticked in the table, or all that pass the filter."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from autointerp_core import jobs
+from autointerp_core.errors import AutointerpError
+from ui import author, decide, exporting, jobview, readers
+from ui.decide import Decision
+from ui.index import Rows, Snapshot
+
+
+def picked() -> list[int]:
+    return sorted(st.session_state.get("picked", set()))
+
+
+def show(opened: readers.OpenStudy, snapshot: Snapshot, rows: Rows) -> None:
+    """The bar with what can be done, as long as something is ticked."""
+    with st.container(key="bulk"):
+        chosen = picked()
+        if chosen:
+            _bar(opened, snapshot, rows, chosen)
+        _job()
+        told = st.session_state.pop("bulk_told", "")
+        if told:
+            st.text(told)
+
+
+def _bar(opened: readers.OpenStudy, snapshot: Snapshot, rows: Rows, chosen: list[int]) -> None:
+    count = len(chosen)
+    with st.container(
+        key="bulk_bar", horizontal=True, vertical_alignment="center", gap="small", border=True
+    ):
+        st.text(f"{count:,} selected")
+        if count < len(rows):
+            st.button(
+                f"Select all {len(rows):,} that match",
+                key="pick_all",
+                type="tertiary",
+                on_click=_pick_all,
+                args=([int(f) for f in snapshot.features[rows]],),
+            )
+        st.button("Select none", key="pick_none", type="tertiary", on_click=_pick_none)
+        st.space("stretch")
+        st.button(
+            "Accept labels",
+            key="bulk_accept",
+            icon=":material/check:",
+            on_click=_decide,
+            args=(opened, snapshot, chosen, "accept"),
+        )
+        st.button(
+            "Flag",
+            key="bulk_flag",
+            icon=":material/flag:",
+            on_click=_decide,
+            args=(opened, snapshot, chosen, "flag"),
+        )
+        with st.popover("Generate labels", icon=":material/auto_awesome:", key="bulk_generate"):
+            _generate(opened, chosen)
+        st.download_button(
+            "Export",
+            data=lambda: exporting.labels_json(opened, chosen),
+            file_name="feature_labels.json",
+            mime="application/json",
+            key="bulk_export",
+            icon=":material/download:",
+        )
+
+
+def _decide(
+    opened: readers.OpenStudy, snapshot: Snapshot, chosen: list[int], action: decide.Action
+) -> None:
+    decisions = []
+    for feature in chosen:
+        state = snapshot.state(feature)
+        if action == "accept" and (state.current_event is None or state.status != "unreviewed"):
+            continue
+        if action == "flag" and state.flagged:
+            continue
+        decisions.append(
+            Decision(
+                action,
+                opened.sae,
+                feature,
+                state.last_event or 0,
+                text=(state.label or "") if action == "accept" else "",
+                event=state.current_event,
+            )
+        )
+    skipped = len(chosen) - len(decisions)
+    rest = f"; {skipped:,} had nothing to {action}" if skipped else ""
+    st.session_state["bulk_told"] = f"{len(decisions):,} features: {action} saved{rest}."
+    decide.make(decisions, author.current())
+
+
+def _generate(opened: readers.OpenStudy, chosen: list[int]) -> None:
+    st.caption("Runs in the background; labels that exist stay in the history.")
+    kind = st.segmented_control(
+        "Label",
+        ["local", "search"],
+        key="bulk_kind",
+        required=True,
+        default="local",
+        format_func={"local": "LLM", "search": "Search"}.__getitem__,
+    )
+    st.button(
+        f"Start for {len(chosen):,}",
+        key="bulk_start",
+        type="primary",
+        on_click=generate,
+        args=(opened, chosen),
+        kwargs={"provider": kind or "local"},
+    )
+
+
+def generate(opened: readers.OpenStudy, features: list[int], **options: object) -> None:
+    """Callback: a job that makes labels for ``features``."""
+    params = {"study": str(opened.study.folder), "features": features, **options}
+    title = f"Labels for {len(features):,} feature{'s' if len(features) > 1 else ''}"
+    try:
+        job = jobs.submit("generate", params, title)
+        st.session_state["bulk_job"] = job.id
+    except AutointerpError as error:
+        st.session_state["bulk_told"] = str(error)
+
+
+@st.fragment(run_every=1.5)
+def _job() -> None:
+    """The job started here, until it is done; then the table is drawn with its labels."""
+    job_id = st.session_state.get("bulk_job")
+    if not job_id:
+        return
+    try:
+        job = jobs.get(job_id)
+    except AutointerpError:
+        st.session_state.pop("bulk_job")  # deleted on the Studies page
+        return
+    if job.status == "done":
+        st.session_state.pop("bulk_job")
+        st.rerun()
+    jobview.show(job)
+
+
+def _pick_all(features: list[int]) -> None:
+    st.session_state["picked"] = set(features)
+
+
+def _pick_none() -> None:
+    st.session_state["picked"] = set()

@@ -1,0 +1,56 @@
+"""Features that fire on the same tokens, counted from the stored firings; no model needed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from autointerp_core.store.study import Study
+
+_MOST_FIRINGS = 40_000_000
+"""Beyond this the first shards stand for all: an estimate, at a bearable wait."""
+
+
+@dataclass(frozen=True)
+class Companion:
+    """``together`` tokens are shared; ``likeness`` is the cosine of the two sets of tokens."""
+
+    feature: int
+    together: int
+    likeness: float
+
+
+def companions(study: Study, feature: int, limit: int = 10) -> list[Companion]:
+    """The features that share most of ``feature``'s tokens, most alike first."""
+    on = np.zeros(study.tokens.n_tokens, dtype=bool)
+    for found in study.passes:
+        row = int(found.rows([feature])[0])
+        if row >= 0:
+            on[found.firings(row, row + 1)[1]] = True
+    own = int(on.sum())
+    if not own:
+        return []
+    ranked: list[Companion] = []
+    for found in study.passes:
+        shared = np.zeros(len(found.features), dtype=np.int64)
+        fired = np.zeros(len(found.features), dtype=np.int64)
+        read = 0
+        for handle, offset in zip(found.handles(), found.shard_offsets(), strict=True):
+            if read > _MOST_FIRINGS:
+                break
+            bounds = handle.get_tensor("indptr")
+            token = handle.get_tensor("token")
+            hits = np.concatenate([[0], np.cumsum(on[offset:][token])])
+            shared += np.diff(hits[bounds])
+            fired += np.diff(bounds)
+            read += len(token)
+        likeness = shared / np.sqrt(np.maximum(fired, 1) * own)
+        likeness[found.features == feature] = 0
+        best = np.argsort(-likeness, kind="stable")[:limit]
+        ranked += [
+            Companion(int(found.features[i]), int(shared[i]), float(likeness[i]))
+            for i in best
+            if likeness[i] > 0
+        ]
+    return sorted(ranked, key=lambda companion: -companion.likeness)[:limit]

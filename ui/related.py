@@ -1,0 +1,63 @@
+"""Features related to the one looked at, each with its label and a link."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import streamlit as st
+
+from ui import readers, url
+from ui.cofiring import Companion, companions
+from ui.component import register
+from ui.index import Row, Snapshot
+from ui.table import feature_link, missing_reason
+
+_LIST = register("related")
+
+
+def show(
+    opened: readers.OpenStudy, snapshot: Snapshot, row: Row, go_to: Callable[[int | None], None]
+) -> None:
+    """A list that is worked out only while it is open; it stays open from feature to feature."""
+    box = st.expander("Related features", key="related_open", on_change="rerun")
+    if not box.open:
+        return
+    with box:
+        together = _companions(str(opened.study.folder), opened.stamp, row.feature)
+        rows = [
+            _line(snapshot, found.feature, f"{found.likeness:.2f}", opened.name)
+            for found in together
+        ]
+        _LIST(
+            key="related",
+            data={
+                "groups": [
+                    {
+                        "title": "Fires on the same tokens",
+                        "note": "cosine of the two sets of tokens",
+                        "rows": rows,
+                        "empty": "No other feature fires on its tokens.",
+                    }
+                ]
+            },
+            on_open_change=lambda: go_to(int(st.session_state["related"].open)),
+        )
+
+
+@st.cache_data(max_entries=512, show_spinner="Counting shared tokens …")
+def _companions(folder: str, stamp: int, feature: int) -> Sequence[Companion]:
+    return companions(readers.study_of(folder, stamp), feature)
+
+
+def _line(snapshot: Snapshot, feature: int, value: str, study: str) -> dict[str, Any]:
+    at = snapshot.at(feature)
+    state = snapshot.state(feature)
+    missing = "" if at is None else missing_reason(snapshot.row(at))
+    return {
+        "feature": feature,
+        "href": feature_link(study, feature, url.view()),
+        "label": state.label or f"({missing})",
+        "status": state.status,
+        "value": value,
+    }
