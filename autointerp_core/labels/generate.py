@@ -38,7 +38,7 @@ SEARCH = "search"
 NO_LABEL = "the model gave no label"
 PROVIDER_ERROR = "provider"
 """``details["failure"]`` of an event that a later run tries again."""
-CHUNK = 256
+CHUNK = 1024
 """Features whose prompts are held in memory together."""
 RETRY = Settings(temperature=0.7, seed=1)
 
@@ -56,6 +56,8 @@ class GenerationReport:
     seconds: float = 0.0
     cost: float | None = None
     """US dollars; None where no price is known."""
+    stopped: str | None = None
+    """Why the run ended before every feature was asked about (a budget); else None."""
     notices: list[str] = field(default_factory=list)
 
 
@@ -142,7 +144,7 @@ def generate_labels(
     wanted = sorted({int(feature) for feature in features})
     report = GenerationReport()
     started = time.perf_counter()
-    run = _Run(study, provider, history, asked, settings, len(wanted), report, progress)
+    run = _Run(study, provider, history, asked, settings, len(wanted), report, progress, regenerate)
     known = {} if regenerate else history.generated_index(run.sae, method, run.source)
     failed_before = set() if regenerate else _failed_for_good(history, run, wanted)
     questions: list[_Question] = []
@@ -161,6 +163,8 @@ def generate_labels(
         if len(questions) == CHUNK:
             run.ask(questions)
             questions = []
+            if report.stopped:
+                break
     run.ask(questions)
     report.seconds = time.perf_counter() - started
     report.notices = list(dict.fromkeys(provider.notices))
@@ -181,7 +185,9 @@ class _Run:
         total: int,
         report: GenerationReport,
         progress: ProgressCallback,
+        fresh: bool,
     ):
+        self.fresh = fresh
         self.sae = study.info.sae_fingerprint
         self.source = llm_source(provider)
         self.provider, self.history, self.method = provider, history, method
@@ -193,7 +199,10 @@ class _Run:
         if not questions:
             return
         self.say(f"asking {self.provider.model}" if not self.report.made else "")
-        again = list(self._attempt(questions, self.settings, last=False))
+        again = list(self._attempt(questions, self.settings))
+        if self.provider.stopped is not None:
+            self.report.stopped = self.provider.stopped
+            return
         firmer = [
             dataclasses.replace(question, prompt=question.prompt.with_last(FIRMER))
             for question in again
@@ -203,7 +212,7 @@ class _Run:
             temperature=max(RETRY.temperature, self.settings.temperature),
             seed=self.settings.seed + RETRY.seed,
         )
-        for question in self._attempt(firmer, warmer, last=True):
+        for question in self._attempt(firmer, warmer):
             said = question.raw[-1].strip() if question.raw else ""
             reason = (
                 f"{NO_LABEL} (it answered: {said[:80]!r})"
@@ -211,15 +220,14 @@ class _Run:
                 else (f"{NO_LABEL} (empty answer, twice)")
             )
             self._fail(question, reason, "answer")
+        self.report.stopped = self.provider.stopped
 
-    def _attempt(
-        self, questions: Sequence[_Question], settings: Settings, *, last: bool
-    ) -> Iterator[_Question]:
+    def _attempt(self, questions: Sequence[_Question], settings: Settings) -> Iterator[_Question]:
         """Records what can be recorded, yields the questions whose answer held no label."""
         if not questions:
             return
         prompts = [question.prompt for question in questions]
-        for answer in self.provider.complete(prompts, settings):
+        for answer in self.provider.complete(prompts, settings, fresh=self.fresh):
             question = questions[answer.index]
             question.add(answer)
             self.report.tokens_in += answer.tokens_in

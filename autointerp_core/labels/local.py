@@ -132,7 +132,7 @@ class LocalProvider(LabelProvider):
             return render(merged)
 
     def complete(
-        self, prompts: Sequence[ChatPrompt], settings: Settings = GREEDY
+        self, prompts: Sequence[ChatPrompt], settings: Settings = GREEDY, *, fresh: bool = False
     ) -> Iterator[Completion]:
         if not prompts:
             return

@@ -1,7 +1,8 @@
 """What a label provider is: something that completes chat prompts.
 
-Implementations: :mod:`.local` (transformers), :mod:`.scripted` (a fake for tests and for
-trying the app without a model). None of them is loaded before it is first asked.
+Implementations: :mod:`.local` (transformers), :mod:`.openai_api` (a compatible server),
+:mod:`.scripted` (a fake for tests and for trying the app without a model). None of them is
+loaded before it is first asked.
 """
 
 from __future__ import annotations
@@ -96,6 +97,8 @@ class LabelProvider(ABC):
     def __init__(self) -> None:
         self.notices: list[str] = []
         """Things a person should be told once, say that a model has no chat template."""
+        self.stopped: str | None = None
+        """Why the last call ended before every prompt was answered (a budget); else None."""
 
     @property
     @abstractmethod
@@ -104,11 +107,13 @@ class LabelProvider(ABC):
 
     @abstractmethod
     def complete(
-        self, prompts: Sequence[ChatPrompt], settings: Settings = GREEDY
+        self, prompts: Sequence[ChatPrompt], settings: Settings = GREEDY, *, fresh: bool = False
     ) -> Iterator[Completion]:
-        """Answers, as they are ready: in any order, exactly one for each prompt.
+        """Answers, as they are ready: in any order, one for each prompt.
 
-        An answer that could not be had is a :class:`Completion` with an ``error``.
+        An answer that could not be had is a :class:`Completion` with an ``error``. Fewer come
+        only where :attr:`stopped` says why. ``fresh`` asks again what was answered before,
+        where a provider keeps answers.
 
         Raises:
             ProviderError: nothing can be had from this provider (no server, no key).
@@ -148,5 +153,7 @@ def make_provider(
 
         return ScriptedProvider()
     if name == "openai":
-        raise ParameterError("label provider 'openai' is not available yet; use local")
+        from autointerp_core.labels.openai_api import OpenAIProvider
+
+        return OpenAIProvider(model_path)
     raise ParameterError(f"no label provider {name!r}; choose from {', '.join(PROVIDERS)}")

@@ -48,7 +48,7 @@ class ScriptedProvider(LabelProvider):
         return "scripted"
 
     def complete(
-        self, prompts: Sequence[ChatPrompt], settings: Settings = GREEDY
+        self, prompts: Sequence[ChatPrompt], settings: Settings = GREEDY, *, fresh: bool = False
     ) -> Iterator[Completion]:
         for index, prompt in enumerate(prompts):
             answer = self._answer(prompt)

@@ -145,7 +145,7 @@ def test_what_was_finished_before_a_kill_is_kept(
 ) -> None:
     class Dying(ScriptedProvider):
         def complete(
-            self, prompts: Sequence[ChatPrompt], settings: Settings = GREEDY
+            self, prompts: Sequence[ChatPrompt], settings: Settings = GREEDY, *, fresh: bool = False
         ) -> Iterator[Completion]:
             yield Completion(1, "second one first")
             raise KeyboardInterrupt
