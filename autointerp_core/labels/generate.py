@@ -19,7 +19,6 @@ from typing import Any
 from autointerp_core.errors import ParameterError
 from autointerp_core.labels.prompts import FIRMER, PromptMethod, get_method
 from autointerp_core.labels.provider import (
-    GREEDY,
     ChatPrompt,
     Completion,
     LabelProvider,
@@ -113,7 +112,7 @@ def generate_labels(
     group: str = "top",
     regenerate: bool = False,
     hint: str | None = None,
-    settings: Settings = GREEDY,
+    settings: Settings | None = None,
     progress: ProgressCallback = silent,
 ) -> GenerationReport:
     """Make and record LLM labels; a kill loses none that was finished.
@@ -128,7 +127,8 @@ def generate_labels(
         group: which examples (``GROUPS``).
         regenerate: make anew what exists already. Accepted labels stay accepted.
         hint: what the texts are about, say "finance".
-        settings: of the first attempt; the second is warmer and asks more firmly.
+        settings: of the first attempt (None: greedy, as many tokens as the method needs); the
+            second is warmer and asks more firmly.
         progress: called about once a label.
 
     Raises:
@@ -141,6 +141,7 @@ def generate_labels(
         raise ParameterError(f"max_examples is {max_examples}; give at least 1")
     if group not in GROUPS:
         raise ParameterError(f"no example group {group!r}; there are {', '.join(GROUPS)}")
+    settings = settings or Settings(max_new_tokens=asked.max_new_tokens)
     wanted = sorted({int(feature) for feature in features})
     report = GenerationReport()
     started = time.perf_counter()

@@ -13,7 +13,7 @@ import regex
 
 from autointerp_core.errors import ParameterError
 from autointerp_core.labels.clean import clean_answer
-from autointerp_core.labels.provider import ChatPrompt, Message
+from autointerp_core.labels.provider import MAX_NEW_TOKENS, ChatPrompt, Message
 from autointerp_core.store.study import Example, Study
 
 BEFORE, AFTER = 14, 8
@@ -34,6 +34,7 @@ class PromptMethod:
     name: str
     build: Callable[[Study, int, Sequence[Example], str | None], ChatPrompt]
     parse: Callable[[str | None, ChatPrompt], str | None]
+    max_new_tokens: int = MAX_NEW_TOKENS
 
 
 def strength(activation: float, maximum: float) -> int:
@@ -67,9 +68,19 @@ def _plain(text: str) -> str:
 
 _WORD = regex.compile(r"\w+")
 _MARKED = regex.compile(r"<<(.*?)>>")
+_LABEL_LINE = regex.compile(r"^[\s*_#>-]*label\b[\s*_]*:", regex.I)
 _SYSTEM = (
     "You name what a pattern detector reacts to. You see texts in which the words it reacts to "
     "are marked <<like this>>. Reply with one short label of at most 9 words, nothing else."
+)
+
+_SYSTEM_TEXTS = (
+    "You name what a pattern detector reacts to. Reply with one short label of at most 9 words, "
+    "nothing else."
+)
+_SYSTEM_EXPLAIN = (
+    "You find out what a pattern detector reacts to. You see texts in which the words it reacts "
+    "to are marked <<like this>>."
 )
 
 _DEMONSTRATIONS = (
@@ -92,32 +103,139 @@ _DEMONSTRATIONS = (
 )
 
 
-def _build_peaks(
-    study: Study, feature: int, examples: Sequence[Example], hint: str | None
-) -> ChatPrompt:
-    top = max((example.activation for example in examples), default=0.0)
-    lines = ["Texts:"]
+def whole_word(example: Example) -> str:
+    """The word that the peak token is a piece of, as far as the window shows it."""
+    tokens, peak = example.tokens, example.peak_index
+    first = last = peak
+    if not tokens[peak].strip().isalpha():
+        return " ".join(tokens[peak].split())
+    while first > 0 and tokens[first].isalpha() and tokens[first - 1].strip().isalpha():
+        first -= 1
+    while last + 1 < len(tokens) and tokens[last + 1].isalpha():
+        last += 1
+    return "".join(tokens[first : last + 1]).strip()
+
+
+def mark_strengths(example: Example, top: float) -> str:
+    """The example on one line, every strong token marked and followed by its strength."""
+    low = max(0, example.peak_index - BEFORE)
+    high = example.peak_index + AFTER + 1
+    out = []
+    shown = zip(example.tokens[low:high], example.values[low:high], strict=True)
+    for n, (token, value) in enumerate(shown, start=low):
+        inner = token.strip()
+        strong = value >= 0.3 * example.activation or n == example.peak_index
+        if not strong or not inner:
+            out.append(_plain(token))
+            continue
+        lead = token[: len(token) - len(token.lstrip())]
+        trail = token[len(token.rstrip()) :]
+        out.append(f"{lead}<<{_plain(inner)}>>({strength(value, top)}){trail}")
+    return " ".join("".join(out).split())
+
+
+def _top(examples: Sequence[Example]) -> float:
+    return max((example.activation for example in examples), default=0.0)
+
+
+def _peak_lines(examples: Sequence[Example]) -> list[str]:
+    top = _top(examples)
+    return ["Texts:"] + [f"{strength(e.activation, top)}: {mark_peak(e)}" for e in examples]
+
+
+def _marked_line(examples: Sequence[Example]) -> list[str]:
+    """The marked words themselves, commonest first: what a small model looks at."""
     marked: dict[str, int] = {}
     for example in examples:
-        lines.append(f"{strength(example.activation, top)}: {mark_peak(example)}")
-        token = " ".join(example.tokens[example.peak_index].split())
-        if token:
-            marked[token] = marked.get(token, 0) + 1
-    common = sorted(marked, key=lambda token: -marked[token])[:8]
-    if common:
-        lines.append("Marked: " + ", ".join(_plain(token) for token in common))
+        word = whole_word(example)
+        if word:
+            marked[word] = marked.get(word, 0) + 1
+    common = sorted(marked, key=lambda word: -marked[word])[:8]
+    return ["Marked: " + ", ".join(_plain(word) for word in common)] if common else []
+
+
+def _logit_line(study: Study, feature: int) -> list[str]:
     raised = [logit.text.strip() for logit in study.logits(feature)[0]]
     raised = [_plain(text) for text in dict.fromkeys(raised) if text.isprintable() and text]
-    if raised:
-        lines.append("Words it makes likely next: " + ", ".join(raised[:SHOWN_LOGITS]))
-    system = _SYSTEM
+    return ["Words it makes likely next: " + ", ".join(raised[:SHOWN_LOGITS])] if raised else []
+
+
+def _silent_lines(study: Study, feature: int, examples: Sequence[Example]) -> list[str]:
+    """Windows of the very same documents in which the feature is silent."""
+    documents = sorted({example.document_index for example in examples})
+    limit = max(2, len(examples) // 2)
+    silent = study.silent_examples(feature, limit, documents=documents)
+    if not silent:
+        return []
+    return ["Texts of the same kind without a reaction:"] + [
+        "0: " + " ".join(_plain("".join(e.tokens[:23])).split()) for e in silent
+    ]
+
+
+def _chat(
+    lines: Sequence[str], hint: str | None, *, system: str = _SYSTEM, show: bool = True
+) -> ChatPrompt:
+    """The prompt around a question; ``show`` puts the demonstrations before it."""
     if hint:
         system += f" The texts are about {' '.join(hint.split())}."
     turns = [Message("system", system)]
-    for question, answer in _DEMONSTRATIONS:
+    for question, answer in _DEMONSTRATIONS if show else ():
         turns += [Message("user", question), Message("assistant", answer)]
     turns.append(Message("user", "\n".join(lines)))
     return ChatPrompt(tuple(turns))
+
+
+def _build_peaks(
+    study: Study, feature: int, examples: Sequence[Example], hint: str | None
+) -> ChatPrompt:
+    lines = _peak_lines(examples) + _marked_line(examples) + _logit_line(study, feature)
+    return _chat(lines, hint)
+
+
+def _build_texts(
+    study: Study, feature: int, examples: Sequence[Example], hint: str | None
+) -> ChatPrompt:
+    top = _top(examples)
+    lines = ["Texts, each with how strongly the detector reacts to it (0 to 10):"]
+    for example in examples:
+        text = " ".join(_plain(example.text).split())
+        lines.append(f"{strength(example.activation, top)}: {text}")
+    lines.append("What do these texts have in common? Give a label of under 10 words.")
+    return _chat(lines, hint, system=_SYSTEM_TEXTS, show=False)
+
+
+def _build_strengths(
+    study: Study, feature: int, examples: Sequence[Example], hint: str | None
+) -> ChatPrompt:
+    top = _top(examples)
+    lines = ["Texts:"] + [
+        f"{strength(e.activation, top)}: {mark_strengths(e, top)}" for e in examples
+    ]
+    weaker = study.examples(feature, "quantile_3", limit=3)
+    known = {e.document_index for e in examples}
+    # Only documents that were chosen to be shown; others may be kept for testing labels.
+    weaker = [e for e in weaker if e.document_index in known]
+    lines += [f"{strength(e.activation, top)}: {mark_strengths(e, top)}" for e in weaker]
+    return _chat(lines + _marked_line(examples) + _logit_line(study, feature), hint)
+
+
+def _build_contrast(
+    study: Study, feature: int, examples: Sequence[Example], hint: str | None
+) -> ChatPrompt:
+    lines = _peak_lines(examples) + _silent_lines(study, feature, examples)
+    return _chat(lines + _marked_line(examples) + _logit_line(study, feature), hint)
+
+
+def _build_explain(
+    study: Study, feature: int, examples: Sequence[Example], hint: str | None
+) -> ChatPrompt:
+    lines = _peak_lines(examples) + _marked_line(examples) + _logit_line(study, feature)
+    lines.append(
+        "First explain in two sentences what the marked words share and what the texts before "
+        "them have in common. Then write a last line that begins with 'Label:' and holds at "
+        "most 9 words."
+    )
+    return _chat(lines, hint, system=_SYSTEM_EXPLAIN, show=False)
 
 
 def _parse_label(text: str | None, prompt: ChatPrompt) -> str | None:
@@ -146,9 +264,30 @@ def _copies_answer(label: str, asked: str) -> bool:
     return False
 
 
+def _parse_explained(text: str | None, prompt: ChatPrompt) -> str | None:
+    """The last ``Label:`` line; an explanation without one holds no label."""
+    if text is None:
+        return None
+    lines = [line for line in text.splitlines() if _LABEL_LINE.match(line)]
+    if lines:
+        return _parse_label(lines[-1], prompt)
+    # The second, firmer question asks for the label alone.
+    return _parse_label(text, prompt) if prompt.messages[-1].content.endswith(FIRMER) else None
+
+
 METHODS: dict[str, PromptMethod] = {
-    method.name: method for method in (PromptMethod("peaks", _build_peaks, _parse_label),)
+    method.name: method
+    for method in (
+        PromptMethod("peaks", _build_peaks, _parse_label),
+        PromptMethod("texts", _build_texts, _parse_label),
+        PromptMethod("strengths", _build_strengths, _parse_label),
+        PromptMethod("contrast", _build_contrast, _parse_label),
+        PromptMethod("explain", _build_explain, _parse_explained, max_new_tokens=160),
+    )
 }
+"""``peaks``: marked peaks, the default. ``texts``: texts with activations. ``strengths``: every
+strong token marked, weaker examples too. ``contrast``: peaks beside silent windows of the same
+documents. ``explain``: an explanation first, then the label."""
 
 
 def get_method(name: str) -> PromptMethod:

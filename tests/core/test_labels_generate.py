@@ -14,7 +14,15 @@ from autointerp_core.labels.generate import (
     record_search_labels,
     run_generate_job,
 )
-from autointerp_core.labels.prompts import FIRMER, METHODS, get_method, mark_peak, strength
+from autointerp_core.labels.prompts import (
+    FIRMER,
+    METHODS,
+    get_method,
+    mark_peak,
+    mark_strengths,
+    strength,
+    whole_word,
+)
 from autointerp_core.labels.provider import (
     GREEDY,
     ChatPrompt,
@@ -268,3 +276,41 @@ def test_a_demonstrations_answer_counts_only_where_it_fits(study: Study) -> None
     monday = method.build(study, 4, study.examples(4, limit=4), None)
     assert method.parse("days of the week", loss) is None
     assert method.parse("Days of the week.", monday) == "Days of the week"
+
+
+@pytest.mark.parametrize("name", sorted(METHODS))
+def test_every_method_asks_and_reads(study: Study, history: LabelHistory, name: str) -> None:
+    answer = "It fires on losses of companies.\nLabel: net losses"
+    provider = ScriptedProvider(lambda _: answer if name == "explain" else "net losses")
+    report = generate_labels(study, [1], provider, history, method=name, hint="finance")
+    assert report.made == 1
+    event = history.history(study.info.sae_fingerprint, 1)[0]
+    assert (event.text, event.method) == ("net losses", name)
+    prompt, settings = provider.seen[0]
+    assert "loss" in prompt.messages[-1].content
+    assert settings.max_new_tokens == METHODS[name].max_new_tokens
+
+
+def test_contrast_shows_silent_windows_of_the_same_documents(tmp_path: Path) -> None:
+    documents = [
+        "The loss was large. " + "Many frogs sang at night by the old pond. " * 12 for _ in range(9)
+    ]
+    study = write_study(tmp_path / "c", documents, {1: on_words("loss")})
+    asked = get_method("contrast").build(study, 1, study.examples(1, limit=4), None)
+    silent = [line for line in asked.messages[-1].content.splitlines() if line.startswith("0: ")]
+    assert silent
+    assert all("loss" not in line for line in silent)
+
+
+def test_an_explanation_without_a_label_is_asked_again(study: Study, history: LabelHistory) -> None:
+    provider = ScriptedProvider(["They all speak of money lost.", "net losses"])
+    assert generate_labels(study, [1], provider, history, method="explain").made == 1
+    assert len(provider.seen) == 2
+
+
+def test_strengths_mark_every_strong_token() -> None:
+    shown = Example(1, "top", 4.0, 0, 2, 0, 0, (1, 2, 3), ("a", " net", " loss"), (0, 2.0, 4.0), 2)
+    assert mark_strengths(shown, 4.0) == "a <<net>>(5) <<loss>>(10)"
+    assert whole_word(example([" poll", "ination", " of"], 1)) == "pollination"
+    assert whole_word(example([" poll", "ination", " of"], 0)) == "pollination"
+    assert whole_word(example(["the", ",", " of"], 1)) == ","
