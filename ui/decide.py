@@ -6,6 +6,7 @@ What came of it (a refusal, a conflict) is kept for the page to show in its plac
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -15,7 +16,7 @@ import streamlit as st
 from autointerp_core.errors import AutointerpError, LabelRejected
 from autointerp_core.store.events import ACCEPTED, FLAGGED
 from autointerp_core.store.history import EditConflict, NewEvent
-from ui import readers
+from ui import readers, url
 
 Action = Literal["accept", "override", "revert", "flag", "unflag", "note", "undo"]
 
@@ -42,15 +43,23 @@ class Outcome:
     text: str = ""
 
 
-def make(decisions: Sequence[Decision], author: str) -> None:
-    """Record decisions, or keep them until there is an author."""
+def make(decisions: Sequence[Decision], author: str, then: int | None = None) -> None:
+    """Record decisions, or keep them until there is an author.
+
+    ``then`` is the feature to go to once the decision is recorded.
+    """
     if not author:
-        st.session_state["waiting"] = list(decisions)
+        st.session_state["waiting"] = (list(decisions), then)
         return
-    if len(decisions) > 1:
+    if len(decisions) != 1:
         _record_all(decisions, author)
-    for decision in decisions if len(decisions) == 1 else ():
-        st.session_state["outcome"] = _record(decision, author)
+        return
+    found = _record(decisions[0], author)
+    st.session_state["outcome"] = found
+    if found.kind in ("saved", "conflict"):
+        st.session_state.setdefault("decided", []).append((decisions[0].feature, time.time()))
+        if then is not None:
+            url.put(url.params() | {"feature": str(then)})
 
 
 def waiting() -> bool:
@@ -59,7 +68,8 @@ def waiting() -> bool:
 
 def resume(author: str) -> None:
     """Record what waited for an author."""
-    make(st.session_state.pop("waiting", []), author)
+    decisions, then = st.session_state.pop("waiting", ([], None))
+    make(decisions, author, then)
 
 
 def forget() -> None:
@@ -72,8 +82,16 @@ def outcome(feature: int) -> Outcome | None:
     return found if isinstance(found, Outcome) and found.feature == feature else None
 
 
-def clear_outcome() -> None:
-    st.session_state.pop("outcome", None)
+def last_outcome() -> Outcome | None:
+    """What came of the last decision, on whatever feature."""
+    found = st.session_state.get("outcome")
+    return found if isinstance(found, Outcome) else None
+
+
+def decided() -> list[tuple[int, float]]:
+    """Feature and time of every decision of this session, oldest first."""
+    found: list[tuple[int, float]] = st.session_state.get("decided", [])
+    return found
 
 
 def _record_all(decisions: Sequence[Decision], author: str) -> None:

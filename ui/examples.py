@@ -82,7 +82,7 @@ def shown_activations(opened: readers.OpenStudy, row: Row) -> list[float]:
     return [
         line.activation
         for name in names
-        for line in _lines(opened, row, name, 16)
+        for line in lines_of(opened, row, name, 16)
         if line.activation > 0
     ]
 
@@ -90,27 +90,27 @@ def shown_activations(opened: readers.OpenStudy, row: Row) -> list[float]:
 def _groups(opened: readers.OpenStudy, row: Row, group: str, around: int) -> list[Group]:
     found = []
     if group in ("top", "every"):
-        lines = _lines(opened, row, "top", around)
+        lines = lines_of(opened, row, "top", around)
         note = f"{len(lines)} strongest of {row.num_examples:,} sequences, one each"
         if row.dead:
             note = ""
         found.append(Group("Top", lines, note, _DEAD))
     if group in ("quantiles", "every"):
         for name, title in _QUARTERS.items():
-            lines = _lines(opened, row, name, around)
+            lines = lines_of(opened, row, name, around)
             if lines or not row.dead:
                 found.append(
                     Group(title.capitalize(), lines, _span(lines), "No example drawn from it.")
                 )
     if group in ("silent", "every"):
-        lines = _lines(opened, row, "silent", around)
+        lines = lines_of(opened, row, "silent", around)
         found.append(
             Group("Not firing", lines, "windows in which it stays silent, drawn at random")
         )
     return found
 
 
-def _lines(opened: readers.OpenStudy, row: Row, group: str, around: int) -> list[Line]:
+def lines_of(opened: readers.OpenStudy, row: Row, group: str, around: int) -> list[Line]:
     limit = 10 if group == "silent" else _FEW
     after = max(around - 1, 0)
     return readers.lines(opened, row.feature, group, limit=limit, before=around, after=after)

@@ -25,6 +25,11 @@ def badges(row: Row) -> None:
     state = row.state
     with st.container(key="current_label", width="content"):
         st.text(state.label if state.label is not None else f"({missing_reason(row)})")
+    status_badges(state)
+
+
+def status_badges(state: LabelState) -> None:
+    """Status and flag as badges."""
     icon, colour = _BADGES[state.status]
     st.badge(state.status, icon=icon, color=colour)
     if state.flagged:
@@ -35,46 +40,51 @@ def show(opened: readers.OpenStudy, row: Row) -> None:
     """The panel. A decision is saved by the button's callback, before the page is drawn."""
     state, sae = row.state, opened.sae
     with st.container(key="label_panel", border=True, gap="small"):
-        left, right = st.columns(2, gap="small")
-        with left:
-            _proposal("llm", "LLM label", state.label_llm, state.llm_error, row, sae, "1")
-        with right:
-            _proposal(
-                "search", "Search label", state.label_search, state.search_error, row, sae, "2"
-            )
-        regenerate.show(opened, row)
-        _edit(row, sae)
-        _actions(state, sae)
-        _outcome(row)
+        proposals(row, sae)
+        edit(row, sae)
+        _actions(opened, row)
+        with st.container(key="outcome"):
+            outcome(decide.outcome(row.feature))
         _note(state, sae)
         _history(row, sae)
 
 
-def _decide(
-    action: decide.Action, sae: str, state: LabelState, *, text: str = "", event: int | None = None
+def act(
+    action: decide.Action,
+    sae: str,
+    state: LabelState,
+    *,
+    text: str = "",
+    event: int | None = None,
+    then: int | None = None,
 ) -> None:
+    """Callback: decide, and go on to feature ``then`` where one is given."""
     expected = state.last_event or 0
     decision = Decision(action, sae, state.feature, expected, text=text, event=event)
-    decide.make([decision], author.current())
+    decide.make([decision], author.current(), then)
 
 
-def _proposal(
-    name: str, title: str, text: str | None, error: str | None, row: Row, sae: str, shortcut: str
-) -> None:
-    """One machine label and the button that accepts it."""
+def proposals(row: Row, sae: str, then: int | None = None) -> None:
+    """The two machine labels side by side, each with its button and key."""
+    left, right = st.columns(2, gap="small")
+    with left:
+        _proposal("llm", row, sae, then)
+    with right:
+        _proposal("search", row, sae, then)
+
+
+def _proposal(name: Literal["llm", "search"], row: Row, sae: str, then: int | None) -> None:
     state = row.state
-    latest = next(
-        (
-            p
-            for p in reversed(state.proposals)
-            if p.text == text and p.source.startswith("llm:" if name == "llm" else "search")
-        ),
-        None,
-    )
+    llm = name == "llm"
+    text = state.label_llm if llm else state.label_search
+    error = state.llm_error if llm else state.search_error
+    found = [p for p in state.proposals if p.source.startswith("llm:" if llm else "search")]
+    latest = next((p for p in reversed(found) if p.text == text), None)
     with st.container(key=f"proposal_{name}", gap="xxsmall", height="stretch"):
-        source = source_name(latest.source) if latest is not None and name == "llm" else ""
-        score = f" · score {latest.score:.2f}" if latest is not None and latest.score else ""
-        st.caption(title + score, help=source or None)
+        with st.container(key=f"quiet_{name}"):
+            scored = latest is not None and latest.score is not None
+            score = f" · score {latest.score:.2f}" if latest is not None and scored else ""
+            st.text(("LLM label" if llm else "Search label") + score)
         if text is None:
             with st.container(key=f"missing_{name}"):
                 st.text("never fires" if row.dead else error or "not made yet")
@@ -85,16 +95,16 @@ def _proposal(
             "Accept",
             key=f"accept_{name}",
             icon=":material/check:",
-            shortcut=shortcut,
+            shortcut="1" if llm else "2",
             disabled=latest is None,
             type="primary" if state.status == "unreviewed" and state.label == text else "secondary",
-            on_click=_decide,
+            on_click=act,
             args=("accept", sae, state),
-            kwargs={"event": latest.event_id if latest is not None else None},
+            kwargs={"event": latest.event_id if latest is not None else None, "then": then},
         )
 
 
-def _edit(row: Row, sae: str) -> None:
+def edit(row: Row, sae: str, then: int | None = None) -> None:
     """Write a label of one's own; a refused one stays in the box with the reason below."""
     state = row.state
     refused = decide.outcome(row.feature)
@@ -107,7 +117,11 @@ def _edit(row: Row, sae: str) -> None:
             "Your label", state.label or "", key=key, max_chars=300, placeholder="at most 9 words"
         )
         st.form_submit_button(
-            "Save", key="save_label", icon=":material/save:", on_click=_save, args=(sae, state, key)
+            "Save",
+            key="save_label",
+            icon=":material/save:",
+            on_click=_save,
+            args=(sae, state, key, then),
         )
     # Always there, so that what comes below keeps its place while the page is drawn again.
     with st.container(key="refusal"):
@@ -115,18 +129,19 @@ def _edit(row: Row, sae: str) -> None:
             st.text(sentence(refused.message))
 
 
-def _save(sae: str, state: LabelState, key: str) -> None:
-    _decide("override", sae, state, text=st.session_state[key] or "")
+def _save(sae: str, state: LabelState, key: str, then: int | None) -> None:
+    act("override", sae, state, text=st.session_state[key] or "", then=then)
 
 
-def _actions(state: LabelState, sae: str) -> None:
+def _actions(opened: readers.OpenStudy, row: Row) -> None:
+    state, sae = row.state, opened.sae
     with st.container(key="label_actions", horizontal=True, gap="small"):
         st.button(
             "Unflag" if state.flagged else "Flag",
             key="flag",
             icon=":material/flag:",
             shortcut="F",
-            on_click=_decide,
+            on_click=act,
             args=("unflag" if state.flagged else "flag", sae, state),
         )
         st.button(
@@ -134,13 +149,16 @@ def _actions(state: LabelState, sae: str) -> None:
             key="undo",
             icon=":material/undo:",
             shortcut="U",
-            on_click=_decide,
+            on_click=act,
             args=("undo", sae, state),
         )
+        if not row.dead:
+            regenerate.popover(opened, row)
+    regenerate.follow(row.feature)
 
 
-def _outcome(row: Row) -> None:
-    found = decide.outcome(row.feature)
+def outcome(found: decide.Outcome | None) -> None:
+    """What came of the last decision; a refused text is told beside its box instead."""
     if found is None or found.kind == "rejected":
         return
     if found.kind == "saved":
@@ -172,7 +190,7 @@ def _note(state: LabelState, sae: str) -> None:
 
 
 def _save_note(sae: str, state: LabelState, key: str) -> None:
-    _decide("note", sae, state, text=st.session_state[key] or "")
+    act("note", sae, state, text=st.session_state[key] or "")
 
 
 def _history(row: Row, sae: str) -> None:
@@ -207,7 +225,7 @@ def _event(event: LabelEvent, row: Row, sae: str, *, undone: bool) -> None:
                 "Revert to this",
                 key=f"revert_{event.id}",
                 type="tertiary",
-                on_click=_decide,
+                on_click=act,
                 args=("revert", sae, row.state),
                 kwargs={"event": event.id},
             )

@@ -11,14 +11,10 @@ from ui import jobview, readers
 from ui.index import Row
 
 
-def show(opened: readers.OpenStudy, row: Row) -> None:
-    """The form, and the job it started."""
-    with st.container(key="regenerate_row", gap="xsmall"):
-        if row.dead:
-            return
-        with st.popover("Regenerate", icon=":material/refresh:", key="regenerate", type="tertiary"):
-            _form(opened, row)
-        _follow(row.feature)
+def popover(opened: readers.OpenStudy, row: Row) -> None:
+    """The button with the form behind it."""
+    with st.popover("Regenerate", icon=":material/refresh:", key="regenerate"):
+        _form(opened, row)
 
 
 def _form(opened: readers.OpenStudy, row: Row) -> None:
@@ -70,12 +66,14 @@ def _start(opened: readers.OpenStudy, feature: int) -> None:
         state["regenerate_problem"] = str(error)
 
 
-def _follow(feature: int) -> None:
-    problem = st.session_state.pop("regenerate_problem", "")
-    if problem:
-        st.text(problem)
-    if feature in st.session_state.get("feature_jobs", {}):
-        _job(feature)
+def follow(feature: int) -> None:
+    """The job started for this feature, while it runs."""
+    with st.container(key="regenerate_job", gap="xsmall"):
+        problem = st.session_state.pop("regenerate_problem", "")
+        if problem:
+            st.text(problem)
+        if feature in st.session_state.get("feature_jobs", {}):
+            _job(feature)
 
 
 @st.fragment(run_every=1.0)

@@ -35,6 +35,7 @@ def pages() -> list[Page]:
         st.Page(_home, title=TITLE, default=True, visibility="hidden", url_path="home"),
         st.Page(_PAGES / "features.py", title="Features"),
         st.Page(_PAGES / "feature.py", title="Feature"),
+        st.Page(_PAGES / "review.py", title="Review"),
     ]
 
 

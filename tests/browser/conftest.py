@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
 from autointerp_core.store.history import LabelHistory, NewEvent
 from benchmarks.synthetic import write_study
@@ -128,10 +128,20 @@ def serve() -> Iterator[Callable[[Path], Server]]:
         server.stop()
 
 
+expect.set_options(timeout=15_000)  # the machine may be busy with other tests
+_QUIET = '[data-testid="stApp"][data-test-script-state="notRunning"]'
+
+
 def settled(page: Page) -> None:
-    """Wait until the app has drawn and no script runs."""
+    """Wait until the app has drawn, no script runs, and the browser has had time to listen.
+
+    Between the socket opening and the first run the state is "notRunning" as well, and keys
+    are heard only once the buttons are mounted: hence the second look.
+    """
     page.wait_for_selector(".st-key-frame", timeout=30_000)
-    page.wait_for_selector('[data-testid="stApp"][data-test-script-state="notRunning"]')
+    page.wait_for_selector(_QUIET)
+    page.wait_for_timeout(500)
+    page.wait_for_selector(_QUIET)
 
 
 def sign_in(page: Page, url: str, name: str = "Ana") -> None:

@@ -141,7 +141,7 @@ def test_a_decision_waits_for_the_name_of_its_author(study: Path, open_page: Ope
     app.button(key="accept_llm").click().run()
     with LabelHistory.open() as history:
         assert history.state(SAE, 6).status == "unreviewed"
-    assert app.session_state["waiting"][0].action == "accept"
+    assert app.session_state["waiting"][0][0].action == "accept"
 
 
 def test_next_goes_on_when_a_decision_leaves_the_filter(study: Path, open_page: Open) -> None:
@@ -150,3 +150,23 @@ def test_next_goes_on_when_a_decision_leaves_the_filter(study: Path, open_page: 
     assert "not in this filter" in texts(app)
     app.button(key="next").click().run()
     assert app.query_params["feature"] == "7"
+
+
+def test_review_takes_the_next_of_the_queue(study: Path, open_page: Open) -> None:
+    app = open_page("review", study="small", queue="max")
+    first = app.query_params["feature"]
+    app.button(key="accept_search").click().run()
+    assert app.query_params["feature"] != first
+    assert f"Feature {first}: accepted" in texts(app)
+    app.button(key="undo").click().run()
+    assert app.query_params["feature"] == first
+    with LabelHistory.open() as history:
+        assert history.state(SAE, int(first)).status == "unreviewed"
+
+
+def test_review_says_when_nothing_is_left(study: Path, open_page: Open) -> None:
+    with LabelHistory.open() as history:
+        for feature in range(120):
+            history.override(SAE, feature, "done", author="Ana")
+    app = open_page("review", study="small")
+    assert any("Nothing left" in found.value for found in app.markdown)
