@@ -14,6 +14,7 @@ import gzip
 import re
 import struct
 import zlib
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +25,10 @@ import pyarrow.parquet as pq
 from wikitext import paragraphs
 
 CORPUS = Path(__file__).parent / "corpus"
-DUMP = "gensim/gensim/test/test_data/enwiki-latest-pages-articles1.xml-p000000010p000030302-shortened.bz2"
+DUMP = (
+    "gensim/gensim/test/test_data/"
+    "enwiki-latest-pages-articles1.xml-p000000010p000030302-shortened.bz2"
+)
 NOVELS = "r-cran-janeaustenr/usr/lib/R/site-library/janeaustenr/data"
 DOCUMENTS = "miscfiles/usr/share/state"
 
@@ -43,9 +47,15 @@ class Article:
     """One Wikipedia article at the revision of the dump."""
 
     title: str
-    revision: str  # "https://en.wikipedia.org/w/index.php?oldid=" + revision shows it, with its authors
+    revision: (
+        str  # "https://en.wikipedia.org/w/index.php?oldid=" + revision shows it, with its authors
+    )
     date: str
     wikitext: str
+
+    @property
+    def url(self) -> str:
+        return f"https://en.wikipedia.org/w/index.php?oldid={self.revision}"
 
     @property
     def held_out(self) -> bool:
@@ -68,7 +78,9 @@ def wikipedia(sources: Path) -> Iterator[Article]:
             text = page.findtext("{*}revision/{*}text") or ""
             title = page.findtext("{*}title") or ""
             redirect = text.lstrip().upper().startswith("#REDIRECT")
-            ambiguous = "(disambiguation)" in title or re.search(r"(?i)\{\{(disambig|hndis|geodis)", text)
+            ambiguous = "(disambiguation)" in title or re.search(
+                r"(?i)\{\{(disambig|hndis|geodis)", text
+            )
             if page.findtext("{*}ns") == "0" and not redirect and not ambiguous:
                 yield Article(
                     title=title,
@@ -95,7 +107,9 @@ def novels(sources: Path) -> dict[str, list[tuple[str, str]]]:
         lines = []
         for head in re.finditer(rb"\x00\x04\x00\x09", data):
             (length,) = struct.unpack_from(">i", data, head.end())
-            lines.append(data[head.end() + 4 : head.end() + 4 + max(length, 0)].decode("utf8", "replace"))
+            lines.append(
+                data[head.end() + 4 : head.end() + 4 + max(length, 0)].decode("utf8", "replace")
+            )
         title = next(line for line in lines if line.strip())
         found[re.sub(r"[^a-z]", "", title.lower())] = list(_chapters(lines))
     return found
@@ -118,7 +132,8 @@ def founding_documents(sources: Path) -> Iterator[tuple[str, str, str]]:
         ("us-constitution.gz", "Constitution of the United States"),
     ):
         section = ""
-        for block in gzip.open(sources / DOCUMENTS / name, "rt").read().split("\n\n"):
+        whole = gzip.decompress((sources / DOCUMENTS / name).read_bytes()).decode()
+        for block in whole.split("\n\n"):
             text = " ".join(block.split())
             if re.match(r"(Article|Amendment|Preamble|Section)\b.{0,20}$", text):
                 section = text
@@ -149,7 +164,7 @@ def corpus(sources: Path) -> tuple[list[Passage], list[Article]]:
         for passage in passages(
             paragraphs(article.wikitext),
             article.title,
-            f"https://en.wikipedia.org/w/index.php?oldid={article.revision}",
+            article.url,
         )
     ]
     opening, words = [], 0
@@ -160,40 +175,50 @@ def corpus(sources: Path) -> tuple[list[Passage], list[Article]]:
         words += len(paragraph.split())
     rows += passages(opening, "Persuasion (Jane Austen, 1817)", "public domain")
     for wanted in ("Declaration of Independence", "Constitution of the United States"):
-        parts = [(section, text) for title, section, text in founding_documents(sources) if title == wanted]
+        parts = [
+            (section, text)
+            for title, section, text in founding_documents(sources)
+            if title == wanted
+        ]
         rows += passages(parts, wanted, "public domain")
     return rows, articles
 
 
 def attribution(rows: list[Passage], articles: list[Article]) -> str:
-    counts = {}
-    for row in rows:
-        counts[row.title] = counts.get(row.title, 0) + 1
+    """ATTRIBUTION.md: each title with its licence, and what was changed."""
+    counts = Counter(row.title for row in rows)
+    wikipedia_titles = {article.title for article in articles}
     listed = "\n".join(
-        f"| [{a.title}](https://en.wikipedia.org/w/index.php?oldid={a.revision}) | {a.date} | {counts[a.title]} |"
+        f"| [{a.title}]({a.url}) | {a.date} | {counts[a.title]} |"
         for a in articles
         if a.title in counts
     )
-    others = "\n".join(f"| {t} | {n} |" for t, n in counts.items() if t not in {a.title for a in articles})
+    others = "\n".join(f"| {t} | {n} |" for t, n in counts.items() if t not in wikipedia_titles)
+    words = sum(len(row.text.split()) for row in rows)
     return f"""<!-- Written by demo/build_corpus.py -->
 # Where the bundled corpus comes from
 
-`corpus.parquet`: {len(rows):,} passages, {sum(len(r.text.split()) for r in rows):,} words of English. Columns: `text`
-(one to a few whole paragraphs), `title`, `source`. The licence of this text is separate from the licence of the code.
+`corpus.parquet`: {len(rows):,} passages, {words:,} words of English. Columns: `text` (one to a few
+whole paragraphs), `title`, `source`. The licence of this text is separate from the licence of the
+code.
 
 ## Wikipedia, CC BY-SA 3.0
 
 The passages below are from English Wikipedia, © the Wikipedia contributors, under the
-[Creative Commons Attribution-ShareAlike 3.0 licence](https://creativecommons.org/licenses/by-sa/3.0/) (also offered by
-them under the GFDL). Each title links to the revision used; its history names the authors. The rows with a wikipedia.org
-`source` may be shared and changed under the same licence.
+[Creative Commons Attribution-ShareAlike 3.0](https://creativecommons.org/licenses/by-sa/3.0/)
+licence (also offered by them under the GFDL). Each title links to the revision used; its history
+names the authors. The rows with a wikipedia.org `source` may be shared and changed under the same
+licence.
 
-**Changed:** wiki markup turned into plain text; lists, tables, references, captions, formulas, link sections, and every
-paragraph that was not complete without them left out; asides in brackets that held only a pronunciation or foreign
-script left out; neighbouring paragraphs of one section joined into passages.
+**Changed:** wiki markup turned into plain text; lists, tables, references, captions, formulas, link
+sections, and every paragraph that was not complete without them left out; asides in brackets that
+held only a pronunciation or foreign script left out; neighbouring paragraphs of one section joined
+into passages.
 
-**Obtained from** the test data of the `gensim` 4.4.0 wheel on PyPI (a 2016 dump extract of {DUMP.rsplit("/", 1)[1]}).
-Articles of {HELD_OUT_SIZES.start:,}–{HELD_OUT_SIZES.stop:,} characters of wikitext are here; the others trained the demo SAE.
+**Obtained from** the test data of the `gensim` 4.4.0 wheel on PyPI (an extract of a 2016 dump,
+`{DUMP.rpartition("/")[2]}`). Articles of
+{HELD_OUT_SIZES.start:,}–{HELD_OUT_SIZES.stop:,} characters of wikitext are here; of the others, the
+demo SAE's training text was drawn.
 
 | article | revision of | passages |
 |---|---|---|
@@ -201,8 +226,9 @@ Articles of {HELD_OUT_SIZES.start:,}–{HELD_OUT_SIZES.stop:,} characters of wik
 
 ## Public domain
 
-*Persuasion* from Debian's `r-cran-janeaustenr` (itself from Project Gutenberg; opening chapters only), the founding
-documents from Debian's `miscfiles` (a text of the U.S. Senate). Lines joined into paragraphs, paragraphs into passages.
+*Persuasion* from Debian's `r-cran-janeaustenr` (itself from Project Gutenberg; opening chapters
+only), the founding documents from Debian's `miscfiles` (a text of the U.S. Senate). Lines joined
+into paragraphs, paragraphs into passages.
 
 | text | passages |
 |---|---|
@@ -211,11 +237,15 @@ documents from Debian's `miscfiles` (a text of the U.S. Senate). Lines joined in
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("sources", type=Path, help="folder filled by fetch_sources.sh")
     rows, articles = corpus(parser.parse_args().sources)
     CORPUS.mkdir(exist_ok=True)
-    table = pa.table({name: [getattr(row, name) for row in rows] for name in ("text", "title", "source")})
+    table = pa.table(
+        {name: [getattr(row, name) for row in rows] for name in ("text", "title", "source")}
+    )
     pq.write_table(table, CORPUS / "corpus.parquet", compression="zstd", compression_level=19)
     (CORPUS / "ATTRIBUTION.md").write_text(attribution(rows, articles), encoding="utf8")
     print(f"{len(rows)} passages, {sum(len(row.text.split()) for row in rows)} words")

@@ -30,14 +30,20 @@ BEFORE, AFTER = 10, 5  # tokens of a window on either side of its peak
 CARD_PART = re.compile(r"(?<=<!-- evaluation -->\n).*?(?=<!-- /evaluation -->)", re.DOTALL)
 
 
-def activations(model_path: Path, layer: int, sequences: list[list[int]], cache: Path | None) -> list[np.ndarray]:
+def activations(
+    model_path: Path, layer: int, sequences: list[list[int]], cache: Path | None
+) -> list[np.ndarray]:
     """Residual stream after `layer`, float32 [tokens, d_model] a sequence, position 0 included."""
     if cache and cache.exists():
         flat = np.load(cache, mmap_mode="r")
     else:
-        model = AutoModelForCausalLM.from_pretrained(model_path, num_hidden_layers=layer + 1).model.eval()
+        model = AutoModelForCausalLM.from_pretrained(
+            model_path, num_hidden_layers=layer + 1
+        ).model.eval()
         kept: list[torch.Tensor] = []
-        model.layers[layer].register_forward_hook(lambda _module, _args, output: kept.append(output))
+        model.layers[layer].register_forward_hook(
+            lambda _module, _args, output: kept.append(output)
+        )
         found = []
         with torch.inference_mode():
             for ids in sequences:
@@ -76,16 +82,25 @@ class Measure:
 def windows(
     acts: list[np.ndarray], sequences: list[list[int]], tokenizer: PreTrainedTokenizerBase
 ) -> Iterator[tuple[float, str]]:
-    """The peaks of one feature, highest first, one a passage: (activation, text with the peak in brackets).
+    """The peaks of one feature, highest first, one a passage: (activation, text, peak in brackets).
 
     acts: [tokens] a sequence, position 0 included and never a peak.
     """
-    peaks = sorted(((float(a[1:].max()), i, int(a[1:].argmax()) + 1) for i, a in enumerate(acts)), reverse=True)
+    peaks = sorted(
+        ((float(a[1:].max()), i, int(a[1:].argmax()) + 1) for i, a in enumerate(acts)), reverse=True
+    )
     for value, sequence, at in peaks[:SHOWN_WINDOWS]:
         if value > 0:
             ids = sequences[sequence]
-            before, peak, after = ids[max(0, at - BEFORE) : at], ids[at : at + 1], ids[at + 1 : at + 1 + AFTER]
-            yield value, f"{tokenizer.decode(before)}⟦{tokenizer.decode(peak)}⟧{tokenizer.decode(after)}"
+            before, peak, after = (
+                ids[max(0, at - BEFORE) : at],
+                ids[at : at + 1],
+                ids[at + 1 : at + 1 + AFTER],
+            )
+            yield (
+                value,
+                f"{tokenizer.decode(before)}⟦{tokenizer.decode(peak)}⟧{tokenizer.decode(after)}",
+            )
 
 
 def evaluate(cache: Path | None) -> dict:
@@ -107,7 +122,10 @@ def evaluate(cache: Path | None) -> dict:
             reconstruction = sae.decode(acts).numpy()
         shown.append(acts[:, features].numpy())
         source = "Wikipedia" if "wikipedia" in row["source"] else row["title"]
-        for measure in (everything, by_source.setdefault(source, Measure(sae.cfg.d_in, sae.cfg.d_sae))):
+        for measure in (
+            everything,
+            by_source.setdefault(source, Measure(sae.cfg.d_in, sae.cfg.d_sae)),
+        ):
             measure.add(x[1:], reconstruction[1:], acts[1:].numpy())
 
     density = everything.firings / everything.tokens
@@ -148,30 +166,42 @@ def card_part(result: dict) -> str:
         f"| L0 | {result['l0']:.2f} |",
         f"| dead latents (silent on all {result['counted_tokens']:,} counted tokens) | "
         f"**{result['dead_latents']} of {result['latents']:,}** ({result['dead_share']:.2%}) |",
-        f"| latents firing on more than 10 % of tokens | {result['dense_latents_over_10_percent']} |",
+        "| latents firing on more than 10 % of tokens | "
+        f"{result['dense_latents_over_10_percent']} |",
         f"| median density | {result['median_density']:.2%} |",
         "",
         f"### {SHOWN_FEATURES} features, drawn at random with seed 0",
         "",
-        "`random.Random(0).sample(range(latents), 20)`, none left out. The five highest peaks, one a passage; the peak is "
-        "in ⟦ ⟧.",
+        "`random.Random(0).sample(range(latents), 20)`, none left out. The five highest peaks, one "
+        "a passage; the peak is in ⟦ ⟧.",
     ]
     for shown in result["features"]:
         lines += ["", f"**{shown['feature']}** · density {shown['density']:.3%}", ""]
-        lines += [f"- {w['activation']:.1f}: `` {' '.join(w['text'].split())} ``" for w in shown["windows"]]
+        lines += [
+            f"- {w['activation']:.1f}: `` {' '.join(w['text'].split())} ``"
+            for w in shown["windows"]
+        ]
         lines += [] if shown["windows"] else ["- never fires on the corpus"]
     return "\n".join(lines) + "\n"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--cache", type=Path, help=".npy file that keeps the model's activations for the next run")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--cache", type=Path, help=".npy file that keeps the model's activations for the next run"
+    )
     torch.set_num_threads(2)
     result = evaluate(parser.parse_args().cache)
     sae = demo_sae_path().parent
-    (sae / "evaluation.json").write_text(json.dumps(result, indent=2, ensure_ascii=False) + "\n", encoding="utf8")
+    (sae / "evaluation.json").write_text(
+        json.dumps(result, indent=2, ensure_ascii=False) + "\n", encoding="utf8"
+    )
     card = sae / "MODEL_CARD.md"
-    card.write_text(CARD_PART.sub(lambda _: card_part(result), card.read_text("utf8")), encoding="utf8")
+    card.write_text(
+        CARD_PART.sub(lambda _: card_part(result), card.read_text("utf8")), encoding="utf8"
+    )
     print({name: value for name, value in result.items() if name != "features"})
 
 

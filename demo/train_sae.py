@@ -4,12 +4,15 @@
 
 TopK on the residual stream after one layer of SmolLM2-135M-Instruct. The text is mixed English with
 finance news in it; none of it is in the bundled corpus, and none of it is committed. About
-25 minutes on two cores. Writes `demo/sae/blocks.{layer}.hook_resid_post/` in SAELens layout, 16 bit.
+25 minutes on two idle cores. Writes `demo/sae/blocks.{layer}.hook_resid_post/`: SAELens layout,
+16 bit.
 """
 
 import argparse
+import bz2
 import csv
 import html
+import io
 import json
 import random
 import re
@@ -23,12 +26,12 @@ from pathlib import Path
 import numpy as np
 import torch
 from build_corpus import HELD_OUT_NOVEL, novels, wikipedia
-from safetensors.torch import load_file, save_file
 from sae_lens import SAE
 from sae_lens.config import SAETrainerConfig
 from sae_lens.saes.sae import SAEMetadata
 from sae_lens.saes.topk_sae import TopKTrainingSAE, TopKTrainingSAEConfig
 from sae_lens.training.sae_trainer import SAETrainer
+from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
 from wikitext import paragraphs
 
@@ -99,16 +102,16 @@ def speeches_and_reviews(sources: Path) -> Iterator[str]:
         yield from party["speeches"]
     yield from _column(data / "republican_convention_2016.csv", "text")
     yield from _column(data / "rotten_tomatoes_corpus_full.csv.bz2", "text")
-    headlines = [re.sub(r"\s+", " ", line) for line in _column(data / "guardian_headlines.csv.bz2", "Text")]
+    headlines = [
+        re.sub(r"\s+", " ", line) for line in _column(data / "guardian_headlines.csv.bz2", "Text")
+    ]
     yield from ("\n".join(headlines[at : at + 20]) for at in range(0, len(headlines), 20))
 
 
 def _column(path: Path, name: str) -> list[str]:
-    import bz2
-
-    opened = bz2.open(path, "rt", encoding="utf8") if path.suffix == ".bz2" else path.open(encoding="utf8")
-    with opened as lines:
-        return [row[name] for row in csv.DictReader(lines)]
+    data = path.read_bytes()
+    text = (bz2.decompress(data) if path.suffix == ".bz2" else data).decode("utf8")
+    return [row[name] for row in csv.DictReader(io.StringIO(text, newline=""))]
 
 
 # Reader, and how many tokens are taken. Encyclopedic text leads because that is what the corpus is.
@@ -121,8 +124,10 @@ SOURCES: dict[str, tuple[Callable[[Path], Iterator[str]], int]] = {
 }
 
 
-def training_sequences(sources: Path, tokenizer: PreTrainedTokenizerBase) -> tuple[list[list[int]], dict[str, int]]:
-    """The training text as shuffled sequences of CONTEXT ids, and the tokens taken from each source.
+def training_sequences(
+    sources: Path, tokenizer: PreTrainedTokenizerBase
+) -> tuple[list[list[int]], dict[str, int]]:
+    """The training text as shuffled sequences of CONTEXT ids, and the tokens of each source.
 
     Documents are drawn until a source's share is full, shuffled over all sources, and packed with a
     separator between them.
@@ -148,46 +153,65 @@ def training_sequences(sources: Path, tokenizer: PreTrainedTokenizerBase) -> tup
 
 
 def harvest(model_path: Path, sequences: list[list[int]], layer: int, cache: Path) -> np.ndarray:
-    """Residual stream after `layer` at every position but the first: float16 [sequence, CONTEXT - 1, D_MODEL].
+    """Residual stream after `layer`, float16 [sequence, CONTEXT - 1, D_MODEL]: not position 0.
 
     The model runs once over each sequence, only up to that layer; training then reads the cache as
-    often as it likes. Position 0 is left out: it is an attention sink at most layers. A run that was
-    stopped goes on where it was, and a longer one takes over what a shorter one cached.
+    often as it likes. Position 0 is left out: it is an attention sink at most layers. A run that
+    was stopped goes on where it was, and a longer one takes over what a shorter one cached.
     """
     cache.mkdir(parents=True, exist_ok=True)
-    # One single-threaded process a core: on a busy machine, threads wait for one another at every layer.
+    # One single-threaded process a core: threads, on a busy machine, keep waiting for one another.
     with ProcessPoolExecutor(WORKERS, mp_context=get_context("spawn")) as pool:
-        work = [pool.submit(_harvest_part, model_path, sequences, layer, cache, part) for part in range(WORKERS)]
+        work = [
+            pool.submit(_harvest_part, model_path, sequences, layer, cache, part)
+            for part in range(WORKERS)
+        ]
         parts = [np.load(job.result(), mmap_mode="r") for job in work]
-    rows = [parts[i // BLOCK % WORKERS][i // (BLOCK * WORKERS) * BLOCK + i % BLOCK] for i in range(len(sequences))]
+    rows = [
+        parts[i // BLOCK % WORKERS][i // (BLOCK * WORKERS) * BLOCK + i % BLOCK]
+        for i in range(len(sequences))
+    ]
     return np.stack(rows)
 
 
-def _harvest_part(model_path: Path, sequences: list[list[int]], layer: int, cache: Path, part: int) -> Path:
+def _harvest_part(
+    model_path: Path, sequences: list[list[int]], layer: int, cache: Path, part: int
+) -> Path:
     """Cache every WORKERS-th block of sequences; returns the cache's file."""
     torch.set_num_threads(1)
-    blocks = [sequences[at : at + BLOCK] for at in range(part * BLOCK, len(sequences), BLOCK * WORKERS)]
-    array, progress = cache / f"layer{layer}.part{part}.npy", cache / f"layer{layer}.part{part}.done"
+    blocks = [
+        sequences[at : at + BLOCK] for at in range(part * BLOCK, len(sequences), BLOCK * WORKERS)
+    ]
+    array, progress = (
+        cache / f"layer{layer}.part{part}.npy",
+        cache / f"layer{layer}.part{part}.done",
+    )
     if not array.exists():  # sparse: room for more than is ever used takes no space
         np.lib.format.open_memmap(array, "w+", np.float16, (10_000, CONTEXT - 1, D_MODEL))
     activations = np.lib.format.open_memmap(array, "r+")
     done = int(progress.read_text()) if progress.exists() else 0
     if done >= len(blocks):
         return array
-    # Layers above are never loaded, nor is the last norm applied: the hook reads the block's output.
-    model = AutoModelForCausalLM.from_pretrained(model_path, num_hidden_layers=layer + 1).model.eval()
+    # Layers above are never loaded; the hook reads the block's output, before the last norm.
+    model = AutoModelForCausalLM.from_pretrained(
+        model_path, num_hidden_layers=layer + 1
+    ).model.eval()
     kept: list[torch.Tensor] = []
     model.layers[layer].register_forward_hook(lambda _module, _args, output: kept.append(output))
     with torch.inference_mode():
         for index in range(done, len(blocks)):
             model(torch.tensor(blocks[index]), use_cache=False)
-            activations[index * BLOCK : index * BLOCK + len(blocks[index])] = kept.pop()[:, 1:].numpy()
+            activations[index * BLOCK : index * BLOCK + len(blocks[index])] = kept.pop()[
+                :, 1:
+            ].numpy()
             progress.write_text(str(index + 1))
     return array
 
 
-def batches(activations: np.ndarray, sequences: list[list[int]], size: int) -> Iterator[torch.Tensor]:
-    """Endless float32 [size, D_MODEL] batches: every token once an epoch, in a new random order each.
+def batches(
+    activations: np.ndarray, sequences: list[list[int]], size: int
+) -> Iterator[torch.Tensor]:
+    """Endless float32 [size, D_MODEL] batches: every token once an epoch, in a new random order.
 
     Separators are left out.
     """
@@ -203,7 +227,9 @@ def batches(activations: np.ndarray, sequences: list[list[int]], size: int) -> I
 # --- training ------------------------------------------------------------------------------------
 
 
-def train(data: Iterator[torch.Tensor], layer: int, latents: int, tokens: int, lr: float) -> TopKTrainingSAE:
+def train(
+    data: Iterator[torch.Tensor], layer: int, latents: int, tokens: int, lr: float
+) -> TopKTrainingSAE:
     """Train with sae-lens' own loop (`SAETrainer`) on ready activations."""
     steps = tokens // BATCH
     metadata = SAEMetadata(
@@ -245,7 +271,10 @@ def save(trained: TopKTrainingSAE, folder: Path) -> None:
     With decoder rows of norm 1, `rescale_acts_by_decoder_norm` changes nothing, so it is turned off
     and `encode` is plain topk(relu(W_enc (x − b_dec) + b_enc)).
     """
-    probe = torch.randn(64, D_MODEL, generator=torch.Generator().manual_seed(SEED)) * 4 + trained.b_dec.detach()
+    probe = (
+        torch.randn(64, D_MODEL, generator=torch.Generator().manual_seed(SEED)) * 4
+        + trained.b_dec.detach()
+    )
     with torch.no_grad():
         before = trained.encode(probe), trained(probe)
         trained.fold_W_dec_norm()
@@ -257,9 +286,20 @@ def save(trained: TopKTrainingSAE, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     trained.save_inference_model(folder)
     weights = load_file(folder / "sae_weights.safetensors")
-    save_file({name: w.half().contiguous() for name, w in weights.items()}, folder / "sae_weights.safetensors")
+    save_file(
+        {name: w.half().contiguous() for name, w in weights.items()},
+        folder / "sae_weights.safetensors",
+    )
     written = json.loads((folder / "cfg.json").read_text())
-    kept = ("model_name", "hook_name", "context_size", "prepend_bos", "seqpos_slice", "dataset_path", "training_tokens")
+    kept = (
+        "model_name",
+        "hook_name",
+        "context_size",
+        "prepend_bos",
+        "seqpos_slice",
+        "dataset_path",
+        "training_tokens",
+    )
     written["metadata"] = {name: written["metadata"][name] for name in (*kept, "sae_lens_version")}
     written |= {"dtype": "float32", "device": "cpu"}
     (folder / "cfg.json").write_text(json.dumps(written, indent=2) + "\n", encoding="utf8")
@@ -267,13 +307,19 @@ def save(trained: TopKTrainingSAE, folder: Path) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("sources", type=Path, help="folder filled by fetch_sources.sh")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "sae")
     parser.add_argument("--layer", type=int, default=9)
     parser.add_argument("--latents", type=int, default=2048)
-    parser.add_argument("--tokens", type=int, default=3_000_000, help="training tokens, repeats included")
-    parser.add_argument("--sequences", type=int, help=f"use only the first so many sequences of {CONTEXT} tokens")
+    parser.add_argument(
+        "--tokens", type=int, default=3_000_000, help="training tokens, repeats included"
+    )
+    parser.add_argument(
+        "--sequences", type=int, help=f"use only the first so many sequences of {CONTEXT} tokens"
+    )
     parser.add_argument("--lr", type=float, default=1e-3)
     args = parser.parse_args()
 
@@ -286,10 +332,17 @@ def main() -> None:
     started = time.monotonic()
     activations = harvest(model_path, sequences, args.layer, args.sources / "activations")
     unique = sum(token != SEPARATOR for sequence in sequences for token in sequence[1:])
-    trained = train(batches(activations, sequences, BATCH), args.layer, args.latents, args.tokens, args.lr)
+    trained = train(
+        batches(activations, sequences, BATCH), args.layer, args.latents, args.tokens, args.lr
+    )
     folder = args.out / f"blocks.{args.layer}.hook_resid_post"
     save(trained, folder)
-    record = {"unique_tokens": unique, "drawn_from": counts, "training_tokens": args.tokens, "lr": args.lr}
+    record = {
+        "unique_tokens": unique,
+        "drawn_from": counts,
+        "training_tokens": args.tokens,
+        "lr": args.lr,
+    }
     (args.out / "training.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf8")
     print(f"saved {folder} after {(time.monotonic() - started) / 60:.1f} minutes: {record}")
 

@@ -24,12 +24,20 @@ BLOCK_TAGS = {"table", "gallery", "timeline", "references", "source", "syntaxhig
 LIST_TAGS = {"li", "dd", "dt"}
 # Templates that mark a place without adding text to it.
 SILENT = re.compile(
-    r"cite|citation|sfn|efn|refn|harv|notetag|r$|rp$|cn$|fact|dn$|who|when|which|where|why|by whom|clarify"
-    r"|dead ?link|disambiguation needed|page needed|verify|dubious|vague|better source|failed|full$|according"
-    r"|importance|refimprove|anchor|use |good article|featured|pp-|portal|main$|see also|further|about|for$"
-    r"|redirect|hatnote|clear|-$|toc|update|original research|pov|weasel|specify|synthesis|ref$|ref label|note$"
+    r"cite|citation|sfn|efn|refn|harv|notetag|r$|rp$|cn$|fact|dn$|who|when|which|where|why|by whom"
+    r"|clarify|dead ?link|disambiguation needed|page needed|verify|dubious|vague|better source"
+    r"|failed|full$|according|importance|refimprove|anchor|use |good article|featured|pp-|portal"
+    r"|main$|see also|further|about|for$|redirect|hatnote|clear|-$|toc|update|original research"
+    r"|pov|weasel|specify|synthesis|ref$|ref label|note$"
 )
-UNITS = {"sqmi": "square miles", "mi2": "square miles", "km2": "km²", "sqkm": "km²", "acre": "acres", "mi": "miles"}
+UNITS = {
+    "sqmi": "square miles",
+    "mi2": "square miles",
+    "km2": "km²",
+    "sqkm": "km²",
+    "acre": "acres",
+    "mi": "miles",
+}
 
 
 def paragraphs(wikitext: str) -> Iterator[tuple[str, str]]:
@@ -44,7 +52,7 @@ def paragraphs(wikitext: str) -> Iterator[tuple[str, str]]:
 
 def _tidy(line: str) -> str | None:
     """The line as a finished paragraph, or None where it is not one."""
-    # "Algeria (pronunciation; Arabic name) is …": an aside with a hole goes, and its sentence stays.
+    # "Algeria (pronunciation; Arabic name) is …": an aside with a hole goes, its sentence stays.
     line = re.sub(rf"\s*\([^()]*{HOLE}[^()]*\)", "", line)
     line = re.sub(r"[\s\u00a0]+", " ", line).strip()
     line = re.sub(r"\(\s*[,;:]?\s*", "(", line)
@@ -53,7 +61,11 @@ def _tidy(line: str) -> str | None:
     line = re.sub(r" ([,.;:!?])(?=\s|$)", r"\1", line)
     if re.search(rf"[{HOLE}{NOT_PROSE}{{}}|]|\[\[|\]\]|<|==|\(see |\bthumb\b", line):
         return None
-    if len(line) < 60 or not re.search(r"[.!?][\"'”’)]{0,2}$", line) or not re.match(r"[\"'“‘(]?[A-Z0-9]", line):
+    if (
+        len(line) < 60
+        or not re.search(r"[.!?][\"'”’)]{0,2}$", line)
+        or not re.match(r"[\"'“‘(]?[A-Z0-9]", line)
+    ):
         return None
     return line
 
@@ -111,10 +123,20 @@ def _render_template(template: Template) -> str:
         return f"{values[0]} {UNITS.get(values[1], values[1])}"
     if (name.startswith(("lang-", "lang|")) or name in ("lang", "transl", "nihongo")) and values:
         return values[0] if name == "nihongo" else values[-1]
-    if name in ("nowrap", "nobr", "abbr", "small", "val", "nobold", "em", "strong", "as of", "currency") and values:
+    if (
+        name
+        in ("nowrap", "nobr", "abbr", "small", "val", "nobold", "em", "strong", "as of", "currency")
+        and values
+    ):
         return f"As of {' '.join(values)}" if name == "as of" else values[0]
     if name in ("quote", "blockquote", "cquote", "quotation"):
-        text = values[0] if values else _render(template.get("text").value) if template.has("text") else ""
+        text = (
+            values[0]
+            if values
+            else _render(template.get("text").value)
+            if template.has("text")
+            else ""
+        )
         return f"\n{text.strip()}\n"
     if name in ("circa", "c.", "ca."):
         return f"c. {values[0]}" if values else "c."

