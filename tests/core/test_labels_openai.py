@@ -40,10 +40,14 @@ def mixed(number: int, prompt: str) -> str:
 
 
 def test_a_thousand_features_with_every_fifth_reply_failing() -> None:
-    each = 0.2
+    each = 0.1
+    with chat_server(seconds=each) as server:
+        list(provider(server).complete(prompts(1, first=5000)))  # the SDK's import is no request
+        began = time.perf_counter()
+        list(provider(server).complete(prompts(160)))
+        # On a busy machine the client's own work, not the server's, sets the pace.
+        pace = max((time.perf_counter() - began) / 160, each / QUICK.concurrency)
     with chat_server(mixed, seconds=each) as server:
-        list(provider(server).complete(prompts(1, first=5000)))  # the SDK's import is not the point
-        server.asked.clear()
         asked = provider(server)
         began = time.perf_counter()
         found = by_index(list(asked.complete(prompts(1000))))
@@ -61,8 +65,7 @@ def test_a_thousand_features_with_every_fifth_reply_failing() -> None:
         assert server.busiest <= QUICK.concurrency
         assert asked.spent.possibly_paid == sum(kind == "cut" for _, kind in server.asked)
         assert asked.spent.requests == len(server.asked)
-        ideal = len(server.asked) * each / QUICK.concurrency
-        assert took <= 1.5 * ideal + 1.0
+        assert took <= 1.5 * len(server.asked) * pace + 1.0
 
 
 def test_answers_are_not_paid_for_twice() -> None:
