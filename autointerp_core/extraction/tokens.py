@@ -177,7 +177,9 @@ def encode_documents(
 def vocabulary(tokenizer: PreTrainedTokenizerFast) -> list[str]:
     """Text of every token id; the tokenizer's own spelling where the bytes are no text."""
     ids = list(range(len(tokenizer)))
-    decoded = tokenizer.batch_decode([[i] for i in ids], clean_up_tokenization_spaces=False)
+    decoded = tokenizer.backend_tokenizer.decode_batch(
+        [[i] for i in ids], skip_special_tokens=False
+    )
     spelled = tokenizer.convert_ids_to_tokens(ids)
     return [
         spelling if "\ufffd" in text or not text else text
