@@ -1,0 +1,107 @@
+"""Export, import and the Studies page, without a browser."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from autointerp_core import jobs
+from autointerp_core.errors import BadInput
+from autointerp_core.store.history import LabelHistory
+from tests.pages.conftest import SAE, Open
+from tests.pages.test_pages import texts
+from ui import exporting, importing, readers
+from ui.studiespage import delete_study
+
+
+def test_exported_labels_hold_the_decisions_and_come_back(study: Path) -> None:
+    with LabelHistory.open() as history:
+        history.override(SAE, 5, "by hand", author="Ana")
+    opened = readers.open_study("small")
+    data = exporting.labels_json(opened, [3, 5, 96])
+    rows = json.loads(data)["features"]
+    assert [(row["feature_index"], row["label"], row["status"]) for row in rows] == [
+        (3, "model 3", "unreviewed"),
+        (5, "by hand", "overridden"),
+        (96, "model 96", "unreviewed"),
+    ]
+    with LabelHistory.open() as history:
+        history.undo(SAE, 5, author="Ana")
+    changes = importing.plan(data, opened.snapshot())
+    assert [change.effect for change in changes] == ["same", "changed", "same"]
+    with LabelHistory.open() as history:
+        assert importing.apply(changes, history, SAE, file_name="f.json", author="Ben") == 1
+        state = history.state(SAE, 5)
+    assert (state.label, state.status, state.label_source) == (
+        "by hand",
+        "accepted",
+        "import:f.json",
+    )
+    assert importing.plan(data, opened.snapshot())[1].effect == "same"
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (b"{", "not a JSON file"),
+        (b"[]", 'no list "features"'),
+        (b'{"features": [{"label": "x"}]}', "entry 0"),
+        (b"\xff\xfe", "not a JSON file"),
+    ],
+)
+def test_a_malformed_import_is_refused_in_words(study: Path, data: bytes, says: str) -> None:
+    with pytest.raises(BadInput, match=says):
+        importing.plan(data, readers.open_study("small").snapshot())
+
+
+def test_an_import_says_what_it_refuses(study: Path) -> None:
+    rows = [
+        {"feature_index": 1, "label": "a b c d e f g h i j"},
+        {"feature_index": 5000, "label": "somewhere else"},
+        {"feature_index": 2, "label": None},
+    ]
+    changes = importing.plan(
+        json.dumps({"features": rows}).encode(), readers.open_study("small").snapshot()
+    )
+    assert [change.effect for change in changes] == ["refused", "unknown"]
+    assert "10 words" in changes[0].why
+
+
+def test_tables_cannot_smuggle_formulas(study: Path) -> None:
+    with LabelHistory.open() as history:
+        history.override(SAE, 5, "=HYPERLINK(1)", author="Ana")
+        table = exporting.history_table(history, SAE)
+    assert b"'=HYPERLINK" in exporting.csv(table)
+    assert exporting.parquet(table)[:4] == b"PAR1"
+    assert len(table) == 161
+
+
+def test_studies_are_listed_opened_and_deleted_but_labels_stay(
+    study: Path, open_page: Open
+) -> None:
+    app = open_page("studies", study="small")
+    assert "120 of 120 features" in texts(app)
+    assert "layer 8 is better" in texts(app)
+    delete_study("small")
+    assert not study.exists()
+    app.run()
+    assert "No study yet" in texts(app)
+    with LabelHistory.open() as history:
+        assert history.state(SAE, 5).label == "words 5"
+
+
+def test_jobs_show_their_error_and_offer_a_retry(home: Path, open_page: Open) -> None:
+    job = jobs.submit("selftest", {"steps": 1, "fail_at": 0}, "A job that fails")
+    while jobs.get(job.id).active:
+        pass
+    app = open_page("studies")
+    assert "the selftest was told to fail" in texts(app)
+    assert app.button(key=f"retry_{job.id}")
+
+
+def test_export_offers_every_file(study: Path, open_page: Open) -> None:
+    app = open_page("export", study="small")
+    assert {"feature_labels.json", "feature_examples.jsonl"} <= {text.value for text in app.text}
+    assert "120 features" in texts(app)
