@@ -1,12 +1,14 @@
 """Labels from a transformers chat model on this machine.
 
 Loads the model on the first prompt. Prompts are sorted by length and generated together,
-padded on the left; with greedy decoding that changes no answer. CUDA out of memory halves
+padded on the left, and the beginning that all of them share (instructions, demonstrations) is
+computed once; with greedy decoding that changes no answer. CUDA out of memory halves
 the batch. A model without a chat template gets the plain text, and that is said.
 """
 
 from __future__ import annotations
 
+import copy
 import gc
 import time
 from collections.abc import Iterator, Sequence
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from autointerp_core.sources.model import ModelConfig
 
 BATCH = 8
+SHORTEST_PREFIX = 16
+"""Tokens; a shorter shared beginning is not worth its copies."""
 RANK_BATCH = 16
 """Candidates ranked together; each holds a copy of the prompt's cache."""
 DEMO_NAME = "HuggingFaceTB/SmolLM2-135M-Instruct"
@@ -53,6 +57,8 @@ class LocalProvider(LabelProvider):
         self._batch = max(1, batch_size)
         self._progress = progress
         self._loaded: tuple[Any, Any] | None = None
+        self._prefix: list[int] = []
+        self._cache: Any = None
 
     @property
     def model(self) -> str:
@@ -90,7 +96,7 @@ class LocalProvider(LabelProvider):
     def close(self) -> None:
         if self._loaded is None:
             return
-        self._loaded = None
+        self._loaded, self._prefix, self._cache = None, [], None
         gc.collect()
         import torch
 
@@ -150,6 +156,7 @@ class LocalProvider(LabelProvider):
                 )
             else:
                 fitting.append(i)
+        self._share([encoded[i] for i in fitting])
         at = 0
         while at < len(fitting):
             chosen = fitting[at : at + self._batch]
@@ -170,6 +177,42 @@ class LocalProvider(LabelProvider):
                 yield Completion(i, text, None, len(encoded[i]), n_out, each)
             at += len(chosen)
 
+    def _share(self, rows: Sequence[list[int]]) -> None:
+        """Run the beginning that all these prompts share, once, and keep its cache."""
+        import torch
+
+        if self._prefix and all(row[: len(self._prefix)] == self._prefix for row in rows):
+            return
+        self._prefix, self._cache = [], None
+        if len(rows) < 2 or not self._attends_to_everything():
+            return
+        low, high = min(rows), max(rows)
+        longest = min(len(row) for row in rows) - 1
+        same = next((n for n in range(longest) if low[n] != high[n]), longest)
+        if same < SHORTEST_PREFIX:
+            return
+        model, _ = self._load()
+        with torch.inference_mode():
+            ids = torch.tensor([low[:same]], device=model.device)
+            self._cache = model(ids, use_cache=True, logits_to_keep=1).past_key_values
+        self._prefix = low[:same]
+
+    def _prefix_for(self, rows: Sequence[list[int]]) -> tuple[list[int], Any]:
+        """The shared beginning, and a copy of its cache for each row; nothing where none fits."""
+        size = len(self._prefix)
+        if not size or any(r[:size] != self._prefix or len(r) == size for r in rows):
+            return [], None
+        cache = copy.deepcopy(self._cache)
+        cache.batch_repeat_interleave(len(rows))
+        return self._prefix, cache
+
+    def _attends_to_everything(self) -> bool:
+        """False for models with a sliding window, whose caches forget the beginning."""
+        model, _ = self._load()
+        config = model.config.get_text_config()
+        kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
+        return kinds == {"full_attention"} and not getattr(config, "sliding_window", None)
+
     def _generate(self, rows: Sequence[list[int]], settings: Settings) -> list[tuple[str, int]]:
         """Text and number of generated tokens for each row of prompt ids."""
         import torch
@@ -179,8 +222,12 @@ class LocalProvider(LabelProvider):
         stops = self._stops
         pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else stops[0]
         width = max(len(row) for row in rows)
-        ids = torch.tensor([[pad] * (width - len(row)) + row for row in rows])
-        mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rows])
+        head, cache = self._prefix_for(rows)
+        # The padding stands between the shared beginning and the rest of each prompt.
+        ids = torch.tensor([head + [pad] * (width - len(r)) + r[len(head) :] for r in rows])
+        mask = torch.tensor(
+            [[1] * len(head) + [0] * (width - len(r)) + [1] * (len(r) - len(head)) for r in rows]
+        )
         sampling = settings.temperature > 0
         # Made anew, so that a checkpoint's own sampling defaults do not leak in.
         config = GenerationConfig(
@@ -197,6 +244,7 @@ class LocalProvider(LabelProvider):
                 input_ids=ids.to(model.device),
                 attention_mask=mask.to(model.device),
                 generation_config=config,
+                **({"past_key_values": cache} if cache is not None else {}),
             )
         answers = []
         for row in out[:, width:].tolist():

@@ -11,7 +11,7 @@ import torch
 from autointerp_core.errors import ModelSourceError, ProviderError
 from autointerp_core.labels.local import LocalProvider
 from autointerp_core.labels.provider import ChatPrompt, Completion, Message, Settings
-from tests.core.tiny import tiny_llama
+from tests.core.tiny import tiny_llama, tiny_model
 
 QUESTIONS = [
     ChatPrompt((Message("system", "Name it."), Message("user", "loss " * n + "and gain")))
@@ -151,3 +151,29 @@ def test_ranking_equals_scoring_each_candidate_alone(folder: Path) -> None:
     assert provider.rank(prompt, []) == []
     with pytest.raises(ProviderError, match="takes 256"):
         provider.rank(ChatPrompt((Message("user", "loss " * 400),)), ["a"])
+
+
+def test_a_shared_beginning_is_computed_once_and_changes_nothing(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    system = Message("system", "You name what a detector reacts to. Reply with one label only.")
+    asked = [
+        ChatPrompt((system, Message("user", text)))
+        for text in ("net loss of the year", "frogs", "one two three " * 6, "net loss", "a trial")
+    ]
+    provider = LocalProvider(str(folder), device="cpu", batch_size=2)
+    sharing = answers(list(provider.complete(asked, SHORT)))
+    assert len(provider._prefix) >= 16
+    assert answers(list(provider.complete(asked[:1], SHORT)))[0] == sharing[0]
+    monkeypatch.setattr(LocalProvider, "_share", lambda self, rows: None)
+    plain = LocalProvider(str(folder), device="cpu", batch_size=2)
+    assert answers(list(plain.complete(asked, SHORT))) == sharing
+
+
+def test_a_sliding_window_is_not_cut(tmp_path: Path) -> None:
+    mistral = tiny_model(tmp_path / "m", "mistral")
+    system = Message("system", "You name what a detector reacts to. Reply with one label only.")
+    asked = [ChatPrompt((system, Message("user", text))) for text in ("net loss", "frogs " * 9)]
+    together = answers(list(LocalProvider(str(mistral), device="cpu").complete(asked, SHORT)))
+    single = LocalProvider(str(mistral), device="cpu")
+    assert together == {i: next(single.complete([p], SHORT)).text for i, p in enumerate(asked)}
