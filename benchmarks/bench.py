@@ -234,14 +234,32 @@ def _measure_limit(n_tokens: int, _: int) -> dict[str, float]:
 
 def _measure_vis(n_tokens: int, n_features: int) -> dict[str, float]:
     """``SaeVisRunner`` in the blocks of 256 it is used with, stopped after the cap."""
-    from autointerp_core.extraction.dashboard import VisBench
+    from autointerp_core.extraction.dashboard_vis import Rectangle, load_bridge, run_sae_vis
+    from autointerp_core.extraction.run import _resolve
+    from autointerp_core.extraction.tokens import write_tokens
+    from autointerp_core.progress import silent
+    from autointerp_core.store.study import TokenStore
 
-    bench = VisBench(_request(n_tokens))
-    wanted = n_features or bench.n_features
+    plan = _resolve(_request(n_tokens), silent)
+    bridge = load_bridge(plan.model, plan.tokenizer, plan.dtype, plan.device)
+    with tempfile.TemporaryDirectory() as folder:
+        store = Path(folder) / "tokens"
+        texts = plan.rows.iterate()
+        write_tokens(store, texts, plan.rows.n_rows, plan.tokenizer, plan.tokenisation, silent)
+        rectangle = Rectangle.of(TokenStore(store), plan.request.masks)
+    wanted = n_features or plan.sae.config.d_sae
     done, start = 0, time.perf_counter()
     while done < wanted and time.perf_counter() - start < VIS_CAP:
         stop = min(done + VIS_FEATURES, wanted)
-        bench.run(range(done, stop))
+        run_sae_vis(
+            bridge,
+            plan.sae.sae,
+            rectangle.tokens,
+            plan.hook.name,
+            range(done, stop),
+            minibatch_size_features=plan.request.block_features,
+            minibatch_size_tokens=plan.request.batch_sequences,
+        )
         done = stop
     return {"seconds": time.perf_counter() - start, "features": done, "wanted": wanted}
 

@@ -19,10 +19,11 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
-WORDS = (
+_TEXT = (
     "market profit river station because quarterly century species Monday revenue temple the of "
     "island north judge appeal percent dollar album guitar orbit enzyme castle battle treaty harbor"
-).split()
+)
+WORDS = _TEXT.split()
 BOS = "<|endoftext|>"
 N_LOGITS = 10
 DEAD_EVERY = 97

@@ -419,35 +419,27 @@ class Study:
         texts = tokens.texts(start, stop)
         values = windows.values.tolist()
         ends = np.cumsum(stop - start).tolist()
-        columns = zip(
-            features.tolist(),
-            windows.activation.tolist(),
-            sequence.tolist(),
-            (windows.token - low).tolist(),
-            tokens.owners[sequence].tolist(),
-            (start - low).tolist(),
-            (windows.token - start).tolist(),
-            start.tolist(),
-            stop.tolist(),
-            ends,
-            texts,
-            strict=True,
-        )
+        position = (windows.token - low).tolist()
+        peak = (windows.token - start).tolist()
+        offset = (start - low).tolist()
+        activation, owner = windows.activation.tolist(), tokens.owners[sequence].tolist()
+        index, feature = sequence.tolist(), features.tolist()
+        first, last = start.tolist(), stop.tolist()
         return [
             Example(
-                feature=feature,
+                feature=feature[i],
                 group=windows.group,
-                activation=activation,
-                sequence_index=index,
-                token_position=position,
-                document_index=document,
-                start_position=offset,
-                token_ids=tuple(tokens.ids[a:b].tolist()),
-                tokens=tuple(text),
-                values=tuple(values[end - (b - a) : end]),
-                peak_index=peak,
+                activation=activation[i],
+                sequence_index=index[i],
+                token_position=position[i],
+                document_index=owner[i],
+                start_position=offset[i],
+                token_ids=tuple(tokens.ids[first[i] : last[i]].tolist()),
+                tokens=tuple(texts[i]),
+                values=tuple(values[ends[i] - len(texts[i]) : ends[i]]),
+                peak_index=peak[i],
             )
-            for feature, activation, index, position, document, offset, peak, a, b, end, text in columns
+            for i in range(len(index))
         ]
 
 

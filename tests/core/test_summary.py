@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -45,7 +46,7 @@ def _pass(folder: Path, dense: np.ndarray, cuts: list[int]) -> Pass:
     (folder / "shards").mkdir(parents=True)
     np.save(folder / "features.npy", np.arange(dense.shape[1], dtype=np.int32) * 3)
     bounds = [0, *sorted(cuts), len(dense)]
-    for index, (low, high) in enumerate(zip(bounds[:-1], bounds[1:], strict=True)):
+    for index, (low, high) in enumerate(itertools.pairwise(bounds)):
         token, row = np.nonzero(dense[low:high])
         order = np.lexsort((token, row))
         indptr = np.zeros(dense.shape[1] + 1, dtype=np.int64)
