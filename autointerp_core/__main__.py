@@ -131,16 +131,11 @@ def _run_label(given: argparse.Namespace, report: ProgressCallback) -> int:
 
 
 def _run_demo(given: argparse.Namespace, report: ProgressCallback) -> int:
-    from autointerp_core.home import studies_dir
-    from autointerp_core.store.study import list_studies
+    from autointerp_core.pipeline import build_demo, built_demo
 
-    if given.if_missing:
-        for info in list_studies(studies_dir())[0]:
-            if info.raw["sae"]["path"] == "demo" and info.raw["dataset"]["path"] == "demo":
-                print(f"demo study {info.id} is there")
-                return 0
-    from autointerp_core.pipeline import build_demo
-
+    if given.if_missing and (study := built_demo()):
+        print(f"demo study {study} is there")
+        return 0
     result = build_demo(report)
     report(Progress("done"))
     print(result["study_path"])

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from autointerp_core.errors import OutputError, ParameterError
+from autointerp_core.errors import OutputError, ParameterError, StudyError
 from autointerp_core.features import FeatureRequest
-from autointerp_core.home import studies_dir
+from autointerp_core.home import home, studies_dir
 from autointerp_core.progress import Progress, ProgressCallback, silent
+from autointerp_core.sources.demo import demo_sae_path
+from autointerp_core.store.files import write_json
+from autointerp_core.store.study import read_info
 
 if TYPE_CHECKING:
     from autointerp_core.extraction.request import ExtractionRequest
@@ -231,6 +236,16 @@ def _provider(name: str, model_path: str, device: str | None, dtype: str) -> Lab
     return make_provider(name, model_path=model_path, device=device, dtype=dtype)
 
 
+def built_demo() -> str | None:
+    """Id of the demo study where it was built to the end, from the SAE bundled now."""
+    try:
+        built = json.loads(_demo_record().read_bytes())
+        info = read_info(studies_dir() / built["study"])
+    except (OSError, ValueError, KeyError, TypeError, StudyError):
+        return None  # never built, or not readable any more: either way it is to be built
+    return info.id if built["sae"] == _demo_sae_digest() else None
+
+
 def build_demo(progress: ProgressCallback = silent) -> dict[str, Any]:
     """Build the demo study: all features of the bundled SAE, labels for a first look."""
     from autointerp_core.extraction.request import ExtractionRequest
@@ -249,7 +264,18 @@ def build_demo(progress: ProgressCallback = silent) -> dict[str, Any]:
         regenerate=False,
         report=progress,
     )
+    # Written last: a build killed while labelling is gone on with, not taken for whole.
+    write_json(_demo_record(), {"study": done.study.id, "sae": _demo_sae_digest()})
     return {"study": done.study.id, "study_path": str(done.study.folder)}
+
+
+def _demo_record() -> Path:
+    return home() / "demo.json"
+
+
+def _demo_sae_digest() -> str:
+    weights = sorted(demo_sae_path().rglob("*.safetensors"))
+    return hashlib.sha256(b"".join(path.read_bytes() for path in weights)).hexdigest()
 
 
 def run_label_job(params: dict[str, Any], progress: ProgressCallback) -> dict[str, Any]:
