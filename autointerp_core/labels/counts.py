@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 from autointerp_core.labels.units import CorpusUnits, mark_name
 from autointerp_core.store.study import Pass, Study
 
-STRONGEST = 600
+STRONGEST = 300
 """Firings looked at for what a feature means; the weak tail of a feature is mostly noise."""
+SHARPNESS = 3
+"""Power of the activation that a firing weighs: what is strong says what a feature is about."""
 BLOCK = 128
 """Features whose firings are read together."""
 
@@ -149,7 +151,7 @@ class CorpusCounts:
         """Indices of the strongest firings in text order, and their weights (sum 1)."""
         order = np.argsort(-activation, kind="stable")[:STRONGEST]
         order = np.sort(order)
-        weight = (activation[order] / activation.max()) ** 2
+        weight = (activation[order] / activation.max()) ** SHARPNESS
         document = self.units.document[unit[order]]
         _, inverse = np.unique(document, return_inverse=True)
         # One long document about one thing must not decide alone.

@@ -13,6 +13,9 @@ import numpy as np
 from autointerp_core.labels.counts import CorpusCounts, Firings, Floats, Ints
 from autointerp_core.labels.units import CLASSES
 
+PEAKS = 60
+"""Strongest units from which a diffuse feature's example words are taken."""
+
 
 @dataclass(frozen=True)
 class Candidate:
@@ -81,6 +84,33 @@ class Describer:
                 best, recall, matched, total = tried, r, m, t
                 keys.append(int(found[i]))
         return [best] if best is not None else []
+
+    def leading(self, fired: Firings, count: int) -> list[int]:
+        """The words a diffuse feature peaks on, strongest first: examples, not a description.
+
+        Forms of one word count together, so that "love, lover, loved" stands out.
+        """
+        order = np.argsort(-fired.activation, kind="stable")[:PEAKS]
+        keys = self.units.key[fired.unit[order]]
+        weight = fired.weight[order]
+        found, inverse = np.unique(keys, return_inverse=True)
+        share = np.bincount(inverse, weight) / weight.sum()
+        ranked = [i for i in np.lexsort((found, -share)).tolist() if self._is_word(int(found[i]))]
+        groups: list[tuple[int, float]] = []
+        for i in ranked:
+            key = int(found[i])
+            home = next((n for n, (k, _) in enumerate(groups) if self.variant(key, [k])), None)
+            if home is None:
+                groups.append((key, float(share[i])))
+            else:
+                groups[home] = (groups[home][0], groups[home][1] + float(share[i]))
+        usual = np.maximum(self.counts.key_count / self.counts.n, 0.5 / self.counts.n)
+        groups.sort(key=lambda g: (-g[1] * max(0.0, float(np.log(g[1] / usual[g[0]]))), g[0]))
+        return [key for key, _ in groups[:count]]
+
+    def _is_word(self, key: int) -> bool:
+        text = self.units.keys[key]
+        return text[0].isalpha() and (len(text) > 1 or not text.isascii())
 
     def variant(self, key: int, keys: list[int]) -> bool:
         """True for another form (plural, tense) of a word already in the list."""

@@ -92,7 +92,7 @@ class SearchLabeler:
         fired = self.counts.by_unit(token[usable], activation[usable])
         main = self._describer.best(fired)
         topic, shares = self._context.find(fired, main.keys)
-        text, parts = self._compose(fired, main, topic)
+        text, parts = self._compose(fired, main, topic, shares)
         evidence = {
             "method": METHOD,
             "firings": len(token),
@@ -105,24 +105,43 @@ class SearchLabeler:
         }
         return SearchLabel(feature, limit_words(text, MAX_WORDS), evidence)
 
-    def _compose(self, fired: Firings, main: Candidate, topic: list[int]) -> tuple[str, str]:
+    def _compose(
+        self, fired: Firings, main: Candidate, topic: list[int], shares: list[float]
+    ) -> tuple[str, str]:
+        """The label's text, and in a word what kind it is."""
         head = self._render(fired, main)
         said = head.casefold()
-        context = [text for k in topic if (text := self.counts.key_text(k)) not in said]
-        weak = main.score < 0.12 or (main.recall < 0.3 and main.score < 0.3)
+        context = [
+            (text, share)
+            for k, share in zip(topic, shares, strict=True)
+            if (text := self.counts.key_text(k)) not in said
+        ]
+        near = [text for text, _ in context]
+        marked = bool(context) and context[0][1] >= 0.25
         partial = main.kind in ("class", "words") and main.precision < 0.6
-        if partial and (main.recall >= 0.3 or not weak):
+        diffuse = main.score < 0.12 or (main.kind == "words" and main.recall < 0.3)
+        if partial and main.recall >= 0.3:
             follows = self._modifier(fired, main)
             if follows:
                 return f"{head} after {follows}", f"{main.kind} after a word"
-        if weak and context:
-            if main.kind == "words" and main.recall >= 0.3:
-                return f"{head} near {', '.join(context[:3])}", "words in context"
-            return f"text about {', '.join(context)}", "context"
+        if diffuse and not (main.kind == "words" and main.recall >= 0.3):
+            if marked:
+                return f"text about {', '.join(near)}", "context"
+            examples = self._examples(fired, 4)
+            return (examples, "examples") if examples else (head, main.kind)
+        if main.text == "capitalised names" and main.precision < 0.3 and not marked:
+            examples = self._examples(fired, 3)
+            if examples:
+                return f"{main.text} like {examples}", "class with examples"
         room = MAX_WORDS - len(head.split()) - 1
-        if main.precision < 0.5 and context and room > 0:
-            return f"{head} near {', '.join(context[: min(room, 3)])}", f"{main.kind} in context"
+        if main.precision < 0.5 and near and room > 0:
+            return f"{head} near {', '.join(near[: min(room, 3)])}", f"{main.kind} in context"
         return head, main.kind
+
+    def _examples(self, fired: Firings, count: int) -> str:
+        """Words it peaks on, as they are spelt there."""
+        keys = self._describer.leading(fired, count)
+        return ", ".join(self._describer.phrase(fired, key, quoted=False) for key in keys)
 
     def _modifier(self, fired: Firings, main: Candidate) -> str:
         """What stands before: one word, or a class of words; empty where it varies."""
