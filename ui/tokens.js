@@ -93,8 +93,12 @@ export default function (component) {
   root.classList.toggle("dark", isDark(host))
   root.classList.toggle("line", data.layout === "line")
   const key = JSON.stringify(data)
-  if (seen.get(root) === key) return
-  seen.set(root, key)
+  const before = seen.get(root)
+  if (before?.key === key) return
+  before?.listening.abort()
+  const listening = new AbortController()
+  seen.set(root, { key, listening })
+  const on = (name, handler) => root.addEventListener(name, handler, { signal: listening.signal })
   const rows = build(root, data)
   const tip = root.querySelector(".tip")
 
@@ -120,15 +124,15 @@ export default function (component) {
     tip.style.top = `${above > -24 ? above : box.bottom - frame.top + 5}px`
     span.setAttribute("aria-describedby", "tip")
   }
-  root.onpointerover = (event) => {
+  on("pointerover", (event) => {
     const span = event.target.closest?.(".t")
     if (span) show(span)
     else hide()
-  }
-  root.onpointerleave = hide
-  root.onfocusin = (event) => (event.target.classList.contains("t") ? show(event.target) : hide())
-  root.onfocusout = hide
-  root.onkeydown = (event) => {
+  })
+  on("pointerleave", hide)
+  on("focusin", (event) => (event.target.classList.contains("t") ? show(event.target) : hide()))
+  on("focusout", hide)
+  on("keydown", (event) => {
     const span = event.target.closest?.(".t")
     if (!span || event.ctrlKey || event.metaKey || event.altKey) return
     if (event.key === "Escape") hide()
@@ -141,8 +145,8 @@ export default function (component) {
     event.preventDefault()
     event.stopPropagation()
     to.focus()
-  }
-  root.onclick = (event) => {
+  })
+  on("click", (event) => {
     const button = event.target.closest?.("button")
     if (!button) return
     const row = rowOf(button)
@@ -153,5 +157,5 @@ export default function (component) {
       navigator.clipboard?.writeText(row.tokens.join("")).then(done)
       setTimeout(() => (button.textContent = "copy"), 1500)
     }
-  }
+  })
 }
