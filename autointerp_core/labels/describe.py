@@ -47,8 +47,9 @@ class Describer:
 
     def best(self, fired: Firings) -> Candidate:
         """The best description of the units fired on."""
-        candidates = [*self._words(fired), *self._after(fired), *self._classes(fired)]
-        candidates += self._phrases(fired) + self._pieces(fired)
+        # Of equals the first stands, and "According to" says more than "to".
+        candidates = [*self._words(fired), *self._phrases(fired), *self._after(fired)]
+        candidates += self._classes(fired) + self._pieces(fired)
         for last in (True, False):
             candidates += self._affix(fired, last)
         best = candidates[0]
