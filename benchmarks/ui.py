@@ -1,0 +1,136 @@
+"""``python -m benchmarks.ui``: how long a person waits, measured in the browser.
+
+Synthetic studies of 131,072 and 262,144 features × 20 examples, every feature labelled;
+a cold server each. Times are from the action to the new content on the screen.
+"""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import psutil
+from playwright.sync_api import Page, sync_playwright
+
+from autointerp_core.store.history import LabelHistory, NewEvent
+from benchmarks.report import Row, publish
+from benchmarks.synthetic import write_study
+from tests.browser.conftest import CHROMIUM, SAE, Server, settled, start
+
+SIZES = (131_072, 262_144)
+REPEATS = 20
+WORDS = ("market", "thing 11", "river", "thing 97", "temple", "orbit", "castle 5", "Monday")
+SORTS = ("Max", "Density", "Mean", "Label")
+LIMITS = {"open_features": 2500, "filter": 1000, "sort": 1000, "open_feature": 500, "next": 300}
+# Content of our elements sits in shadow roots; this finds it wherever it is.
+DEEP = """
+(selector) => {
+  const walk = (root) => {
+    const found = root.querySelector(selector)
+    if (found) return found
+    for (const element of root.querySelectorAll("*")) {
+      const inner = element.shadowRoot && walk(element.shadowRoot)
+      if (inner) return inner
+    }
+    return null
+  }
+  const found = walk(document)
+  return found ? found.innerText : ""
+}
+"""
+
+
+def main() -> int:
+    rows = []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=str(CHROMIUM), args=["--no-sandbox", "--disable-gpu"]
+        )
+        for size in SIZES:
+            with tempfile.TemporaryDirectory() as folder:
+                server = _server(Path(folder), size)
+                try:
+                    page = browser.new_page(viewport={"width": 1280, "height": 900})
+                    times = _measure(page, server, size)
+                    memory = psutil.Process(server.process.pid).memory_info().rss / 2**20
+                finally:
+                    server.stop()
+            for name, values in times.items():
+                rows.append(
+                    Row(
+                        f"{name}_ms_{size}",
+                        statistics.median(values),
+                        LIMITS[name],
+                        repeats=REPEATS,
+                    )
+                )
+            rows.append(Row(f"server_mb_{size}", memory, 1024))
+        browser.close()
+    return publish("ui", rows)
+
+
+def _server(home: Path, size: int) -> Server:
+    write_study(home / "studies" / "large", size, 20)
+    with LabelHistory.open(home / "labels.db") as history:
+        history.record_many(
+            NewEvent(
+                SAE, f, "generated", f"label of thing {f % 977}", source="search", method="search"
+            )
+            for f in range(size)
+        )
+    return start(home)
+
+
+def _measure(page: Page, server: Server, size: int) -> dict[str, list[float]]:
+    table, number, tokens = ".st-key-table table", ".st-key-feature_number", ".rows .row .text"
+    base = f"{server.url}/features?study=large"
+    page.goto(base)
+    settled(page)
+    picks = np.random.default_rng(0).integers(0, size, REPEATS)
+    times: dict[str, list[float]] = {name: [] for name in LIMITS}
+
+    def changed(selector: str, act: Callable[[], object]) -> float:
+        before = page.evaluate(DEEP, selector)
+        begun = time.perf_counter()
+        act()
+        page.wait_for_function(
+            f"(before) => {{ const now = ({DEEP})({selector!r}); return now && now !== before }}",
+            arg=before,
+            polling="raf",
+        )
+        return (time.perf_counter() - begun) * 1000
+
+    for _ in range(REPEATS):
+        page.goto("about:blank")
+        times["open_features"].append(changed("tbody tr", lambda: page.goto(base)))
+    for repeat in range(REPEATS):
+        settled(page)
+        box = page.get_by_label("Search", exact=True)
+        box.fill(WORDS[repeat % len(WORDS)])
+        times["filter"].append(changed("table tbody", lambda box=box: box.press("Enter")))
+    for repeat in range(REPEATS):
+        settled(page)
+        head = page.locator(f"{table} th button", has_text=SORTS[repeat % len(SORTS)])
+        times["sort"].append(changed("table thead", head.click))
+    page.goto(f"{server.url}/feature?study=large&feature=1")
+    for pick in picks:
+        settled(page)
+        jump = page.get_by_placeholder("Go to feature …")
+        jump.fill(str(pick))
+        times["open_feature"].append(changed(tokens, lambda jump=jump: jump.press("Enter")))
+    for _ in range(REPEATS):
+        settled(page)
+        page.locator(number).click()  # out of the text box: keys are off while typing
+        times["next"].append(changed(tokens, lambda: page.keyboard.press("j")))
+    settled(page)
+    assert page.locator(number).inner_text()
+    return times
+
+
+if __name__ == "__main__":
+    sys.exit(main())
