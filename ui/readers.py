@@ -132,6 +132,16 @@ def lines(
     return found
 
 
+def active_jobs() -> int:
+    """How many background jobs are queued or running."""
+    return _active_jobs(str(home()))
+
+
+@st.cache_data(ttl=2, max_entries=2, show_spinner=False)
+def _active_jobs(_home: str) -> int:
+    return sum(job.active for job in list_jobs())
+
+
 def scores(opened: OpenStudy) -> dict[int, float]:
     """Input scores of the study's features: what finished jobs wrote into their label files."""
     found: dict[int, float] = {}

@@ -117,7 +117,11 @@ def _frame() -> None:
                 with st.popover(f"{len(damaged)} unreadable", icon=":material/error:"):
                     for error in damaged:
                         st.text(str(error))
+            _working()
             author.badge()
+        notice = readers.history().notice
+        if notice:
+            st.text(sentence(notice))
 
 
 def _pick_default(names: list[str]) -> None:
@@ -131,6 +135,8 @@ def _pick_default(names: list[str]) -> None:
     name = asked or st.session_state.get("study") or ""
     if name not in names:
         name = names[0] if names else ""
+    if st.session_state.get("study") != name:
+        _forget_study()
     st.session_state["study"] = name
     if name:
         st.session_state["study_pick"] = name
@@ -141,9 +147,23 @@ def _pick_default(names: list[str]) -> None:
 def _picked() -> None:
     """Another study: its own first page, the filter kept out of it."""
     name = st.session_state["study_pick"]
+    _forget_study()
     st.session_state["study"] = name
-    st.session_state.pop("features_view", None)
     url.put({"study": name})
+
+
+def _forget_study() -> None:
+    """What the session kept about another study's features means nothing in this one."""
+    for kept in ("features_view", "picked", "skipped", "last_feature", "place"):
+        st.session_state.pop(kept, None)
+
+
+def _working() -> None:
+    """Jobs that run, and the way to them."""
+    count = readers.active_jobs()
+    if count:
+        label = "1 job running" if count == 1 else f"{count} jobs"
+        st.page_link(_PAGES / "studies.py", label=label, icon=":material/progress_activity:")
 
 
 def _facts(name: str | None) -> None:
