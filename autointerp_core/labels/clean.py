@@ -68,6 +68,7 @@ def clean_answer(text: str | None, echo: str = "") -> str | None:
             continue
         label = _clean_line(line)
         if label:
+            label = _without_repeats(label)
             return None if is_refusal(label) or _echoes(label, echo) else limit_words(label)
         if _REFUSAL.match(line.strip(_WRAPPERS)):
             return None
@@ -87,6 +88,16 @@ def _clean_line(line: str) -> str:
         label = _unwrap(label).rstrip(_TRAILING) if not label.endswith("...") else label[:-3]
         label = " ".join(label.split())
     return label if _HAS_WORD.search(label) or _is_quoted_mark(label) else ""
+
+
+def _without_repeats(label: str) -> str:
+    """A list names each thing once; small models go round in circles."""
+    parts = label.split(", ")
+    kept = dict.fromkeys(part.casefold() for part in parts)
+    if len(kept) == len(parts):
+        return label
+    first = {part.casefold(): part for part in reversed(parts)}
+    return ", ".join(first[part] for part in kept)
 
 
 def _unwrap(label: str) -> str:

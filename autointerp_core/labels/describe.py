@@ -55,7 +55,7 @@ class Describer:
         best = candidates[0]
         for candidate in candidates[1:]:
             # Words themselves say most; a pattern must explain clearly more.
-            if candidate.score > best.score * (1.15 if best.kind == "words" else 1.0):
+            if candidate.score > best.score * (1.15 if best.kind == "words" else 1.001):
                 best = candidate
         return best
 

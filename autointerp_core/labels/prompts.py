@@ -78,6 +78,7 @@ _SYSTEM_TEXTS = (
     "You name what a pattern detector reacts to. Reply with one short label of at most 9 words, "
     "nothing else."
 )
+_SYSTEM_WORDS = "Name what the words have in common. Answer with a short phrase."
 _SYSTEM_EXPLAIN = (
     "You find out what a pattern detector reacts to. You see texts in which the words it reacts "
     "to are marked <<like this>>."
@@ -94,12 +95,27 @@ _DEMONSTRATIONS = (
     ),
     (
         "Texts:\n"
-        "10: she could <<not>> find her keys anywhere\n"
-        "9: There is <<no>> evidence for such a claim\n"
-        "7: they have <<never>> been to the coast\n"
-        "Marked: not, no, never",
-        "words of negation",
+        "10: under the old <<oak>> by the river\n"
+        "8: they planted a <<birch>> in the garden\n"
+        "7: a walk among the <<pines>>\n"
+        "Marked: oak, birch, pines",
+        "kinds of trees",
     ),
+    (
+        "Texts:\n"
+        "10: asked the <<nurse>> for a glass of water\n"
+        "9: left the <<hospital>> on foot\n"
+        "6: each <<patient>> was seen twice\n"
+        "Marked: nurse, hospital, patient",
+        "medicine and hospitals",
+    ),
+)
+_WORD_LISTS = (
+    ("Words: Tuesday, Monday, Friday, Sunday", "days of the week"),
+    ("Words: oak, birch, willow, tree, pines", "kinds of trees"),
+    ("Words: increased, rose, climbed, up, higher", "growing numbers and prices"),
+    ("Words: in, on, under, behind, above", "prepositions of place"),
+    ("Words: doctor, nurse, patient, hospital", "medicine and hospitals"),
 )
 
 
@@ -173,13 +189,17 @@ def _silent_lines(study: Study, feature: int, examples: Sequence[Example]) -> li
 
 
 def _chat(
-    lines: Sequence[str], hint: str | None, *, system: str = _SYSTEM, show: bool = True
+    lines: Sequence[str],
+    hint: str | None,
+    *,
+    system: str = _SYSTEM,
+    show: Sequence[tuple[str, str]] = _DEMONSTRATIONS,
 ) -> ChatPrompt:
-    """The prompt around a question; ``show`` puts the demonstrations before it."""
+    """The prompt around a question, with demonstrations before it."""
     if hint:
         system += f" The texts are about {' '.join(hint.split())}."
     turns = [Message("system", system)]
-    for question, answer in _DEMONSTRATIONS if show else ():
+    for question, answer in show:
         turns += [Message("user", question), Message("assistant", answer)]
     turns.append(Message("user", "\n".join(lines)))
     return ChatPrompt(tuple(turns))
@@ -192,6 +212,19 @@ def _build_peaks(
     return _chat(lines, hint)
 
 
+def _build_words(
+    study: Study, feature: int, examples: Sequence[Example], hint: str | None
+) -> ChatPrompt:
+    words: dict[str, tuple[str, int]] = {}
+    for example in examples:
+        word = whole_word(example)
+        spelt, seen = words.get(word.casefold(), (word, 0))
+        words[word.casefold()] = (spelt, seen + 1)
+    ranked = sorted(words.values(), key=lambda entry: -entry[1])
+    shown = ", ".join(_plain(word) for word, _ in ranked[:10] if word) or "line breaks"
+    return _chat([f"Words: {shown}"], hint, system=_SYSTEM_WORDS, show=_WORD_LISTS)
+
+
 def _build_texts(
     study: Study, feature: int, examples: Sequence[Example], hint: str | None
 ) -> ChatPrompt:
@@ -201,7 +234,7 @@ def _build_texts(
         text = " ".join(_plain(example.text).split())
         lines.append(f"{strength(example.activation, top)}: {text}")
     lines.append("What do these texts have in common? Give a label of under 10 words.")
-    return _chat(lines, hint, system=_SYSTEM_TEXTS, show=False)
+    return _chat(lines, hint, system=_SYSTEM_TEXTS, show=())
 
 
 def _build_strengths(
@@ -235,13 +268,13 @@ def _build_explain(
         "them have in common. Then write a last line that begins with 'Label:' and holds at "
         "most 9 words."
     )
-    return _chat(lines, hint, system=_SYSTEM_EXPLAIN, show=False)
+    return _chat(lines, hint, system=_SYSTEM_EXPLAIN, show=())
 
 
 def _parse_label(text: str | None, prompt: ChatPrompt) -> str | None:
     asked = prompt.messages[-1].content
     label = clean_answer(text, echo=f"{prompt.messages[0].content}\n{FIRMER}")
-    if label is None or _copies_line(label, asked) or _copies_answer(label, asked):
+    if label is None or _copies_line(label, asked) or _copies_answer(label, prompt):
         return None
     return label
 
@@ -255,13 +288,19 @@ def _copies_line(label: str, asked: str) -> bool:
     return len(words) >= 5 and f" {' '.join(words)} " in f" {' '.join(_WORD.findall(shown))} "
 
 
-def _copies_answer(label: str, asked: str) -> bool:
+def _copies_answer(label: str, prompt: ChatPrompt) -> bool:
     """True where a weak model repeats a demonstration's answer for words it does not fit."""
-    marked = {word.casefold() for word in _MARKED.findall(asked)}
-    for question, answer in _DEMONSTRATIONS:
-        if label.casefold() == answer.casefold():
-            return not marked & {word.casefold() for word in _MARKED.findall(question)}
+    for question, answer in zip(prompt.messages, prompt.messages[1:], strict=False):
+        if answer.role == "assistant" and label.casefold() == answer.content.casefold():
+            return not _shown_words(prompt.messages[-1]) & _shown_words(question)
     return False
+
+
+def _shown_words(message: Message) -> set[str]:
+    """The marked or listed words of a question."""
+    listed = regex.findall(r"(?m)^(?:Words|Marked): (.*)$", message.content)
+    words = [word.strip() for line in listed for word in line.split(",")]
+    return {word.casefold() for word in (*words, *_MARKED.findall(message.content))}
 
 
 def _parse_explained(text: str | None, prompt: ChatPrompt) -> str | None:
@@ -279,13 +318,15 @@ METHODS: dict[str, PromptMethod] = {
     method.name: method
     for method in (
         PromptMethod("peaks", _build_peaks, _parse_label),
+        PromptMethod("words", _build_words, _parse_label),
         PromptMethod("texts", _build_texts, _parse_label),
         PromptMethod("strengths", _build_strengths, _parse_label),
         PromptMethod("contrast", _build_contrast, _parse_label),
         PromptMethod("explain", _build_explain, _parse_explained, max_new_tokens=160),
     )
 }
-"""``peaks``: marked peaks, the default. ``texts``: texts with activations. ``strengths``: every
+"""``peaks``: marked peaks, the default. ``words``: the peak words alone, for models too small to
+read examples (a 135M model copies them). ``texts``: texts with activations. ``strengths``: every
 strong token marked, weaker examples too. ``contrast``: peaks beside silent windows of the same
 documents. ``explain``: an explanation first, then the label."""
 
