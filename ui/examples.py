@@ -63,7 +63,7 @@ def _fragment(opened: readers.OpenStudy, row: Row) -> None:
     if by_peak:
         groups = _grouped_by_peak(groups)
     lines: Layout = "line" if layout == "line" else "wrap"
-    token_view(groups, scale=row.max or 1.0, layout=lines, on_open=_clicked)
+    token_view(groups, scale=row.max or 1.0, layout=lines, subject=row.feature, on_open=_clicked)
     clicked = st.session_state.pop("open_document", None)
     if clicked is not None:
         _document(opened, row, *clicked)

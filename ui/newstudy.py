@@ -27,9 +27,13 @@ _PREVIEW = 5
 def show() -> None:
     """The form. Each part shows what was found, or what is wrong with it, in its place."""
     with st.container(key="new_study", gap="small"):
-        sae = _sae()
-        model = _model(sae)
-        data = _dataset()
+        # A box each, so that what one of them finds does not move the others about.
+        with st.container(key="new_sae_part", gap="small"):
+            sae = _sae()
+        with st.container(key="new_model_part", gap="small"):
+            model = _model(sae)
+        with st.container(key="new_data_part", gap="small"):
+            data = _dataset()
         with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
             rows = st.number_input("Rows", 1, None, 1000, key="new_rows", width=140)
             own = int((sae or {}).get("context_size") or 1024)
@@ -43,7 +47,8 @@ def show() -> None:
                 format_func=_LABELS.__getitem__,
                 width=240,
             )
-        features, scores, ready = _features()
+        with st.container(key="new_features_part", gap="small"):
+            features, scores, ready = _features()
         if sae is None or data is None or not model:
             st.text("Give an SAE, a model and a dataset; then it can start.")
             return

@@ -191,7 +191,7 @@ def _examples(opened: readers.OpenStudy, row: Row) -> None:
     groups = [Group("Top", lines_of(opened, row, "top", 16)[: _MORE if more else _FEW])]
     if more:
         groups.append(Group("Weakest quarter", lines_of(opened, row, "quantile_4", 16)))
-    token_view(groups, scale=row.max or 1.0)
+    token_view(groups, scale=row.max or 1.0, subject=row.feature)
     st.button(
         "Fewer examples" if more else "More examples", key="more", shortcut="M", on_click=_more
     )

@@ -97,7 +97,11 @@ export default function (component) {
   if (before?.key === key) return
   before?.listening.abort()
   const listening = new AbortController()
-  seen.set(root, { key, listening })
+  seen.set(root, { key, listening, subject: data.subject })
+  // Another feature is read from its first example on.
+  if (before && before.subject !== data.subject) {
+    document.querySelector('[data-testid="stMain"]')?.scrollTo({ top: 0 })
+  }
   const on = (name, handler) => root.addEventListener(name, handler, { signal: listening.signal })
   const rows = build(root, data)
   const tip = root.querySelector(".tip")

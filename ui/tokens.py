@@ -50,9 +50,12 @@ def token_view(
     scale: float,
     key: str = "tokens",
     layout: Layout = "wrap",
+    subject: int = 0,
     on_open: Callable[[], None] | None = None,
 ) -> None:
     """Show groups of examples. ``scale`` is the activation shown at full strength.
+
+    ``subject`` is what they are examples of: when it changes, the page starts at its top.
 
     With ``on_open``, clicking a row's place calls it; ``st.session_state[key].open`` then
     holds its ``sequence`` and ``position``.
@@ -63,6 +66,7 @@ def token_view(
             "groups": [asdict(group) for group in groups],
             "scale": scale,
             "layout": layout,
+            "subject": subject,
             "openable": on_open is not None,
         },
         on_open_change=on_open or _nothing,
