@@ -17,6 +17,8 @@ from autointerp_core.labels.describe import Describer
 WINDOWS = 80
 BEFORE, AFTER = 20, 10
 """Units around a peak that count as its context; the model has read only those before it."""
+COMMONEST = 0.003
+"""Share of all units; a word used more often than that belongs to the language, not to a topic."""
 NEARBY = 400
 """Units around a peak from which "the same document's other text" is taken."""
 
@@ -115,6 +117,8 @@ class ContextWords:
         return 0.5 * local + 0.5 * self.counts.rate + 0.25 / max(len(self.units), 1)
 
     def _speaks(self, key: int) -> bool:
-        """Words and numbers describe a context; marks and line breaks do not."""
+        """Words describe a context; marks, line breaks, and words that stand everywhere do not."""
         text = self.units.keys[key]
+        if self.counts.rate[key] > COMMONEST:
+            return False
         return text[0].isalpha() and (len(text) > 1 or not text.isascii())

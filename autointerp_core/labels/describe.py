@@ -259,7 +259,7 @@ class Describer:
         elif at_start > 0.7:
             text = f'words starting with "{piece}-"'
         else:
-            text = f'words containing "{piece}"'
+            text = f'{"numbers" if piece.isdigit() else "words"} containing "{piece}"'
         count = max(int(self.counts.token_count[found[i]]), 1)
         hits = min(len(where), count)
         return [Candidate("piece", text, float(share[i]), hits / count)]

@@ -68,6 +68,9 @@ def _plain(text: str) -> str:
 
 _WORD = regex.compile(r"\w+")
 _MARKED = regex.compile(r"<<(.*?)>>")
+_FURNITURE = regex.compile(
+    r"words (?:it|that|of)?\s*(?:makes? )?likely|the marked words|marked:|texts:|words:", regex.I
+)
 _LABEL_LINE = regex.compile(r"^[\s*_#>-]*label\b[\s*_]*:", regex.I)
 _SYSTEM = (
     "You name what a pattern detector reacts to. You see texts in which the words it reacts to "
@@ -208,7 +211,7 @@ def _chat(
 def _build_peaks(
     study: Study, feature: int, examples: Sequence[Example], hint: str | None
 ) -> ChatPrompt:
-    lines = _peak_lines(examples) + _marked_line(examples) + _logit_line(study, feature)
+    lines = _peak_lines(examples) + _logit_line(study, feature) + _marked_line(examples)
     return _chat(lines, hint)
 
 
@@ -272,18 +275,20 @@ def _build_explain(
 
 
 def _parse_label(text: str | None, prompt: ChatPrompt) -> str | None:
-    asked = prompt.messages[-1].content
     label = clean_answer(text, echo=f"{prompt.messages[0].content}\n{FIRMER}")
-    if label is None or _copies_line(label, asked) or _copies_answer(label, prompt):
+    if (
+        label is None
+        or _FURNITURE.match(label)
+        or _copies_line(label, prompt.text)
+        or _copies_answer(label, prompt)
+    ):
         return None
     return label
 
 
 def _copies_line(label: str, asked: str) -> bool:
     """True where the answer is a stretch of the texts: a quotation says nothing about them."""
-    words = regex.findall(r"\w+", label.casefold())
-    if regex.match(r"\d+ ", " ".join(words)) and regex.match(r"\d{1,2}:", label):
-        words = words[1:]
+    words = _WORD.findall(regex.sub(r"^\d{1,2}:", "", label.casefold()))
     shown = regex.sub(r"<<|>>", "", asked).casefold()
     return len(words) >= 5 and f" {' '.join(words)} " in f" {' '.join(_WORD.findall(shown))} "
 

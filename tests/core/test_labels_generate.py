@@ -266,6 +266,8 @@ def test_a_copied_text_is_no_label(study: Study) -> None:
     prompt = method.build(study, 1, study.examples(1, limit=4), None)
     assert method.parse("The net loss of quarter 2 was larger", prompt) is None
     assert method.parse("10: The net loss of quarter 2", prompt) is None
+    assert method.parse("10: The meeting was moved to Tuesday because", prompt) is None
+    assert method.parse("Words it makes likely next: loss", prompt) is None
     assert method.parse("net loss", prompt) == "net loss"
     assert method.parse("Label: losses of a quarter", prompt) == "losses of a quarter"
 
