@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from autointerp_core.labels.provider import LabelProvider
     from autointerp_core.store.study import Study
 
-PROVIDERS = ("local", "openai", "none")
+PROVIDERS = ("local", "openai", "scripted", "none")
 ENGINES = ("native", "sae-dashboard")
 DEMO_LLM_LABELS = 24
 
@@ -79,8 +79,9 @@ def run_labeling(
         label_model_path: Chat model that writes labels; None takes ``model_path``.
         max_examples_for_labeling: Examples shown to that model.
         feature_scores: A score a feature, repeated in the files; wins over a JSON file's.
-        label_provider: ``"local"`` (transformers), ``"openai"`` (a compatible server), or
-            ``"none"`` (search labels only).
+        label_provider: ``"local"`` (transformers), ``"openai"`` (any compatible server),
+            ``"scripted"`` (no model: canned answers, for trying things out), or ``"none"``
+            (search labels only).
         engine: ``"native"``, or ``"sae-dashboard"`` (the reference engine, far slower).
         context_size: Tokens a sequence at most; None: the SAE's, else 1024.
         prepend_bos: None: as the SAE's config says.
