@@ -92,12 +92,12 @@ def _hub() -> Check:
     """Whether Hugging Face answers; working without it is fine, so this never fails."""
     if os.environ.get("HF_HUB_OFFLINE", "") not in ("", "0"):
         return Check("hub", True, "offline by HF_HUB_OFFLINE; local folders and the demo work")
-    import httpx
+    import httpx2
     from huggingface_hub import constants, get_token
 
     try:
-        httpx.head(constants.ENDPOINT, timeout=5.0)
-    except httpx.HTTPError as error:
+        httpx2.head(constants.ENDPOINT, timeout=5.0)
+    except httpx2.HTTPError as error:
         return Check(
             "hub", True, f"out of reach ({type(error).__name__}); local folders and the demo work"
         )
