@@ -40,7 +40,7 @@ def main() -> None:
 
 
 def _photograph(page: Page, url: str, scheme: str, feature: int | None) -> None:
-    shown = "" if feature is None else f"?feature={feature}"
+    shown = "?has=llm&sort=max&dir=desc" if feature is None else f"?feature={feature}"
     addresses = {
         "features": "features?sort=max&dir=desc",
         "feature": f"feature{shown}",

@@ -149,6 +149,7 @@ def _actions(opened: readers.OpenStudy, row: Row) -> None:
             key="undo",
             icon=":material/undo:",
             shortcut="U",
+            disabled=state.status == "unreviewed" and not state.flagged and not state.note,
             on_click=act,
             args=("undo", sae, state),
         )

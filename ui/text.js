@@ -20,9 +20,10 @@ function sign(character) {
   return bidi || control || lines ? "U+" + code.toString(16).toUpperCase().padStart(4, "0") : ""
 }
 
-/** Append `text` to `parent`. Spaces show as dots where nothing else would be seen. */
-function putText(parent, text) {
-  const blank = text.length > 0 && text.trim() === ""
+/** Append `text` to `parent`. Spaces show as dots where nothing else would be seen; one
+ * `calm` space between words does not. */
+function putText(parent, text, calm = false) {
+  const blank = text.length > 0 && text.trim() === "" && !(calm && text === " ")
   // A joiner inside an emoji is part of the picture, not a character of its own.
   const picture = /\p{Extended_Pictographic}/u.test(text)
   let plain = ""

@@ -21,7 +21,7 @@ function token(row, index, data) {
   } else if (text === "") span.classList.add("part")
   if (text.length > 120) span.classList.add("long")
   span.tabIndex = index === row.peak ? 0 : -1
-  putText(word, text.slice(lead.length))
+  putText(word, text.slice(lead.length), value <= 0 && index !== row.peak)
   span.append(lead, word)
   return span
 }
