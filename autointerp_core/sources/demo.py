@@ -8,8 +8,8 @@ Not here: loading any of the three for use (they load like a person's own, see t
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
-import os
 import shutil
 import tempfile
 import time
@@ -130,5 +130,6 @@ def _convert(gguf: Path, target: Path, say: Callable[[str], None]) -> None:
 def _sweep(models: Path) -> None:
     """Remove what killed runs left (a temporary folder nobody has touched for an hour)."""
     for left in models.glob(f".{MODEL_NAME}.*"):
-        if time.time() - os.stat(left).st_mtime > _STALE_AFTER_SECONDS:
-            shutil.rmtree(left, ignore_errors=True)
+        with contextlib.suppress(FileNotFoundError):  # its maker may rename it just now
+            if time.time() - left.stat().st_mtime > _STALE_AFTER_SECONDS:
+                shutil.rmtree(left, ignore_errors=True)
