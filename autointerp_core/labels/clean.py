@@ -48,6 +48,7 @@ pattern marked detector the a an and or of to is
 """
 _EMPTY_WORDS = frozenset(_NOTHING.split())
 _HAS_WORD = regex.compile(r"[\p{L}\p{N}]")
+_TWICE = regex.compile(r"(.+?) (?:and|or) \1", regex.I)
 _TRAILING = " \t.,;:!?。、，；：!-–—"
 
 
@@ -92,6 +93,9 @@ def _clean_line(line: str) -> str:
 
 def _without_repeats(label: str) -> str:
     """A list names each thing once; small models go round in circles."""
+    twice = _TWICE.fullmatch(label)
+    if twice:
+        return str(twice.group(1))
     parts = label.split(", ")
     kept = dict.fromkeys(part.casefold() for part in parts)
     if len(kept) == len(parts):

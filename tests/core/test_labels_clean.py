@@ -43,6 +43,8 @@ from autointerp_core.labels.clean import MAX_LABEL_CHARS, clean_answer, is_refus
         ("I, me and my", "I, me and my"),
         ("sorry-sounding apologies in letters", None),
         ("U.S. states", "U.S. states"),
+        ("pearls and Pearls", "pearls"),
+        ("war and peace", "war and peace"),
         ("she, he, She, they, he", "she, he, they"),
         ("south, south, south, south, south, south, south, south, south, south", "south"),
     ],
