@@ -7,11 +7,14 @@ from typing import Any
 
 import streamlit as st
 
+from autointerp_core.errors import AutointerpError
 from ui import readers, url
 from ui.cofiring import Companion, companions
 from ui.component import register
+from ui.decoder import Neighbour, neighbours
 from ui.index import Row, Snapshot
 from ui.table import feature_link, missing_reason
+from ui.words import sentence
 
 _LIST = register("related")
 
@@ -24,11 +27,9 @@ def show(
     if not box.open:
         return
     with box:
-        together = _companions(str(opened.study.folder), opened.stamp, row.feature)
-        rows = [
-            _line(snapshot, found.feature, f"{found.likeness:.2f}", opened.name)
-            for found in together
-        ]
+        folder, feature = str(opened.study.folder), row.feature
+        together = _companions(folder, opened.stamp, feature)
+        alike, why_not = _neighbours(folder, opened.stamp, feature)
         _LIST(
             key="related",
             data={
@@ -36,9 +37,21 @@ def show(
                     {
                         "title": "Fires on the same tokens",
                         "note": "cosine of the two sets of tokens",
-                        "rows": rows,
+                        "rows": [
+                            _line(snapshot, found.feature, f"{found.likeness:.2f}", opened.name)
+                            for found in together
+                        ],
                         "empty": "No other feature fires on its tokens.",
-                    }
+                    },
+                    {
+                        "title": "Points in a similar direction",
+                        "note": "cosine of the decoder directions",
+                        "rows": [
+                            _line(snapshot, found.feature, f"{found.cosine:.2f}", opened.name)
+                            for found in alike
+                        ],
+                        "empty": sentence(why_not),
+                    },
                 ]
             },
             on_open_change=lambda: go_to(int(st.session_state["related"].open)),
@@ -48,6 +61,15 @@ def show(
 @st.cache_data(max_entries=512, show_spinner="Counting shared tokens …")
 def _companions(folder: str, stamp: int, feature: int) -> Sequence[Companion]:
     return companions(readers.study_of(folder, stamp), feature)
+
+
+@st.cache_data(max_entries=512, show_spinner="Comparing decoder directions …")
+def _neighbours(folder: str, stamp: int, feature: int) -> tuple[Sequence[Neighbour], str]:
+    """Neighbours, or why there are none to tell."""
+    try:
+        return neighbours(readers.study_of(folder, stamp), feature), ""
+    except AutointerpError as error:
+        return [], f"not known: {error}"
 
 
 def _line(snapshot: Snapshot, feature: int, value: str, study: str) -> dict[str, Any]:

@@ -1,0 +1,147 @@
+"""What the app works out itself, against plain loops over the same data."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from autointerp_core.errors import SAESourceError
+from autointerp_core.store.history import LabelHistory
+from autointerp_core.store.study import Study
+from tests.pages.conftest import SAE
+from ui import readers
+from ui.cofiring import companions
+from ui.decoder import neighbours
+from ui.estimate import estimate
+from ui.index import Snapshot
+from ui.view import View
+
+
+@pytest.fixture
+def snapshot(study: Path) -> Snapshot:
+    return readers.open_study("small").snapshot()
+
+
+def test_text_search_equals_a_search_in_every_window(study: Path, snapshot: Snapshot) -> None:
+    opened = Study(study)
+    for text in ("market", "river of", "Monday the", "QUARTERLY", "no such text"):
+        expected = [
+            feature
+            for feature in opened.features.tolist()
+            if any(text.lower() in e.text.lower() for e in opened.examples(feature))
+        ]
+        found = snapshot.features[snapshot.order(View(q=text, scope="text"))]
+        assert found.tolist() == expected
+
+
+def test_terms_must_all_match_in_labels_or_tokens(snapshot: Snapshot) -> None:
+    found = snapshot.features[snapshot.order(View(q="WORDS 11"))].tolist()
+    # Feature 111's LLM label hides its search label.
+    assert found == [11, 110, 112, 113, 115, 116, 118, 119]
+    assert snapshot.features[snapshot.order(View(q="42"))].tolist() == [42]
+
+
+@pytest.mark.parametrize("sort", ["density", "max", "label", "status", "source", "agreement"])
+def test_sorting_both_ways_keeps_every_feature(snapshot: Snapshot, sort: str) -> None:
+    up = snapshot.order(View(sort=sort))
+    down = snapshot.order(View(sort=sort, descending=True))
+    assert sorted(up.tolist()) == sorted(down.tolist()) == list(range(120))
+    if sort in ("density", "max"):
+        values = snapshot.column(sort)
+        assert (np.diff(values[up]) >= 0).all()
+        assert (np.diff(values[down]) <= 0).all()
+
+
+def test_ranges_and_flags_filter(study: Path, snapshot: Snapshot) -> None:
+    high = float(np.median(snapshot.column("max")))
+    view = View(dead=False).with_range("max", (high, math.inf))
+    rows = snapshot.order(view)
+    assert (snapshot.column("max")[rows] >= high).all()
+    assert 0 < len(rows) < 120
+    assert View.from_params(view.params()).dead is False
+    with LabelHistory.open() as history:
+        history.flag(SAE, 7, author="Ana")
+    fresh = readers.open_study("small").snapshot()
+    assert fresh.features[fresh.order(View(flagged=True))].tolist() == [7]
+    # The snapshot before does not change under a page that is still drawing it.
+    assert snapshot.order(View(flagged=True)).tolist() == []
+
+
+def test_input_scores_come_from_the_label_files_of_jobs(
+    study: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    rows = [{"feature_index": 4, "score": 0.25}, {"feature_index": 5, "score": None}]
+    path = tmp_path / "feature_labels.json"
+    path.write_text(json.dumps({"features": rows}))
+    monkeypatch.setattr(readers, "_label_files", lambda _home: [("small", str(path))])
+    scored = readers.open_study("small").snapshot()
+    assert scored.column("input")[4] == 0.25
+    assert np.isnan(scored.column("input")).sum() == 119
+    assert scored.features[scored.order(View(sort="input"))][0] == 4
+
+
+def test_companions_equal_sets_of_tokens(study: Path) -> None:
+    opened = Study(study)
+    tokens = {}
+    for feature in opened.features.tolist():
+        found = opened.passes[0]
+        tokens[feature] = set(found.firings(feature, feature + 1)[1].tolist())
+    own = tokens[5]
+    expected = {
+        feature: len(own & other) / math.sqrt(len(own) * len(other))
+        for feature, other in tokens.items()
+        if feature != 5 and own & other
+    }
+    found = companions(opened, 5, limit=200)
+    assert {c.feature: pytest.approx(c.likeness) for c in found} == expected
+    assert companions(opened, 96) == []
+
+
+@pytest.mark.parametrize("kind", ["F32", "F16", "BF16"])
+def test_neighbours_equal_cosines(study: Path, tmp_path: Path, kind: str) -> None:
+    weights = np.random.default_rng(0).normal(size=(120, 16)).astype(np.float32)
+    folder = tmp_path / "sae"
+    folder.mkdir()
+    config = {"d_in": 16, "d_sae": 120, "architecture": "topk", "k": 4}
+    config["metadata"] = {"hook_name": "blocks.9.hook_resid_post"}
+    (folder / "cfg.json").write_text(json.dumps(config))
+    if kind == "BF16":
+        cut = (weights.view(np.uint32) >> 16).astype(np.uint16)
+        save_file({"W_dec": cut}, folder / "sae_weights.safetensors")
+        raw = (folder / "sae_weights.safetensors").read_bytes().replace(b'"U16"', b'"BF16"', 1)
+        # One letter more in the header: its length goes with it.
+        size = int.from_bytes(raw[:8], "little")
+        (folder / "sae_weights.safetensors").write_bytes((size + 1).to_bytes(8, "little") + raw[8:])
+    else:
+        stored = weights.astype(np.float16 if kind == "F16" else np.float32)
+        save_file({"W_dec": stored}, folder / "sae_weights.safetensors")
+    about = json.loads((study / "study.json").read_text())
+    about["sae"] |= {"path": str(folder), "sae_id": None}
+    (study / "study.json").write_text(json.dumps(about))
+
+    unit = weights / np.linalg.norm(weights, axis=1, keepdims=True)
+    cosine = unit @ unit[5]
+    cosine[5] = -2
+    found = neighbours(Study(study), 5, limit=3)
+    assert [n.feature for n in found] == np.argsort(-cosine)[:3].tolist()
+    assert [n.cosine for n in found] == pytest.approx(np.sort(-cosine)[:3] * -1, abs=0.02)
+
+
+def test_absent_weights_are_told(study: Path) -> None:
+    with pytest.raises(SAESourceError, match="not in a folder on this computer"):
+        neighbours(Study(study), 5)
+
+
+def test_estimates_grow_with_the_work() -> None:
+    sae = {"d_in": 576, "d_sae": 2048, "layer": 9, "k": 32}
+    few = estimate(sae, [{"text": "x" * 400}], "text", 1000, 512)
+    many = estimate(sae, [{"text": "x" * 400}], "text", 100_000, 512)
+    assert many.seconds > few.seconds
+    assert many.disk > few.disk
+    assert many.memory == few.memory
+    assert "tokens" in few.text()
