@@ -177,3 +177,20 @@ def test_a_sliding_window_is_not_cut(tmp_path: Path) -> None:
     together = answers(list(LocalProvider(str(mistral), device="cpu").complete(asked, SHORT)))
     single = LocalProvider(str(mistral), device="cpu")
     assert together == {i: next(single.complete([p], SHORT)).text for i, p in enumerate(asked)}
+
+
+def test_the_demo_model_ends_its_answer(demo_model: Path) -> None:
+    provider = LocalProvider(str(demo_model), device="cpu")
+    asked = ChatPrompt(
+        (
+            Message("system", "Name what the words have in common. Answer with a short phrase."),
+            Message("user", "Words: Tuesday, Monday, Friday"),
+            Message("assistant", "days of the week"),
+            Message("user", "Words: May, June, October"),
+        )
+    )
+    (found,) = provider.complete([asked], Settings(max_new_tokens=24))
+    assert 2 in provider._stops
+    assert found.text
+    assert "<|im_end|>" not in found.text
+    assert found.tokens_out < 24
