@@ -260,8 +260,8 @@ def build_demo(progress: ProgressCallback = silent) -> dict[str, Any]:
         "native",
         provider,
         llm_features=DEMO_LLM_LABELS,
-        method="peaks",
-        max_examples=10,
+        method="words",  # the one a 135M model can follow
+        max_examples=20,
         regenerate=False,
         report=progress,
     )
