@@ -14,7 +14,7 @@ _FACTS = register("facts")
 
 
 def numbers(opened: readers.OpenStudy, row: Row) -> None:
-    """Statistics, and the histogram with the shown examples marked."""
+    """Statistics over every counted token."""
     low, middle, high = opened.study.stats(row.feature).quantiles
     _FACTS(
         key="stats",
@@ -30,6 +30,10 @@ def numbers(opened: readers.OpenStudy, row: Row) -> None:
             "lists": [],
         },
     )
+
+
+def chart(opened: readers.OpenStudy, row: Row) -> None:
+    """The histogram of activations, the shown examples marked."""
     if not row.dead:
         figure = charts.histogram(
             opened.study.histogram(row.feature), examples.shown_activations(opened, row)

@@ -30,13 +30,18 @@ def show(opened: readers.OpenStudy) -> None:
         _walk(place, view)
         _title(row)
         left, right = st.columns([1.75, 1], gap="medium")
+        # In the order in which a person looks: the browser draws what comes first first.
+        with left:
+            examples.show(opened, row)
         with right, st.container(key="side", gap="small"):
             labelpanel.show(opened, row)
             facts.numbers(opened, row)
+            chart = st.container(key="chart")
         with left:
-            examples.show(opened, row)
             facts.logits(opened, row)
             related.show(opened, snapshot, row, go_to)
+        with chart:
+            facts.chart(opened, row)
 
 
 def _feature(snapshot: Snapshot, view: View, opened: readers.OpenStudy) -> int:

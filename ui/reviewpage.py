@@ -58,10 +58,12 @@ def show(opened: readers.OpenStudy) -> None:
         place = _unskipped(snapshot, view, find_place(snapshot, view, feature))
         _top(snapshot, queue, place)
         left, right = st.columns([1.75, 1], gap="medium")
-        with right, st.container(key="side", gap="small"):
-            _panel(opened, row, place)
         with left:
             _examples(opened, row)
+        with right, st.container(key="side", gap="small"):
+            _panel(opened, row, place)
+            facts.numbers(opened, row)
+            facts.chart(opened, row)
     if st.session_state.pop("show_keys", False):
         _cheat_sheet()
 
@@ -173,7 +175,6 @@ def _panel(opened: readers.OpenStudy, row: Row, place: Place) -> None:
             st.button("Undo", key="undo", shortcut="U", on_click=_undo, args=(opened,))
         with st.container(key="outcome"):
             _last(row)
-    facts.numbers(opened, row)
 
 
 def _last(row: Row) -> None:
