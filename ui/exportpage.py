@@ -8,6 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import streamlit as st
 
+from autointerp_core.labels import tables
 from ui import author, exporting, importing, readers, shell
 from ui.bulk import picked
 from ui.index import Snapshot
@@ -49,24 +50,24 @@ def _export(opened: readers.OpenStudy, snapshot: Snapshot) -> None:
     )
 
     def labels() -> bytes:
-        return exporting.csv(exporting.labels_table(opened, features))
+        return tables.csv(exporting.labels_table(opened, features))
 
     def history() -> bytes:
-        return exporting.csv(exporting.history_table(readers.history(), opened.sae))
+        return tables.csv(tables.history_table(readers.history(), opened.sae))
 
     _file("Labels as a table", f"labels-{name}.csv", "csv", labels)
     _file(
         "Labels as a table",
         f"labels-{name}.parquet",
         "parquet",
-        lambda: exporting.parquet(exporting.labels_table(opened, features)),
+        lambda: tables.parquet(exporting.labels_table(opened, features)),
     )
     _file("Label history of this SAE", f"label-history-{name}.csv", "csv", history)
     _file(
         "Label history of this SAE",
         f"label-history-{name}.parquet",
         "parquet",
-        lambda: exporting.parquet(exporting.history_table(readers.history(), opened.sae)),
+        lambda: tables.parquet(tables.history_table(readers.history(), opened.sae)),
     )
     st.text("The same from a terminal: python -m autointerp_core export --help")
 

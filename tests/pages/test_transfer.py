@@ -9,6 +9,7 @@ import pytest
 
 from autointerp_core import jobs
 from autointerp_core.errors import BadInput
+from autointerp_core.labels import tables
 from autointerp_core.store.history import LabelHistory
 from tests.pages.conftest import SAE, Open
 from tests.pages.test_pages import texts
@@ -72,9 +73,9 @@ def test_an_import_says_what_it_refuses(study: Path) -> None:
 def test_tables_cannot_smuggle_formulas(study: Path) -> None:
     with LabelHistory.open() as history:
         history.override(SAE, 5, "=HYPERLINK(1)", author="Ana")
-        table = exporting.history_table(history, SAE)
-    assert b"'=HYPERLINK" in exporting.csv(table)
-    assert exporting.parquet(table)[:4] == b"PAR1"
+        table = tables.history_table(history, SAE)
+    assert b"'=HYPERLINK" in tables.csv(table)
+    assert tables.parquet(table)[:4] == b"PAR1"
     assert len(table) == 161
 
 
