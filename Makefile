@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PORT ?= 8501
 
-.PHONY: app demo test lint oracle bench chromium install install-dev
+.PHONY: app demo test lint oracle bench bench-ui chromium install install-dev
 
 app: demo  ## install, build the demo study once, serve the app
 	$(BIN)/streamlit run app.py --server.port $(PORT)
@@ -26,6 +26,9 @@ oracle: install-dev demo  ## brute-force check of the whole demo corpus
 
 bench: install-dev  ## extraction against its limit and against sae-dashboard
 	$(BIN)/python -m benchmarks.bench
+
+bench-ui: install-dev chromium  ## waits in the browser on large synthetic studies
+	$(BIN)/python -m benchmarks.ui
 
 install: $(VENV)/.installed
 install-dev: $(VENV)/.installed-dev

@@ -1,4 +1,4 @@
-"""The command line: ``python -m autointerp_core label|demo|doctor``.
+"""The command line: ``python -m autointerp_core label|export|demo|doctor``.
 
 Progress goes to stderr, results to stdout. An error is one line, the last on stderr; the
 exit status is 2 for bad input, 1 for other failures, 130 for Ctrl-C.
@@ -63,6 +63,15 @@ def _parser() -> argparse.ArgumentParser:
         "--if-missing", action="store_true", help="do nothing where the demo study exists"
     )
     demo.set_defaults(run=_run_demo)
+    export = commands.add_parser(
+        "export", help="write result files, labels and history with people's decisions in them"
+    )
+    export.add_argument("--study", required=True, metavar="ID", help="a study's id or folder")
+    export.add_argument(
+        "--feature-indices", default="all", metavar="STR", help="as for label (default: all)"
+    )
+    export.add_argument("--output-dir", default="results", metavar="STR", help="default: results")
+    export.set_defaults(run=_run_export)
     doctor = commands.add_parser("doctor", help="say whether this installation works")
     doctor.set_defaults(run=_run_doctor)
     return parser
@@ -139,6 +148,14 @@ def _run_demo(given: argparse.Namespace, report: ProgressCallback) -> int:
     result = build_demo(report)
     report(Progress("done"))
     print(result["study_path"])
+    return 0
+
+
+def _run_export(given: argparse.Namespace, report: ProgressCallback) -> int:
+    from autointerp_core.labels.export import export_study
+
+    for path in export_study(given.study, given.feature_indices, given.output_dir):
+        print(path)
     return 0
 
 

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from autointerp_core.errors import OutputError, ParameterError, StudyError
+from autointerp_core.errors import ParameterError, StudyError
 from autointerp_core.features import FeatureRequest
 from autointerp_core.home import home, studies_dir
 from autointerp_core.progress import Progress, ProgressCallback, silent
 from autointerp_core.sources.demo import demo_sae_path
-from autointerp_core.store.files import write_json
+from autointerp_core.store.files import check_writable, write_json
 from autointerp_core.store.study import read_info
 
 if TYPE_CHECKING:
@@ -114,7 +113,7 @@ def run_labeling(
             f"max_examples_for_labeling is {max_examples_for_labeling}; give at least 1"
         )
     output = Path(output_dir).expanduser()
-    _check_writable(output)
+    check_writable(output)
     request = ExtractionRequest(
         model_path=str(model_path),
         sae_path=str(sae_path),
@@ -292,16 +291,3 @@ def run_demo_job(params: dict[str, Any], progress: ProgressCallback) -> dict[str
 def _one_of(name: str, value: str, allowed: Sequence[str]) -> None:
     if value not in allowed:
         raise ParameterError(f"{name} is {value!r}; choose from {', '.join(allowed)}")
-
-
-def _check_writable(folder: Path) -> None:
-    """Refuse an output folder that cannot be made, before hours of work, creating nothing."""
-    existing = folder.absolute()
-    while not os.path.lexists(existing):
-        existing = existing.parent
-    if not existing.is_dir():
-        raise OutputError(f"output folder {folder}: {existing} is not a folder; give another")
-    if not os.access(existing, os.W_OK | os.X_OK):
-        raise OutputError(
-            f"output folder {folder}: {existing} is not writable; give a folder you may write to"
-        )

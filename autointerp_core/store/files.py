@@ -56,6 +56,19 @@ def writing(path: Path) -> Iterator[None]:
         raise _as_ours(error, path) from error
 
 
+def check_writable(folder: Path) -> None:
+    """Refuse an output folder that cannot be made, before hours of work, creating nothing."""
+    existing = folder.absolute()
+    while not os.path.lexists(existing):
+        existing = existing.parent
+    if not existing.is_dir():
+        raise OutputError(f"output folder {folder}: {existing} is not a folder; give another")
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise OutputError(
+            f"output folder {folder}: {existing} is not writable; give a folder you may write to"
+        )
+
+
 def write_bytes(path: Path, data: bytes) -> None:
     with atomic_file(path) as handle:
         handle.write(data)

@@ -302,3 +302,32 @@ def test_no_module_of_the_core_imports_streamlit() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     assert done.stdout.strip() == "False", done.stderr
+
+
+def test_export_writes_files_with_decisions_in_them(
+    tiny: Tiny, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    import pandas as pd
+
+    from autointerp_core import LabelHistory, list_studies
+
+    assert main(_arguments(tiny, tmp_path / "a")) == 0
+    studies = Path(os.environ["AUTOINTERP_HOME"]) / "studies"
+    info = list_studies(studies)[0][0]
+    with LabelHistory.open() as history:
+        history.override(info.sae_fingerprint, 7, "=said by me", author="Ada")
+    output = tmp_path / "b"
+    assert main(["export", "--study", info.id, "--output-dir", str(output)]) == 0
+    labels = json.loads((output / "feature_labels.json").read_text())
+    row = next(row for row in labels["features"] if row["feature_index"] == 7)
+    assert (row["label"], row["status"]) == ("=said by me", "overridden")
+    table = pd.read_parquet(output / "labels.parquet").set_index("feature_index")
+    assert table.loc[7, "label"] == "=said by me"
+    # A spreadsheet must not run it.
+    assert pd.read_csv(output / "labels.csv").set_index("feature_index").loc[7, "label"][0] == "'"
+    events = pd.read_parquet(output / "history.parquet")
+    assert "Ada" in set(events["author"])
+    capfd.readouterr()
+    assert main(["export", "--study", "nothing", "--output-dir", str(tmp_path / "c")]) == 1
+    assert info.id in capfd.readouterr().err
+    assert not (tmp_path / "c").exists()
