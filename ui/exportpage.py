@@ -69,6 +69,7 @@ def _export(opened: readers.OpenStudy, snapshot: Snapshot) -> None:
         "parquet",
         lambda: tables.parquet(tables.history_table(readers.history(), opened.sae)),
     )
+    st.text("The same from a terminal: python -m autointerp_core export --help")
 
 
 def _features(snapshot: Snapshot) -> list[int]:
