@@ -39,6 +39,7 @@ from autointerp_core.extraction.firings import (
 )
 from autointerp_core.extraction.health import measure_health
 from autointerp_core.extraction.logits import write_logits
+from autointerp_core.extraction.memory import release_memory
 from autointerp_core.extraction.request import DEFAULT_CONTEXT, ExtractionRequest, Identity
 from autointerp_core.extraction.summary import reference_median, summarise, write_counted
 from autointerp_core.extraction.tokens import Tokenisation, write_tokens
@@ -214,20 +215,9 @@ class _Writer:
         first_pass = not self.record
         todo = [shard for shard in shards if not _intact(shard.path(folder))]
         if todo or first_pass:
-            with self._model(neighbour=first_pass) as model:
-                extractor = Extractor(
-                    model, self.plan.sae, self.plan.hook, features, self._batching()
-                )
-                meter = _Meter(self.progress, tokens, shards, todo)
-                split = sum(shard.first < REFERENCE_SEQUENCES for shard in shards)
-                for shard in (s for s in todo if s.index < split):
-                    extractor.extract(tokens, shard, folder)
-                    meter.finished(shard)
-                if first_pass:
-                    self._reference(model, tokens, folder, shards[:split])
-                for shard in (s for s in todo if s.index >= split):
-                    extractor.extract(tokens, shard, folder)
-                    meter.finished(shard)
+            # A call of its own: the model is freed when it returns, before the summary.
+            self._compute(tokens, folder, features, shards, todo)
+            release_memory()
         found = Pass(folder)
         if first_pass:
             self.record["counts"]["counted"] = write_counted(
@@ -244,6 +234,28 @@ class _Writer:
         )
         self._save()
         self._drop_unfinished()
+
+    def _compute(
+        self,
+        tokens: TokenStore,
+        folder: Path,
+        features: NDArray[np.int32],
+        shards: list[Shard],
+        todo: list[Shard],
+    ) -> None:
+        """Everything that needs the model: shards to do, and a new study's reference."""
+        first_pass = not self.record
+        with self._model(neighbour=first_pass) as model:
+            extractor = Extractor(model, self.plan.sae, self.plan.hook, features, self._batching())
+            meter = _Meter(self.progress, tokens, shards, todo)
+            split = sum(shard.first < REFERENCE_SEQUENCES for shard in shards)
+            for part in (shards[:split], shards[split:]):
+                for shard in (s for s in part if s in todo):
+                    extractor.extract(tokens, shard, folder)
+                    release_memory()
+                    meter.finished(shard)
+                if first_pass and not self.record:
+                    self._reference(model, tokens, folder, shards[:split])
 
     def _tokens(self) -> TokenStore:
         plan, folder = self.plan, self.folder / "tokens"
