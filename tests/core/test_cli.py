@@ -207,7 +207,6 @@ def test_full_disk_leaves_no_half_file(
         return write(path, data)
 
     write = firings.write_bytes
-    monkeypatch.setattr(firings, "SHARD_TOKENS", 100)
     monkeypatch.setattr(firings, "write_bytes", full)
     monkeypatch.setattr("autointerp_core.extraction.firings.REFERENCE_SEQUENCES", 4)
     output = tmp_path / "results"

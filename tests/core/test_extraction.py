@@ -9,6 +9,7 @@ import sys
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -117,11 +118,11 @@ def test_out_of_memory_halves_the_batch(
 ) -> None:
     run, sizes = TruncatedModel.run, []
 
-    def small_device(self: TruncatedModel, ids: torch.Tensor, hooks: object) -> object:
+    def small_device(self: TruncatedModel, ids: torch.Tensor, hooks: Any) -> Any:
         if len(ids) > 2:
             raise torch.cuda.OutOfMemoryError("injected")
         sizes.append(len(ids))
-        return run(self, ids, hooks)  # type: ignore[arg-type]
+        return run(self, ids, hooks)
 
     monkeypatch.setattr(TruncatedModel, "run", small_device)
     other = extract(tiny.request(batch_sequences=16), tmp_path).study
@@ -132,7 +133,7 @@ def test_out_of_memory_halves_the_batch(
 def test_out_of_memory_with_one_sequence_says_so(
     tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def no_memory(self: TruncatedModel, ids: torch.Tensor, hooks: object) -> object:
+    def no_memory(self: TruncatedModel, ids: torch.Tensor, hooks: Any) -> Any:
         raise torch.cuda.OutOfMemoryError("injected")
 
     monkeypatch.setattr(TruncatedModel, "run", no_memory)
@@ -290,9 +291,9 @@ def test_cancel_keeps_finished_shards_and_goes_on(
     done: list[int] = []
     original = Extractor.extract
 
-    def counting(self: Extractor, tokens: object, shard: object, folder: Path) -> int:
-        done.append(shard.index)  # type: ignore[attr-defined]
-        return original(self, tokens, shard, folder)  # type: ignore[arg-type]
+    def counting(self: Extractor, tokens: Any, shard: Any, folder: Path) -> int:
+        done.append(shard.index)
+        return original(self, tokens, shard, folder)
 
     monkeypatch.setattr(Extractor, "extract", counting)
     study = extract(tiny.request(), tmp_path).study

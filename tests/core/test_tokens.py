@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,7 +26,7 @@ _TEXT = st.text(
 
 
 @pytest.fixture(scope="module")
-def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> object:
+def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Any:
     return tiny_tokenizer(tmp_path_factory.mktemp("tokenizer"))
 
 
@@ -36,15 +37,15 @@ def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> object:
 )
 @given(texts=st.lists(_TEXT, max_size=5), context=st.integers(2, 9), bos=st.booleans())
 def test_round_trip(
-    tokenizer: object,
+    tokenizer: Any,
     tmp_path_factory: pytest.TempPathFactory,
     texts: list[str],
     context: int,
     bos: bool,
 ) -> None:
     folder = tmp_path_factory.mktemp("store") / "tokens"
-    how = Tokenisation.of(tokenizer, context, bos)  # type: ignore[arg-type]
-    counts = write_tokens(folder, texts, len(texts), tokenizer, how, silent)  # type: ignore[arg-type]
+    how = Tokenisation.of(tokenizer, context, bos)
+    counts = write_tokens(folder, texts, len(texts), tokenizer, how, silent)
     store = TokenStore(folder)
     assert (counts.documents, counts.tokens) == (len(texts), store.n_tokens)
     assert len(store.documents) == len(texts) + 1
@@ -67,14 +68,14 @@ def test_round_trip(
             ids += part[1:] if bos else part
         if ids:
             assert "".join(pieces) == text
-        expected = tokenizer(text, add_special_tokens=False)["input_ids"]  # type: ignore[operator]
+        expected = tokenizer(text, add_special_tokens=False)["input_ids"]
         assert ids == expected
 
 
 @settings(max_examples=100, deadline=None)
 @given(text=_TEXT)
-def test_split_character_stands_in_its_first_token(tokenizer: object, text: str) -> None:
-    ((ids, ends, continues),) = encode_documents(tokenizer, [text])  # type: ignore[arg-type]
+def test_split_character_stands_in_its_first_token(tokenizer: Any, text: str) -> None:
+    ((ids, ends, continues),) = encode_documents(tokenizer, [text])
     raw = text.encode()
     starts = np.concatenate([[0], ends[:-1]]).astype(int) if len(ends) else ends
     for start, end, goes_on in zip(starts, ends, continues, strict=True):
@@ -84,10 +85,10 @@ def test_split_character_stands_in_its_first_token(tokenizer: object, text: str)
     assert len(ids) == len(ends)
 
 
-def test_window_is_widened_to_whole_characters(tokenizer: object, tmp_path: Path) -> None:
+def test_window_is_widened_to_whole_characters(tokenizer: Any, tmp_path: Path) -> None:
     text = "a🙂🚀b" * 8
-    how = Tokenisation.of(tokenizer, 1000, False)  # type: ignore[arg-type]
-    write_tokens(tmp_path / "tokens", [text], 1, tokenizer, how, silent)  # type: ignore[arg-type]
+    how = Tokenisation.of(tokenizer, 1000, False)
+    write_tokens(tmp_path / "tokens", [text], 1, tokenizer, how, silent)
     store = TokenStore(tmp_path / "tokens")
     assert (store.flags & CONTINUES).any()
     for token in range(store.n_tokens):
@@ -108,12 +109,12 @@ def test_bos_wanted_but_absent(tmp_path: Path) -> None:
         Tokenisation.of(without, 16, True)
 
 
-def test_kill_while_tokenising_leaves_no_store(tokenizer: object, tmp_path: Path) -> None:
-    def texts() -> object:
+def test_kill_while_tokenising_leaves_no_store(tokenizer: Any, tmp_path: Path) -> None:
+    def texts() -> Any:
         yield "one"
         raise KeyboardInterrupt
 
-    how = Tokenisation.of(tokenizer, 16, False)  # type: ignore[arg-type]
+    how = Tokenisation.of(tokenizer, 16, False)
     with pytest.raises(KeyboardInterrupt):
-        write_tokens(tmp_path / "tokens", texts(), 2, tokenizer, how, silent)  # type: ignore[arg-type]
+        write_tokens(tmp_path / "tokens", texts(), 2, tokenizer, how, silent)
     assert list(tmp_path.iterdir()) == []
