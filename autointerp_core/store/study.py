@@ -324,6 +324,42 @@ class Study:
         _, fired, activation = found.firings(row, row + 1)
         return activation[self.tokens.counted[fired] > 0]
 
+    def sequence_peaks(self, feature: int) -> tuple[IntArray, FloatArray]:
+        """Token index and activation of the counted peak of every sequence it fires in.
+
+        Strongest first; of equals the earlier one.
+        """
+        found, row = self._locate(feature)
+        _, token, activation = found.firings(row, row + 1)
+        counted = self.tokens.counted[token] > 0
+        token, activation = token[counted], activation[counted]
+        sequence = self.tokens.sequence_of(token)
+        order = np.lexsort((token, -activation, sequence))
+        first = order[np.unique(sequence[order], return_index=True)[1]]
+        best = first[np.lexsort((token[first], -activation[first]))]
+        return token[best], activation[best]
+
+    def windows_at(
+        self,
+        feature: int,
+        token: IntArray,
+        group: str = "window",
+        *,
+        before: int = BEFORE,
+        after: int = AFTER,
+    ) -> list[Example]:
+        """Windows around any token indices, with the feature's activations in them."""
+        found, row = self._locate(feature)
+        _, fired, activation = found.firings(row, row + 1)
+        token = np.asarray(token, dtype=np.int64)
+        start, stop = self.tokens.windows(token, before, after)
+        length = stop - start
+        offset = np.cumsum(length) - length
+        cell = np.arange(length.sum()) - np.repeat(offset, length) + np.repeat(start, length)
+        values = _at(fired, activation, cell)
+        windows = _Windows(group, token, _at(fired, activation, token), start, stop, values)
+        return self._build(windows, np.full(len(token), feature, dtype=np.int32))
+
     def histogram(self, feature: int, bins: int = 40) -> Histogram:
         values = self.activations(feature)
         top = float(values.max()) if len(values) else 1.0
@@ -394,15 +430,9 @@ class Study:
         offset = np.concatenate([[0], np.cumsum(length)])
         row, fired, value = found.firings(first, last)
         total = self.tokens.n_tokens
-        # Position of every window cell among the firings, both keyed by (row, token).
+        # Firings and window cells of all rows, both keyed by (row, token).
         cell = np.arange(offset[-1]) - np.repeat(offset[:-1], length) + np.repeat(start, length)
-        query = np.repeat(owner, length) * total + cell
-        key = row * total + fired
-        at = np.minimum(np.searchsorted(key, query), max(len(key) - 1, 0))
-        values = np.zeros(len(query), dtype=np.float32)
-        if len(key):
-            hit = key[at] == query
-            values[hit] = value[at[hit]]
+        values = _at(row * total + fired, value, np.repeat(owner, length) * total + cell)
         windows = _Windows(group, token, activation, start, stop, values)
         examples = self._build(windows, found.features[owner])
         edges = np.searchsorted(owner, np.arange(first, last + 1)).tolist()
@@ -441,6 +471,16 @@ class Study:
             )
             for i in range(len(index))
         ]
+
+
+def _at(key: IntArray, value: FloatArray, query: IntArray) -> FloatArray:
+    """The value whose (ascending) key is asked for; 0 where there is none."""
+    out = np.zeros(len(query), dtype=np.float32)
+    if len(key):
+        at = np.minimum(np.searchsorted(key, query), len(key) - 1)
+        hit = key[at] == query
+        out[hit] = value[at[hit]]
+    return out
 
 
 @dataclass(frozen=True)
