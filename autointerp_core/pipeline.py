@@ -231,9 +231,10 @@ def _provider(name: str, model_path: str, device: str | None, dtype: str) -> Lab
     """The label provider, not yet loaded: a rerun that needs no label loads no model."""
     if name == "none":
         return None
-    from autointerp_core.labels.provider import make_provider
+    from autointerp_core.labels.provider import ProviderOptions, make_provider
 
-    return make_provider(name, model_path=model_path, device=device, dtype=dtype)
+    options = ProviderOptions(model_path=model_path, device=device, dtype=dtype)
+    return make_provider(name, options)
 
 
 def built_demo() -> str | None:

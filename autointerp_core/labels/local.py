@@ -16,7 +16,15 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from autointerp_core.errors import ProviderError
-from autointerp_core.labels.provider import GREEDY, ChatPrompt, Completion, LabelProvider, Settings
+from autointerp_core.labels.provider import (
+    GREEDY,
+    Budget,
+    ChatPrompt,
+    Completion,
+    LabelProvider,
+    Price,
+    Settings,
+)
 from autointerp_core.progress import ProgressCallback, silent
 
 if TYPE_CHECKING:
@@ -38,6 +46,8 @@ class LocalProvider(LabelProvider):
         device: None takes CUDA where there is one.
         dtype: as in :func:`~autointerp_core.sources.model.resolve_dtype`.
         batch_size: prompts generated together.
+        price: of a local model's tokens, for whoever pays for the machine by them.
+        budget: checked before each batch.
     """
 
     name = "local"
@@ -50,8 +60,10 @@ class LocalProvider(LabelProvider):
         dtype: str = "auto",
         batch_size: int = BATCH,
         progress: ProgressCallback = silent,
+        price: Price | None = None,
+        budget: Budget | None = None,
     ):
-        super().__init__()
+        super().__init__(price=price, budget=budget)
         self.model_path = model_path
         self._device_name, self._dtype_name = device, dtype
         self._batch = max(1, batch_size)
@@ -140,6 +152,7 @@ class LocalProvider(LabelProvider):
     def complete(
         self, prompts: Sequence[ChatPrompt], settings: Settings = GREEDY, *, fresh: bool = False
     ) -> Iterator[Completion]:
+        self.stopped = None
         if not prompts:
             return
         encoded = [self.encode(prompt) for prompt in prompts]
@@ -152,13 +165,16 @@ class LocalProvider(LabelProvider):
                     i,
                     None,
                     f"the prompt has {len(encoded[i])} tokens; {self.model} takes {limit}",
-                    len(encoded[i]),
+                    too_long=True,
                 )
             else:
                 fitting.append(i)
         self._share([encoded[i] for i in fitting])
         at = 0
         while at < len(fitting):
+            self.stopped = self.over_budget()
+            if self.stopped is not None:
+                return
             chosen = fitting[at : at + self._batch]
             started = time.perf_counter()
             try:
@@ -174,7 +190,10 @@ class LocalProvider(LabelProvider):
                 continue
             each = (time.perf_counter() - started) / len(chosen)
             for i, (text, n_out) in zip(chosen, answers, strict=True):
-                yield Completion(i, text, None, len(encoded[i]), n_out, each)
+                self.usage.requests += 1
+                self.count(len(encoded[i]), n_out)
+                cost = self.cost(len(encoded[i]), n_out)
+                yield Completion(i, text, None, len(encoded[i]), n_out, each, cost)
             at += len(chosen)
 
     def _share(self, rows: Sequence[list[int]]) -> None:

@@ -26,9 +26,11 @@ from autointerp_core.home import PROJECT_ROOT
 from autointerp_core.labels.answers import AnswerCache
 from autointerp_core.labels.provider import (
     GREEDY,
+    Budget,
     ChatPrompt,
     Completion,
     LabelProvider,
+    Price,
     Settings,
     prompt_hash,
 )
@@ -41,46 +43,16 @@ LONGEST_WAIT = 60.0
 
 @dataclass(frozen=True)
 class Limits:
-    """How hard a server is asked, and when to stop.
-
-    ``tokens`` and ``dollars`` bound what this provider object spends; None: no bound.
-    """
+    """How hard a server is asked."""
 
     concurrency: int = 8
     timeout: float = 60.0
     attempts: int = 6
     first_wait: float = 0.5
-    tokens: int | None = None
-    dollars: float | None = None
 
     def __post_init__(self) -> None:
         if self.concurrency < 1 or self.attempts < 1 or self.timeout <= 0:
             raise ParameterError("concurrency, attempts and timeout must be positive")
-        for name, value in (("token", self.tokens), ("money", self.dollars)):
-            if value is not None and value <= 0:
-                raise ParameterError(f"the {name} budget is {value}; give more than 0, or none")
-
-
-@dataclass(frozen=True)
-class Price:
-    """US dollars a million tokens."""
-
-    tokens_in: float
-    tokens_out: float
-
-
-@dataclass
-class Spent:
-    """What was used since the provider was made."""
-
-    requests: int = 0
-    tokens_in: int = 0
-    tokens_out: int = 0
-    possibly_paid: int = 0
-    """Requests whose reply was cut off: the server may have counted them."""
-    possibly_paid_tokens: int = 0
-    """Estimated prompt tokens of those requests."""
-    dollars: float | None = None
 
 
 class OpenAIProvider(LabelProvider):
@@ -89,8 +61,9 @@ class OpenAIProvider(LabelProvider):
     Args:
         model: as the server names it.
         base_url: of the server; by default ``OPENAI_BASE_URL``, else OpenAI.
-        limits: concurrency, timeouts, attempts and budget.
+        limits: concurrency, timeouts and attempts.
         price: where known; without it costs are unknown, and a money budget is refused.
+        budget: what this object may spend before a call ends early.
         cache: where answers are kept; None: under the home folder.
     """
 
@@ -103,19 +76,14 @@ class OpenAIProvider(LabelProvider):
         base_url: str | None = None,
         limits: Limits | None = None,
         price: Price | None = None,
+        budget: Budget | None = None,
         cache: AnswerCache | None = None,
     ):
-        super().__init__()
+        super().__init__(price=price, budget=budget)
         self._model = model
         self.base_url = base_url or os.environ.get("OPENAI_BASE_URL") or DEFAULT_SERVER
         self.limits = limits or Limits()
-        self.price = price
-        if self.limits.dollars is not None and price is None:
-            raise ParameterError(
-                f"a money budget needs the price of {model}; give the price, or a token budget"
-            )
         self._cache = cache or AnswerCache(self.base_url, model)
-        self.spent = Spent(dollars=0.0 if price else None)
 
     @property
     def model(self) -> str:
@@ -139,30 +107,6 @@ class OpenAIProvider(LabelProvider):
                 yield from run.answers()
             finally:
                 run.stop()
-
-    def add(self, answer: Completion) -> None:
-        """Count what an answer used."""
-        self.spent.tokens_in += answer.tokens_in
-        self.spent.tokens_out += answer.tokens_out
-        if answer.cost is not None:
-            self.spent.dollars = (self.spent.dollars or 0.0) + answer.cost
-
-    def over_budget(self) -> str | None:
-        """Why nothing more may be asked; None where it may."""
-        used = self.spent.tokens_in + self.spent.tokens_out + self.spent.possibly_paid_tokens
-        if self.limits.tokens is not None and used >= self.limits.tokens:
-            return f"the budget of {self.limits.tokens} tokens is used up ({used} used)"
-        dollars = self.spent.dollars
-        if self.limits.dollars is not None and dollars is not None:
-            maybe = self.cost(self.spent.possibly_paid_tokens, 0) or 0.0
-            if dollars + maybe >= self.limits.dollars:
-                return f"the budget of ${self.limits.dollars:g} is used up (${dollars:.4f} used)"
-        return None
-
-    def cost(self, tokens_in: int, tokens_out: int) -> float | None:
-        if self.price is None:
-            return None
-        return (tokens_in * self.price.tokens_in + tokens_out * self.price.tokens_out) / 1e6
 
     def keep(self, key: str, answer: Completion) -> None:
         self._cache.put(key, answer)
@@ -282,7 +226,7 @@ class _Requests:
         self, client: Any, places: asyncio.Semaphore, index: int, key: str
     ) -> Completion | None:
         """The answer to one prompt; None where the budget ended before it was asked."""
-        limits, spent = self.provider.limits, self.provider.spent
+        limits, spent = self.provider.limits, self.provider.usage
         started = time.perf_counter()
         reason = ""
         for attempt in range(limits.attempts):
@@ -350,7 +294,7 @@ class _Requests:
             provider.cost(tokens_in, tokens_out),
         )
         provider.keep(key, answer)
-        provider.add(answer)
+        provider.count(tokens_in, tokens_out)
         return answer
 
 
@@ -394,7 +338,7 @@ def _from_connection(error: Any, provider: OpenAIProvider) -> Exception:
         return _Again("timed out", possibly_paid=True)
     cause = type(error.__cause__).__name__
     if cause in ("ConnectError", "ConnectTimeout", "PoolTimeout", "UnsupportedProtocol"):
-        if provider.spent.requests <= provider.limits.concurrency and not provider.spent.tokens_in:
+        if provider.usage.requests <= provider.limits.concurrency and not provider.usage.tokens_in:
             return _Fatal(f"cannot reach {provider.base_url}: is the server running?")
         return _Again("connection refused")
     return _Again("connection cut", possibly_paid=True)

@@ -11,9 +11,19 @@ from collections.abc import Callable, Iterator, Sequence
 
 import regex
 
-from autointerp_core.labels.provider import GREEDY, ChatPrompt, Completion, LabelProvider, Settings
+from autointerp_core.labels.provider import (
+    GREEDY,
+    Budget,
+    ChatPrompt,
+    Completion,
+    LabelProvider,
+    Price,
+    Settings,
+    Verdict,
+)
 
 Answer = str | None | Exception
+YesNo = bool | float | None | Exception
 
 _MARKED = regex.compile(r"<<\s*(.*?)\s*>>")
 
@@ -33,15 +43,29 @@ class ScriptedProvider(LabelProvider):
         answers: a function of the prompt, or a list used up one answer a prompt (the last
             one again when it is used up). None is an empty answer, an exception becomes that
             prompt's error.
+        verdicts: a function of the prompt to True, False, a probability, None (a missing
+            judgement) or an exception (that prompt's error). Without it the answers are read
+            for a yes or no.
+        price: words count as tokens.
+        budget: as everywhere.
     """
 
     name = "scripted"
 
-    def __init__(self, answers: Callable[[ChatPrompt], Answer] | Sequence[Answer] = marked_words):
-        super().__init__()
-        self._answers = answers
+    def __init__(
+        self,
+        answers: Callable[[ChatPrompt], Answer] | Sequence[Answer] = marked_words,
+        *,
+        verdicts: Callable[[ChatPrompt], YesNo] | None = None,
+        price: Price | None = None,
+        budget: Budget | None = None,
+    ):
+        super().__init__(price=price, budget=budget)
+        self._answers, self._verdicts = answers, verdicts
         self.seen: list[tuple[ChatPrompt, Settings]] = []
-        """Every prompt it was asked, in order."""
+        """Every prompt it was asked to complete, in order."""
+        self.judged: list[ChatPrompt] = []
+        """Every prompt that ``verdicts`` was asked about, in order."""
 
     @property
     def model(self) -> str:
@@ -50,14 +74,47 @@ class ScriptedProvider(LabelProvider):
     def complete(
         self, prompts: Sequence[ChatPrompt], settings: Settings = GREEDY, *, fresh: bool = False
     ) -> Iterator[Completion]:
+        self.stopped = None
         for index, prompt in enumerate(prompts):
+            if self._stop():
+                return
             answer = self._answer(prompt)
             self.seen.append((prompt, settings))
-            tokens_in = len(prompt.text.split())
-            if isinstance(answer, Exception):
-                yield Completion(index, None, str(answer), tokens_in)
+            failed = isinstance(answer, Exception)
+            text = None if isinstance(answer, Exception) else answer
+            tokens_in, tokens_out = len(prompt.text.split()), len((text or "").split())
+            self._count(tokens_in, tokens_out)
+            cost = self.cost(tokens_in, tokens_out)
+            yield Completion(
+                index, text, str(answer) if failed else None, tokens_in, tokens_out, cost=cost
+            )
+
+    def yes_no(self, prompts: Sequence[ChatPrompt], *, fresh: bool = False) -> Iterator[Verdict]:
+        if self._verdicts is None:
+            yield from super().yes_no(prompts, fresh=fresh)
+            return
+        self.stopped = None
+        for index, prompt in enumerate(prompts):
+            if self._stop():
+                return
+            said = self._verdicts(prompt)
+            self.judged.append(prompt)
+            tokens_in, tokens_out = len(prompt.text.split()), 1
+            self._count(tokens_in, tokens_out)
+            cost = self.cost(tokens_in, tokens_out)
+            if said is None or isinstance(said, Exception):
+                error = "empty answer" if said is None else str(said)
+                yield Verdict(index, None, error, tokens_in, tokens_out, cost=cost)
             else:
-                yield Completion(index, answer, None, tokens_in, len((answer or "").split()))
+                yield Verdict(index, float(said), None, tokens_in, tokens_out, cost=cost)
+
+    def _stop(self) -> bool:
+        self.stopped = self.over_budget()
+        return self.stopped is not None
+
+    def _count(self, tokens_in: int, tokens_out: int) -> None:
+        self.usage.requests += 1
+        self.count(tokens_in, tokens_out)
 
     def _answer(self, prompt: ChatPrompt) -> Answer:
         if callable(self._answers):

@@ -28,6 +28,7 @@ from autointerp_core.labels.provider import (
     ChatPrompt,
     Completion,
     Message,
+    ProviderOptions,
     Settings,
     make_provider,
     prompt_hash,
@@ -188,7 +189,7 @@ def test_bad_input_is_named(study: Study, history: LabelHistory) -> None:
     with pytest.raises(BadInput, match="feature 50"):
         generate_labels(study, [50], provider, history)
     with pytest.raises(ParameterError, match="local"):
-        make_provider("nonsense", model_path="demo")
+        make_provider("nonsense", ProviderOptions("demo"))
     with pytest.raises(ProviderError, match="cannot rank"):
         provider.rank(ChatPrompt((Message("user", "?"),)), ["a", "b"])
     assert provider.seen == []

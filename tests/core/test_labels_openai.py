@@ -13,8 +13,16 @@ import pytest
 
 from autointerp_core.errors import ParameterError, ProviderError
 from autointerp_core.labels.answers import AnswerCache
-from autointerp_core.labels.openai_api import Limits, OpenAIProvider, Price
-from autointerp_core.labels.provider import ChatPrompt, Completion, Message, make_provider
+from autointerp_core.labels.openai_api import Limits, OpenAIProvider
+from autointerp_core.labels.provider import (
+    Budget,
+    ChatPrompt,
+    Completion,
+    Message,
+    Price,
+    ProviderOptions,
+    make_provider,
+)
 from tests.core.fake_chat_server import ChatServer, chat_server
 
 QUICK = Limits(concurrency=16, timeout=5.0, first_wait=0.02)
@@ -25,9 +33,12 @@ def prompts(count: int, first: int = 0) -> list[ChatPrompt]:
 
 
 def provider(
-    server: ChatServer, limits: Limits = QUICK, price: Price | None = None
+    server: ChatServer,
+    limits: Limits = QUICK,
+    price: Price | None = None,
+    budget: Budget | None = None,
 ) -> OpenAIProvider:
-    return OpenAIProvider("m", base_url=server.url, limits=limits, price=price)
+    return OpenAIProvider("m", base_url=server.url, limits=limits, price=price, budget=budget)
 
 
 def by_index(found: list[Completion]) -> dict[int, Completion]:
@@ -63,8 +74,8 @@ def test_a_thousand_features_with_every_fifth_reply_failing() -> None:
         assert all("could not be read" in (c.error or "") for c in errors)
         assert max(server.complete_replies().values()) == 1
         assert server.busiest <= QUICK.concurrency
-        assert asked.spent.possibly_paid == sum(kind == "cut" for _, kind in server.asked)
-        assert asked.spent.requests == len(server.asked)
+        assert asked.usage.possibly_paid == sum(kind == "cut" for _, kind in server.asked)
+        assert asked.usage.requests == len(server.asked)
         assert took <= 1.5 * len(server.asked) * pace + 1.0
 
 
@@ -122,9 +133,8 @@ def test_nobody_there_is_one_clear_error() -> None:
 
 
 def test_a_budget_stops_the_run_and_a_rerun_goes_on() -> None:
-    limits = Limits(concurrency=2, tokens=13 * 10)
     with chat_server() as server:
-        asked = provider(server, limits)
+        asked = provider(server, Limits(concurrency=2), budget=Budget(tokens=13 * 10))
         found = list(asked.complete(prompts(50)))
         assert 10 <= len(found) <= 12
         assert "130 tokens" in (asked.stopped or "")
@@ -137,18 +147,18 @@ def test_a_budget_stops_the_run_and_a_rerun_goes_on() -> None:
 def test_money_is_counted_where_a_price_is_known() -> None:
     price = Price(1.0, 2.0)
     with chat_server() as server:
-        asked = provider(server, Limits(concurrency=1, dollars=16e-6 * 3), price)
+        asked = provider(server, Limits(concurrency=1), price, Budget(dollars=16e-6 * 3))
         found = list(asked.complete(prompts(9)))
         assert len(found) == 3
-        assert asked.spent.dollars == pytest.approx(3 * 16e-6)
+        assert asked.usage.dollars == pytest.approx(3 * 16e-6)
         assert "$" in (asked.stopped or "")
         unknown = next(provider(server).complete(prompts(1, first=100)))
         assert unknown.cost is None
     with pytest.raises(ParameterError, match="price"):
-        OpenAIProvider("m", limits=Limits(dollars=1.0))
+        OpenAIProvider("m", budget=Budget(dollars=1.0))
 
 
-@pytest.mark.parametrize("given", [{"tokens": 0}, {"concurrency": 0}, {"timeout": 0.0}])
+@pytest.mark.parametrize("given", [{"attempts": 0}, {"concurrency": 0}, {"timeout": 0.0}])
 def test_limits_that_mean_nothing_are_refused(given: dict[str, int]) -> None:
     with pytest.raises(ParameterError):
         Limits(**given)
@@ -222,5 +232,5 @@ def test_killed_and_resumed_no_answered_prompt_is_sent_twice() -> None:
 
 def test_it_is_made_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9/v1")
-    made = make_provider("openai", model_path="some-model")
+    made = make_provider("openai", ProviderOptions("some-model"))
     assert (made.name, made.model) == ("openai", "some-model")
