@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from autointerp_core.errors import ParameterError, StudyError
+from autointerp_core.errors import StudyError
 from autointerp_core.features import FeatureRequest
 from autointerp_core.home import home, studies_dir
 from autointerp_core.progress import Progress, ProgressCallback, silent
@@ -19,11 +19,10 @@ from autointerp_core.store.study import read_info
 
 if TYPE_CHECKING:
     from autointerp_core.extraction.request import ExtractionRequest
-    from autointerp_core.labels.generate import GenerationReport
-    from autointerp_core.labels.provider import LabelProvider
+    from autointerp_core.labels.options import LabelOptions
+    from autointerp_core.labels.proposals import LabelReport
     from autointerp_core.store.study import Study
 
-PROVIDERS = ("local", "openai", "scripted", "none")
 ENGINES = ("native", "sae-dashboard")
 DEMO_LLM_LABELS = 24
 
@@ -54,6 +53,19 @@ def run_labeling(
     mask_sinks: bool = True,
     sink_factor: float = 10.0,
     label_method: str = "peaks",
+    label_base_url: str | None = None,
+    label_hint: str | None = None,
+    label_concurrency: int = 8,
+    candidates: int = 2,
+    scoring: str = "none",
+    score_windows: int = 20,
+    judge_provider: str | None = None,
+    judge_model_path: str | None = None,
+    hold_out: bool = True,
+    price_in: float | None = None,
+    price_out: float | None = None,
+    budget_dollars: float | None = None,
+    budget_tokens: int | None = None,
     regenerate: bool = False,
     progress: ProgressCallback | None = None,
 ) -> dict[str, Any]:
@@ -88,14 +100,34 @@ def run_labeling(
         mask_special: Leave special tokens out of examples and statistics.
         mask_sinks: Leave attention sinks out, likewise.
         sink_factor: A sink's activation norm exceeds this many reference medians.
-        label_method: Prompt method of the LLM label.
+        label_method: Prompt method of the LLM label: ``"peaks"``, ``"words"``, ``"texts"``,
+            ``"strengths"``, ``"contrast"``, ``"explain"``, or ``"ranked"`` (phrases found by
+            counting, chosen by likelihood: for models too small to write).
+        label_base_url: Server of the openai provider; None: ``OPENAI_BASE_URL``, else OpenAI.
+        label_hint: What the texts are about, say ``"finance"``; told to the labeller.
+        label_concurrency: Requests to a server at a time.
+        candidates: Proposals a feature, the search label among them; with scores the best
+            one on validation documents is the label.
+        scoring: ``"none"``, ``"all"``, or some of ``"embedding,detection,fuzzing"``; the last
+            two ask the judge model.
+        score_windows: Activating windows a score is measured on; as many silent ones.
+        judge_provider: Provider of the judge; None: the labeller's.
+        judge_model_path: Model that judges; None: the labeller's.
+        hold_out: Keep half of the documents from the labeller, to score labels on. Without
+            it labels are made from all documents and cannot be scored.
+        price_in: US dollars a million prompt tokens; unknown prices give unknown costs.
+        price_out: US dollars a million answer tokens.
+        budget_dollars: Stop asking models when this much is spent; needs the prices.
+        budget_tokens: Stop asking models when this many tokens are used.
         regenerate: Make labels anew that exist already. Never changes an accepted one.
         progress: Called with a :class:`~autointerp_core.progress.Progress` now and then.
 
     Returns:
         ``examples_path``, ``labels_path``, ``study_path``, and counts: ``num_features``,
         ``num_dead``, ``features_computed``, ``labels_made``, ``labels_reused``,
-        ``labels_failed``, ``warnings``.
+        ``labels_failed``, ``tokens_in``, ``tokens_out``, ``cost`` (None: unknown),
+        ``stopped`` (why a budget ended the run, else None), ``scores`` (a summary by scorer),
+        ``notices``, ``warnings``.
 
     Raises:
         BadInput: what was given cannot be used; nothing was written.
@@ -103,15 +135,33 @@ def run_labeling(
     """
     from autointerp_core.extraction.request import ExtractionRequest
     from autointerp_core.extraction.summary import Masks
+    from autointerp_core.labels.options import LabelOptions, one_of, parse_scoring
 
     report = progress or silent
     asked = FeatureRequest.parse(feature_indices, feature_scores)
-    _one_of("label_provider", label_provider, PROVIDERS)
-    _one_of("engine", engine, ENGINES)
-    if max_examples_for_labeling < 1:
-        raise ParameterError(
-            f"max_examples_for_labeling is {max_examples_for_labeling}; give at least 1"
-        )
+    one_of("engine", engine, ENGINES)
+    options = LabelOptions(
+        provider=label_provider,
+        model_path=label_model_path or str(model_path),
+        method=label_method,
+        max_examples=max_examples_for_labeling,
+        hint=label_hint,
+        candidates=candidates,
+        regenerate=regenerate,
+        hold_out=hold_out,
+        scorers=parse_scoring(scoring),
+        score_windows=score_windows,
+        judge_provider=judge_provider,
+        judge_model_path=judge_model_path,
+        base_url=label_base_url,
+        device=device,
+        dtype=dtype,
+        price_in=price_in,
+        price_out=price_out,
+        budget_dollars=budget_dollars,
+        budget_tokens=budget_tokens,
+        concurrency=label_concurrency,
+    )
     output = Path(output_dir).expanduser()
     check_writable(output)
     request = ExtractionRequest(
@@ -131,17 +181,7 @@ def run_labeling(
         block_features=minibatch_size_features,
         n_examples=max_examples_per_feature,
     )
-    provider = _provider(label_provider, label_model_path or str(model_path), device, dtype)
-    done = _label(
-        request,
-        engine,
-        provider,
-        llm_features=None,
-        method=label_method,
-        max_examples=max_examples_for_labeling,
-        regenerate=regenerate,
-        report=report,
-    )
+    done = _label(request, engine, options, report=report)
     from autointerp_core.labels.results import write_feature_examples, write_feature_labels
     from autointerp_core.store.history import LabelHistory
 
@@ -162,9 +202,7 @@ def run_labeling(
         "num_features": len(features),
         "num_dead": int(dead.sum()),
         "features_computed": done.features_computed,
-        "labels_made": done.llm.made if done.llm else 0,
-        "labels_reused": done.llm.reused if done.llm else 0,
-        "labels_failed": done.llm.failed if done.llm else 0,
+        **_outcome(done.labels),
         "warnings": [w.message for w in done.study.info.warnings],
     }
 
@@ -173,23 +211,36 @@ def run_labeling(
 class _Labelled:
     study: Study
     features_computed: int
-    llm: GenerationReport | None
+    labels: LabelReport
+
+
+def _outcome(done: LabelReport) -> dict[str, Any]:
+    """What a run's result says about its labels."""
+    from autointerp_core.labels.proposals import total
+
+    llm = done.llm
+    return {
+        "labels_made": llm.made if llm else 0,
+        "labels_reused": llm.reused if llm else 0,
+        "labels_failed": llm.failed if llm else 0,
+        **total(done),
+        "stopped": done.stopped,
+        "scores": asdict(done.scores) if done.scores else None,
+        "notices": done.notices,
+    }
 
 
 def _label(
     request: ExtractionRequest,
     engine: str,
-    provider: LabelProvider | None,
+    options: LabelOptions,
     *,
-    llm_features: int | None,
-    method: str,
-    max_examples: int,
-    regenerate: bool,
+    llm_features: int | None = None,
     report: ProgressCallback,
 ) -> _Labelled:
     """Extract, then label; ``llm_features`` limits how many get an LLM label (None: all)."""
     from autointerp_core.extraction.run import extract
-    from autointerp_core.labels.generate import generate_labels, record_search_labels
+    from autointerp_core.labels.proposals import label_features
     from autointerp_core.store.history import LabelHistory
 
     if engine == "native":
@@ -201,21 +252,15 @@ def _label(
     study = extraction.study
     wanted = list(request.features) if request.features is not None else study.features.tolist()
     with LabelHistory.open() as history:
-        record_search_labels(study, wanted, history, progress=report)
-        llm = None
-        if provider is not None:
-            chosen = wanted if llm_features is None else _readable(study, llm_features)
-            llm = generate_labels(
-                study,
-                chosen,
-                provider,
-                history,
-                method=method,
-                max_examples=max_examples,
-                regenerate=regenerate,
-                progress=report,
-            )
-    return _Labelled(study, len(extraction.computed), llm)
+        labels = label_features(
+            study,
+            wanted,
+            history,
+            options,
+            llm_features=None if llm_features is None else _readable(study, llm_features),
+            progress=report,
+        )
+    return _Labelled(study, len(extraction.computed), labels)
 
 
 def _readable(study: Study, count: int) -> list[int]:
@@ -225,16 +270,6 @@ def _readable(study: Study, count: int) -> list[int]:
     middling = live[live["density"].between(*live["density"].quantile([0.25, 0.75]))]
     step = max(1, len(middling) // count)
     return [int(feature) for feature in middling["feature"].iloc[::step][:count]]
-
-
-def _provider(name: str, model_path: str, device: str | None, dtype: str) -> LabelProvider | None:
-    """The label provider, not yet loaded: a rerun that needs no label loads no model."""
-    if name == "none":
-        return None
-    from autointerp_core.labels.provider import ProviderOptions, make_provider
-
-    options = ProviderOptions(model_path=model_path, device=device, dtype=dtype)
-    return make_provider(name, options)
 
 
 def built_demo() -> str | None:
@@ -250,21 +285,19 @@ def built_demo() -> str | None:
 def build_demo(progress: ProgressCallback = silent) -> dict[str, Any]:
     """Build the demo study: all features of the bundled SAE, labels for a first look."""
     from autointerp_core.extraction.request import ExtractionRequest
+    from autointerp_core.labels.options import LabelOptions
 
     request = ExtractionRequest(
         model_path="demo", sae_path="demo", dataset_path="demo", n_rows=1_000_000
     )
-    provider = _provider("local", "demo", None, "auto")
-    done = _label(
-        request,
-        "native",
-        provider,
-        llm_features=DEMO_LLM_LABELS,
+    options = LabelOptions(
+        model_path="demo",
         method="words",  # the one a 135M model can follow
         max_examples=20,
-        regenerate=False,
-        report=progress,
+        candidates=3,
+        scorers=("embedding",),
     )
+    done = _label(request, "native", options, llm_features=DEMO_LLM_LABELS, report=progress)
     # Written last: a build killed while labelling is gone on with, not taken for whole.
     write_json(_demo_record(), {"study": done.study.id, "sae": _demo_sae_digest()})
     return {"study": done.study.id, "study_path": str(done.study.folder)}
@@ -287,8 +320,3 @@ def run_label_job(params: dict[str, Any], progress: ProgressCallback) -> dict[st
 def run_demo_job(params: dict[str, Any], progress: ProgressCallback) -> dict[str, Any]:
     """Background job: the demo study."""
     return build_demo(progress)
-
-
-def _one_of(name: str, value: str, allowed: Sequence[str]) -> None:
-    if value not in allowed:
-        raise ParameterError(f"{name} is {value!r}; choose from {', '.join(allowed)}")

@@ -13,60 +13,43 @@ import dataclasses
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from autointerp_core.errors import ParameterError
-from autointerp_core.labels.prompts import FIRMER, PromptMethod, get_method
+from autointerp_core.labels.prompts import FIRMER, PromptMethod, clip, get_method
 from autointerp_core.labels.provider import (
     ChatPrompt,
     Completion,
     LabelProvider,
     Settings,
-    make_provider,
     prompt_hash,
 )
-from autointerp_core.labels.search import METHOD as SEARCH_METHOD
-from autointerp_core.labels.search import SearchLabeler
+from autointerp_core.labels.report import GenerationReport
+from autointerp_core.labels.split import HELD_OUT, Split, shown_examples
 from autointerp_core.progress import Progress, ProgressCallback, silent
-from autointerp_core.store.events import FAILED, GENERATED, NewEvent
+from autointerp_core.store.events import FAILED, GENERATED
 from autointerp_core.store.history import LabelHistory
-from autointerp_core.store.study import GROUPS, Study
+from autointerp_core.store.study import GROUPS, Example, Study
 
-SEARCH = "search"
 NO_LABEL = "the model gave no label"
 PROVIDER_ERROR = "provider"
 """``details["failure"]`` of an event that a later run tries again."""
 CHUNK = 1024
 """Features whose prompts are held in memory together."""
+CLIPPED = 4
+"""Tokens left on each side of the peak where even one example is too long."""
 RETRY = Settings(temperature=0.7, seed=1)
 
 
 @dataclass
-class GenerationReport:
-    """What a run did. Features that never fire are counted as ``dead`` and not asked about."""
-
-    made: int = 0
-    reused: int = 0
-    failed: int = 0
-    dead: int = 0
-    tokens_in: int = 0
-    tokens_out: int = 0
-    seconds: float = 0.0
-    cost: float | None = None
-    """US dollars; None where no price is known."""
-    stopped: str | None = None
-    """Why the run ended before every feature was asked about (a budget); else None."""
-    notices: list[str] = field(default_factory=list)
-
-
-@dataclass
 class _Question:
-    """One feature on its way to a label."""
+    """One feature on its way to a label. ``hash`` is of the prompt before any shortening."""
 
     feature: int
+    examples: list[Example]
     prompt: ChatPrompt
     hash: str
+    extra: str | None = None
     tokens_in: int = 0
     tokens_out: int = 0
     seconds: float = 0.0
@@ -92,6 +75,7 @@ class _Question:
             "seconds": round(self.seconds, 4),
             "cost": self.cost,
             "attempts": self.attempts,
+            "examples": len(self.examples),
             "raw": self.raw,
         }
 
@@ -113,9 +97,12 @@ def generate_labels(
     regenerate: bool = False,
     hint: str | None = None,
     settings: Settings | None = None,
+    split: Split | None = None,
     progress: ProgressCallback = silent,
 ) -> GenerationReport:
     """Make and record LLM labels; a kill loses none that was finished.
+
+    The model is shown documents of the split's label part alone.
 
     Args:
         study: where the examples come from.
@@ -129,6 +116,7 @@ def generate_labels(
         hint: what the texts are about, say "finance".
         settings: of the first attempt (None: greedy, as many tokens as the method needs); the
             second is warmer and asks more firmly.
+        split: what may be shown; None: the study's own.
         progress: called about once a label.
 
     Raises:
@@ -141,20 +129,24 @@ def generate_labels(
         raise ParameterError(f"max_examples is {max_examples}; give at least 1")
     if group not in GROUPS:
         raise ParameterError(f"no example group {group!r}; there are {', '.join(GROUPS)}")
-    settings = settings or Settings(max_new_tokens=asked.max_new_tokens)
+    settings = settings or asked.settings
+    split = split or Split(study)
     wanted = sorted({int(feature) for feature in features})
     report = GenerationReport()
     started = time.perf_counter()
-    run = _Run(study, provider, history, asked, settings, len(wanted), report, progress, regenerate)
+    run = _Run(
+        split, provider, history, asked, settings, len(wanted), report, progress, regenerate, hint
+    )
     known = {} if regenerate else history.generated_index(run.sae, method, run.source)
-    failed_before = set() if regenerate else _failed_for_good(history, run, wanted)
+    failed_before = set() if regenerate else _failed_for_good(history, run)
     questions: list[_Question] = []
-    for feature, examples in study.iter_examples(wanted, group, limit=max_examples):
+    for feature in wanted:
+        examples = shown_examples(split, feature, group, max_examples)
         if not examples:
-            report.dead += 1
+            run.nothing_to_show(feature)
             continue
         prompt = asked.build(study, feature, examples, hint)
-        question = _Question(feature, prompt, prompt_hash(prompt, settings))
+        question = _Question(feature, examples, prompt, prompt_hash(prompt, settings))
         if (feature, question.hash) in known:
             report.reused += 1
         elif (feature, question.hash) in failed_before:
@@ -168,7 +160,7 @@ def generate_labels(
                 break
     run.ask(questions)
     report.seconds = time.perf_counter() - started
-    report.notices = list(dict.fromkeys(provider.notices))
+    report.notices = list(dict.fromkeys([*provider.notices, *run.notices()]))
     run.say("")
     return report
 
@@ -178,7 +170,7 @@ class _Run:
 
     def __init__(
         self,
-        study: Study,
+        split: Split,
         provider: LabelProvider,
         history: LabelHistory,
         method: PromptMethod,
@@ -187,9 +179,11 @@ class _Run:
         report: GenerationReport,
         progress: ProgressCallback,
         fresh: bool,
+        hint: str | None,
     ):
-        self.fresh = fresh
-        self.sae = study.info.sae_fingerprint
+        self.split, self.fresh, self.hint = split, fresh, hint
+        self.shortened: set[int] = set()
+        self.sae = split.study.info.sae_fingerprint
         self.source = llm_source(provider)
         self.provider, self.history, self.method = provider, history, method
         self.settings, self.total, self.report, self.progress = settings, total, report, progress
@@ -205,7 +199,7 @@ class _Run:
             self.report.stopped = self.provider.stopped
             return
         firmer = [
-            dataclasses.replace(question, prompt=question.prompt.with_last(FIRMER))
+            dataclasses.replace(question, prompt=question.prompt.with_last(FIRMER), extra=FIRMER)
             for question in again
         ]
         warmer = dataclasses.replace(
@@ -227,6 +221,7 @@ class _Run:
         """Records what can be recorded, yields the questions whose answer held no label."""
         if not questions:
             return
+        too_long: list[_Question] = []
         prompts = [question.prompt for question in questions]
         for answer in self.provider.complete(prompts, settings, fresh=self.fresh):
             question = questions[answer.index]
@@ -235,6 +230,9 @@ class _Run:
             self.report.tokens_out += answer.tokens_out
             if answer.cost is not None:
                 self.report.cost = (self.report.cost or 0.0) + answer.cost
+            if answer.too_long and (shorter := self._shorten(question)) is not None:
+                too_long.append(shorter)
+                continue
             if answer.error is not None:
                 self._fail(question, answer.error, PROVIDER_ERROR)
                 continue
@@ -249,10 +247,51 @@ class _Run:
                 label,
                 source=self.source,
                 method=self.method.name,
-                details=question.details(),
+                details={**question.details(), "documents": self.split.shown},
             )
             self.report.made += 1
             self.say("")
+        yield from self._attempt(too_long, settings)
+
+    def _shorten(self, question: _Question) -> _Question | None:
+        """The same question with half of its examples, then with the last one cut short."""
+        if len(question.examples) > 1:
+            examples = question.examples[: len(question.examples) // 2]
+        else:
+            examples = [clip(example, CLIPPED) for example in question.examples]
+            if examples == question.examples:
+                return None
+        self.shortened.add(question.feature)
+        prompt = self.method.build(self.split.study, question.feature, examples, self.hint)
+        if question.extra is not None:
+            prompt = prompt.with_last(question.extra)
+        return dataclasses.replace(question, examples=examples, prompt=prompt)
+
+    def notices(self) -> list[str]:
+        """What the run itself has to tell."""
+        if not self.shortened:
+            return []
+        return [
+            f"{len(self.shortened)} prompts were too long for {self.provider.model}: it was shown "
+            "fewer or shorter examples"
+        ]
+
+    def nothing_to_show(self, feature: int) -> None:
+        """Count a feature that never fires, or fires only where a labeller must not look."""
+        if self.split.study.stats(feature).num_examples == 0:
+            self.report.dead += 1
+        elif self.history.state(self.sae, feature).llm_error == HELD_OUT:
+            self.report.failed += 1
+        else:
+            self.history.record(
+                self.sae,
+                feature,
+                FAILED,
+                source=self.source,
+                method=self.method.name,
+                reason=HELD_OUT,
+            )
+            self.report.failed += 1
 
     def _fail(self, question: _Question, reason: str, failure: str) -> None:
         self.history.record(
@@ -277,116 +316,7 @@ class _Run:
         self.progress(Progress("labels", done, self.total, "features", rate, left, message))
 
 
-def _failed_for_good(
-    history: LabelHistory, run: _Run, features: Sequence[int]
-) -> set[tuple[int, str]]:
+def _failed_for_good(history: LabelHistory, run: _Run) -> set[tuple[int, str]]:
     """Questions whose answer held no label, twice: asking again would answer the same."""
-    states = history.states(run.sae, features)
-    suspects = [f for f, state in states.items() if state.llm_error is not None]
-    return {
-        (event.feature, str(event.details.get("prompt_hash")))
-        for feature in suspects
-        for event in history.history(run.sae, feature)
-        if event.kind == FAILED
-        and event.source == run.source
-        and event.method == run.method.name
-        and event.details.get("failure") != PROVIDER_ERROR
-    }
-
-
-def record_search_labels(
-    study: Study,
-    features: Sequence[int],
-    history: LabelHistory,
-    *,
-    regenerate: bool = False,
-    progress: ProgressCallback = silent,
-) -> GenerationReport:
-    """Make search labels and record those whose text is new.
-
-    A search label costs nothing to make, so it is always made; one that says what the
-    feature's last search label said already adds no event. ``regenerate`` changes nothing
-    here: the same study gives the same label.
-
-    Raises:
-        BadInput: a feature is not in the study.
-    """
-    wanted = sorted({int(feature) for feature in features})
-    sae = study.info.sae_fingerprint
-    report = GenerationReport()
-    started = time.perf_counter()
-    states = history.states(sae, wanted) if wanted else {}
-    batch: list[NewEvent] = []
-    if wanted:
-        for found in SearchLabeler(study).label_all(wanted, progress):
-            state = states[found.feature]
-            if found.text is None:
-                report.dead += 1
-            elif state.label_search == found.text and state.search_error is None:
-                report.reused += 1
-            else:
-                batch.append(
-                    NewEvent(
-                        sae,
-                        found.feature,
-                        GENERATED,
-                        found.text,
-                        source=SEARCH,
-                        method=SEARCH_METHOD,
-                        details={"study": study.id, **found.evidence},
-                    )
-                )
-                report.made += 1
-            if len(batch) == 1024:
-                history.record_many(batch)
-                batch = []
-    history.record_many(batch)
-    report.seconds = time.perf_counter() - started
-    return report
-
-
-def run_generate_job(params: dict[str, Any], progress: ProgressCallback) -> dict[str, Any]:
-    """The app's background job: labels for some features of one study.
-
-    Args:
-        params: ``study`` (folder), ``features``, and optionally ``provider`` ("local"),
-            ``model_path`` (default: the study's own model), ``method``, ``max_examples``,
-            ``group``, ``hint``, ``regenerate`` (true unless given), ``device``, ``dtype``.
-            Provider ``search`` makes search labels.
-        progress: as everywhere.
-
-    Returns:
-        The report's fields, and ``features``.
-    """
-    study = Study(Path(params["study"]))
-    features = [int(feature) for feature in params["features"]]
-    name = str(params.get("provider") or "local")
-    with LabelHistory.open() as history:
-        if name == SEARCH:
-            report = record_search_labels(study, features, history, progress=progress)
-        else:
-            provider = make_provider(
-                name,
-                model_path=str(params.get("model_path") or _own_model(study)),
-                device=params.get("device"),
-                dtype=str(params.get("dtype") or "auto"),
-            )
-            report = generate_labels(
-                study,
-                features,
-                provider,
-                history,
-                method=str(params.get("method") or "peaks"),
-                max_examples=int(params.get("max_examples") or 10),
-                group=str(params.get("group") or "top"),
-                regenerate=bool(params.get("regenerate", True)),
-                hint=params.get("hint"),
-                progress=progress,
-            )
-    return {**dataclasses.asdict(report), "features": features}
-
-
-def _own_model(study: Study) -> str:
-    """What to load to get the model the study was made with."""
-    model = study.info.raw["model"]
-    return str(model.get("path") or model["name"])
+    failed = history.generated_index(run.sae, run.method.name, run.source, kind=FAILED)
+    return {key for key, e in failed.items() if e.details.get("failure") != PROVIDER_ERROR}

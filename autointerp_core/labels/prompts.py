@@ -7,13 +7,13 @@ anything but what it is given, so whoever chooses the examples decides what may 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import regex
 
 from autointerp_core.errors import ParameterError
 from autointerp_core.labels.clean import clean_answer
-from autointerp_core.labels.provider import MAX_NEW_TOKENS, ChatPrompt, Message
+from autointerp_core.labels.provider import MAX_NEW_TOKENS, ChatPrompt, Message, Settings
 from autointerp_core.store.study import Example, Study
 
 BEFORE, AFTER = 14, 8
@@ -35,6 +35,11 @@ class PromptMethod:
     build: Callable[[Study, int, Sequence[Example], str | None], ChatPrompt]
     parse: Callable[[str | None, ChatPrompt], str | None]
     max_new_tokens: int = MAX_NEW_TOKENS
+
+    @property
+    def settings(self) -> Settings:
+        """How its first attempt is asked."""
+        return Settings(max_new_tokens=self.max_new_tokens)
 
 
 def strength(activation: float, maximum: float) -> int:
@@ -59,6 +64,20 @@ def mark_peak(example: Example, before: int = BEFORE, after: int = AFTER) -> str
     else:
         marked = "<<line break>>" if "\n" in token else "<<space>>"
     return " ".join(f"{_plain(left)}{marked}{_plain(right)}".split())
+
+
+def clip(example: Example, around: int) -> Example:
+    """The example with at most ``around`` tokens on each side of its peak."""
+    low = max(0, example.peak_index - around)
+    high = example.peak_index + around + 1
+    return replace(
+        example,
+        start_position=example.start_position + low,
+        token_ids=example.token_ids[low:high],
+        tokens=example.tokens[low:high],
+        values=example.values[low:high],
+        peak_index=example.peak_index - low,
+    )
 
 
 def _plain(text: str) -> str:

@@ -30,7 +30,8 @@ def label_rows(
 ) -> list[dict[str, Any]]:
     """The ``features`` rows of ``feature_labels.json``, in the order asked for.
 
-    ``label_error`` is there only where a label could not be made.
+    ``label_error`` is there only where a label could not be made, ``score_error`` only where
+    it could not be scored.
 
     Raises:
         BadInput: a feature is not in the study.
@@ -55,11 +56,32 @@ def _row(feature: int, count: int, state: LabelState, score: float | None) -> di
         "num_examples": count,
         "status": state.status,
         "flagged": state.flagged,
+        "scores": _scores(state, state.label),
+        "scores_llm": _scores(state, state.label_llm, "llm:"),
+        "scores_search": _scores(state, state.label_search, "search"),
     }
+    unscored = _unscored(state)
+    if unscored is not None:
+        row["score_error"] = unscored
     error = label_error(state, dead=count == 0)
     if error is not None:
         row["label_error"] = error
     return row
+
+
+def _scores(state: LabelState, text: str | None, source: str = "") -> dict[str, Any]:
+    """Test scores by scorer of the newest scored proposal with this text; empty where none is."""
+    for proposal in reversed(state.proposals):
+        if proposal.scores and proposal.text == text and proposal.source.startswith(source):
+            return dict(proposal.scores)
+    return {}
+
+
+def _unscored(state: LabelState) -> str | None:
+    """Why the label was not scored though that was tried."""
+    shown = state.shown()
+    reason = shown.scoring.get("unscored") if shown is not None and not shown.scores else None
+    return str(reason) if reason else None
 
 
 def label_error(state: LabelState, *, dead: bool) -> str | None:

@@ -23,6 +23,8 @@ _UPTO = (0.5, 0.7, 1.0)
 """Half of the documents for labelling, a fifth to choose by, three tenths to test on."""
 SMALLEST = 20
 """Documents; a smaller study is shown to the labeller whole, and its labels are not scored."""
+HELD_OUT = "fires only in documents kept for testing labels"
+"""Why a feature has no label though it fires; holding nothing out shows the labeller all."""
 _SLACK = 8
 
 Ints = NDArray[np.int64]
@@ -36,15 +38,26 @@ def part_of(text: bytes) -> str:
 
 
 class Split:
-    """The parts of one study's documents. Reads the texts once, when first asked."""
+    """The parts of one study's documents. Reads the texts once, when first asked.
 
-    def __init__(self, study: Study):
+    Args:
+        study: the study.
+        hold_out: False puts every document into the label part; labels made so cannot be scored.
+    """
+
+    def __init__(self, study: Study, *, hold_out: bool = True):
         self.study = study
+        self._wanted = hold_out
 
     @property
     def holds_out(self) -> bool:
-        """False for a study too small to keep anything back."""
-        return len(self.study.tokens.documents) - 1 >= SMALLEST
+        """False where nothing is kept back, or the study is too small for it."""
+        return self._wanted and len(self.study.tokens.documents) - 1 >= SMALLEST
+
+    @property
+    def shown(self) -> str:
+        """What a label records about the documents it was made from: ``label`` or ``all``."""
+        return LABEL if self.holds_out else "all"
 
     @cached_property
     def _part(self) -> NDArray[np.int8]:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Sequence
+from typing import Any
 
 import pandas as pd
 
+from autointerp_core.labels.options import SCORERS
 from autointerp_core.labels.results import Scores, label_rows
 from autointerp_core.store.history import LabelHistory
 from autointerp_core.store.study import Study
@@ -22,6 +24,10 @@ LABEL_COLUMNS = (
     "score",
     "num_examples",
     "label_error",
+    "score_error",
+)
+SCORE_COLUMNS = tuple(
+    f"{scorer}{part}" for scorer in SCORERS for part in ("", "_low", "_high", "_shuffled", "_n")
 )
 _EVENT_FIELDS = ("id", "feature", "kind", "text", "source", "method", "author", "reason", "time")
 
@@ -29,9 +35,19 @@ _EVENT_FIELDS = ("id", "feature", "kind", "text", "source", "method", "author", 
 def labels_table(
     study: Study, history: LabelHistory, features: Sequence[int], scores: Scores = None
 ) -> pd.DataFrame:
-    """A row a feature: labels, status, input score."""
+    """A row a feature: labels, status, input score, and the label's test scores."""
     rows = label_rows(study, history, features, scores)
-    return pd.DataFrame(rows, columns=list(LABEL_COLUMNS))
+    flat = [row | _flat(row["scores"]) for row in rows]
+    return pd.DataFrame(flat, columns=[*LABEL_COLUMNS, *SCORE_COLUMNS])
+
+
+def _flat(scores: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """Scores as columns; the chance floor is the same for all of them, a half."""
+    out: dict[str, Any] = {}
+    for scorer, score in scores.items():
+        out[scorer] = score["value"]
+        out |= {f"{scorer}_{part}": score[part] for part in ("low", "high", "shuffled", "n")}
+    return out
 
 
 def history_table(history: LabelHistory, sae: str) -> pd.DataFrame:

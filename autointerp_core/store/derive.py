@@ -3,14 +3,18 @@
 The rules:
 
 * Proposals are ``generated`` and ``imported`` events. A ``scored`` event adds its
-  ``details["scores"]`` to the proposal it names as parent; later scores replace earlier
-  ones of the same name.
+  ``details["scores"]`` (measured on test documents, for people) and ``details["validate"]``
+  (on other documents, to choose by) to the proposal it names as parent; later ones replace
+  earlier ones of the same name.
 * A decision is an ``accepted``, ``overridden`` or ``reverted`` event that no ``undone``
   event names as parent. The last one gives label and status. ``undone`` events cannot be
   undone themselves: redoing is deciding again (or reverting to the undone event).
 * Without a decision the label is the best-scored proposal's, else ``label_llm``, else
-  ``label_search``, else the last imported text. The score that ranks a proposal is
-  ``details["score"]`` of its scored event, else the mean of its ``scores``.
+  ``label_search``, else the last imported text. What ranks a proposal is the mean of its
+  ``validate`` scores; an event without any ranks by its ``details["score"]``, and one
+  without that by the mean of its ``scores``.
+* ``label_llm`` and ``label_search`` are the newest of their kind, unless that one is scored
+  and an older one is scored better.
 """
 
 from __future__ import annotations
@@ -60,8 +64,13 @@ class Proposal:
     source: str
     method: str | None = None
     scores: Mapping[str, Any] = field(default_factory=dict)
+    """By scorer, measured on test documents: what a person is shown."""
     score: float | None = None
     """The one number that ranks it among the feature's proposals; None: not scored."""
+    test_score: float | None = None
+    """Mean of ``scores``; None where there are none."""
+    scoring: Mapping[str, Any] = field(default_factory=dict)
+    """``unscored`` (a reason), ``study``, and ``evidence``: the file of each scorer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +97,22 @@ class LabelState:
 
     @property
     def score(self) -> float | None:
-        """The score of the newest scored proposal with the text of ``label``."""
+        """What the newest scored proposal with the text of ``label`` is ranked by."""
         for proposal in reversed(self.proposals):
             if proposal.text == self.label and proposal.score is not None:
                 return proposal.score
         return None
+
+    @property
+    def test_score(self) -> float | None:
+        """The same proposal's mean score on test documents."""
+        found = self.shown()
+        return found.test_score if found is not None else None
+
+    def shown(self) -> Proposal | None:
+        """The newest proposal with the text of ``label``, a tested one before others."""
+        same = [p for p in reversed(self.proposals) if p.text == self.label]
+        return next((p for p in same if p.test_score is not None), same[0] if same else None)
 
 
 def derive(feature: int, events: Iterable[LabelEvent]) -> LabelState:
@@ -114,9 +134,7 @@ def derive_rows(feature: int, rows: list[Row]) -> LabelState:
         if row[2] == UNDONE:
             undone.add(row[7])
         elif row[2] == SCORED and row[7] is not None and row[8]:
-            before = scored.get(row[7], {})
-            scores = {**before.get("scores", {}), **(row[8].get("scores") or {})}
-            scored[row[7]] = {**before, **row[8], "scores": scores}
+            scored[row[7]] = _merged(scored.get(row[7], {}), row[8])
 
     proposals: list[Proposal] = []
     llm: Row | None = None
@@ -153,6 +171,9 @@ def derive_rows(feature: int, rows: list[Row]) -> LabelState:
         elif kind == NOTED:
             note = text or None
 
+    if scored:
+        llm = _better(llm, rows, proposals, "llm:")
+        search = _better(search, rows, proposals, "search")
     label: str | None = None
     label_source: str | None = None
     current: int | None = None
@@ -187,21 +208,40 @@ def derive_rows(feature: int, rows: list[Row]) -> LabelState:
 
 
 def ranking_score(details: Mapping[str, Any]) -> float | None:
-    """The number a scored event ranks its proposal by.
+    """The number a scored event ranks its proposal by: never one measured on test documents.
 
-    ``details["score"]`` where it is a number; else the mean of the numbers in
-    ``details["scores"]`` (a score that is a mapping counts with its ``"value"``).
+    The mean of ``details["validate"]``, else ``details["score"]``; only an event with neither
+    (from elsewhere) ranks by the mean of its ``scores``.
     """
-    given = _number(details.get("score"))
-    if given is not None:
-        return given
+    if details.get("validate"):
+        return mean_value(details["validate"])
+    if "score" in details:
+        return _number(details["score"])
+    return mean_value(details.get("scores") or {})
+
+
+def mean_value(scores: Mapping[str, Any]) -> float | None:
+    """Mean of scores by name, each a number or a mapping with a ``"value"``."""
     found = [
         number
-        for value in details.get("scores", {}).values()
+        for value in scores.values()
         if (number := _number(value.get("value") if isinstance(value, Mapping) else value))
         is not None
     ]
     return sum(found) / len(found) if found else None
+
+
+def _merged(before: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+    """What is known of a proposal's scores after one more scored event."""
+    scores = new.get("scores") or {}
+    evidence = dict.fromkeys(scores, new.get("evidence"))
+    return {
+        **before,
+        **new,
+        "scores": {**before.get("scores", {}), **scores},
+        "validate": {**before.get("validate", {}), **(new.get("validate") or {})},
+        "evidence": {**before.get("evidence", {}), **evidence},
+    }
 
 
 _NO_SCORES: Mapping[str, Any] = {}
@@ -218,7 +258,16 @@ def _proposal(
     details = scored.get(event_id) if scored else None
     if details is None:
         return Proposal(event_id, text, source, method, _NO_SCORES)
-    return Proposal(event_id, text, source, method, details["scores"], ranking_score(details))
+    return Proposal(
+        event_id,
+        text,
+        source,
+        method,
+        details["scores"],
+        ranking_score(details),
+        mean_value(details["scores"]),
+        {name: details.get(name) for name in ("study", "unscored", "evidence")},
+    )
 
 
 def _best(proposals: list[Proposal]) -> Proposal | None:
@@ -230,6 +279,17 @@ def _best(proposals: list[Proposal]) -> Proposal | None:
         ):
             best = proposal
     return best
+
+
+def _better(
+    newest: Row | None, rows: list[Row], proposals: list[Proposal], source: str
+) -> Row | None:
+    """The best-scored proposal of a kind, where its newest one is scored at all."""
+    same = [p for p in proposals if p.source.startswith(source)]
+    if newest is None or not same or same[-1].score is None:
+        return newest
+    best = _best(same)
+    return next(row for row in rows if best is not None and row[1] == best.event_id)
 
 
 def _standing(decision: Row, rows: list[Row]) -> tuple[Status, str]:

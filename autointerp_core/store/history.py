@@ -508,10 +508,13 @@ class LabelHistory:
         return _event(row) if row is not None else None
 
     def generated_index(
-        self, sae: str, method: str | None, source: str
+        self, sae: str, method: str | None, source: str, *, kind: str = GENERATED
     ) -> dict[tuple[int, str], LabelEvent]:
-        """:meth:`find_generated` for all features at once: (feature, prompt hash) → newest."""
-        query = _generated(sae, method, source).where(_E.prompt_hash.is_not(None))
+        """:meth:`find_generated` for all features at once: (feature, prompt hash) → newest.
+
+        ``kind`` asks for another kind of event, say ``failed``.
+        """
+        query = _generated(sae, method, source, kind).where(_E.prompt_hash.is_not(None))
         with _no_cycle_search(), self._reading() as connection:
             return {
                 (row.feature, row.prompt_hash): _event(row)
@@ -747,9 +750,9 @@ def _all_columns() -> Select[Any]:
     return select(events_table)
 
 
-def _generated(sae: str, method: str | None, source: str) -> Select[Any]:
+def _generated(sae: str, method: str | None, source: str, kind: str = GENERATED) -> Select[Any]:
     return _all_columns().where(
-        _E.sae == sae, _E.kind == GENERATED, _E.source == source, _E.method == method
+        _E.sae == sae, _E.kind == kind, _E.source == source, _E.method == method
     )
 
 

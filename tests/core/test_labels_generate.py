@@ -6,14 +6,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
+import regex
 
 from autointerp_core.errors import BadInput, ParameterError, ProviderError
 from autointerp_core.labels import generate
-from autointerp_core.labels.generate import (
-    generate_labels,
-    record_search_labels,
-    run_generate_job,
-)
+from autointerp_core.labels.generate import generate_labels
 from autointerp_core.labels.prompts import (
     FIRMER,
     METHODS,
@@ -23,6 +20,7 @@ from autointerp_core.labels.prompts import (
     strength,
     whole_word,
 )
+from autointerp_core.labels.proposals import run_generate_job
 from autointerp_core.labels.provider import (
     GREEDY,
     ChatPrompt,
@@ -34,6 +32,9 @@ from autointerp_core.labels.provider import (
     prompt_hash,
 )
 from autointerp_core.labels.scripted import ScriptedProvider
+from autointerp_core.labels.search import METHOD as SEARCH_METHOD
+from autointerp_core.labels.search_run import record_search_labels
+from autointerp_core.labels.split import HELD_OUT, LABEL, Split
 from autointerp_core.progress import Progress
 from autointerp_core.store.events import FAILED, GENERATED
 from autointerp_core.store.history import LabelHistory
@@ -204,8 +205,81 @@ def test_search_labels_are_recorded_once(study: Study, history: LabelHistory) ->
     assert (again.made, again.reused) == (0, 3)
     assert history.last_event_id(sae) == before
     event = history.history(sae, 4)[0]
-    assert (event.source, event.method) == ("search", "search-v1")
+    assert (event.source, event.method) == ("search", SEARCH_METHOD)
     assert "Monday" in (event.text or "")
+
+
+def test_only_the_label_part_is_shown(tmp_path: Path, history: LabelHistory) -> None:
+    documents = [f"Only here{i} stands the net loss. On Monday too{i}." for i in range(60)]
+    study = write_study(tmp_path / "s", documents, FEATURES)
+    split = Split(study)
+    hidden = [i for i in range(60) if split.part(i) != LABEL]
+    assert 15 < len(hidden) < 45
+    provider = ScriptedProvider(lambda _: "net losses")
+    for name in METHODS:
+        generate_labels(study, [1, 4], provider, history, method=name, max_examples=60)
+    asked = "\n".join(prompt.text for prompt, _ in provider.seen)
+    assert [i for i in hidden if regex.search(rf"(?:here|too){i}\b", asked)] == []
+    assert sum(bool(regex.search(rf"(?:here|too){i}\b", asked)) for i in range(60)) > 15
+    event = history.history(study.info.sae_fingerprint, 1)[0]
+    assert event.details["documents"] == "label"
+
+
+def test_a_feature_of_held_out_documents_alone_has_no_label(
+    tmp_path: Path, history: LabelHistory
+) -> None:
+    documents = [f"The net loss of quarter {i} was larger." for i in range(60)]
+    hidden = Split(write_study(tmp_path / "a", documents, FEATURES)).documents("test")[0]
+    study = write_study(tmp_path / "b", documents, {3: on_words(str(hidden))})
+    sae = study.info.sae_fingerprint
+    idle = ScriptedProvider(lambda _: "anything")
+    for _ in range(2):
+        assert record_search_labels(study, [3], history).failed == 1
+        assert generate_labels(study, [3], idle, history).failed == 1
+    state = history.state(sae, 3)
+    assert (state.llm_error, state.search_error, idle.seen) == (HELD_OUT, HELD_OUT, [])
+    assert state.num_events == 2
+    everything = Split(study, hold_out=False)
+    assert generate_labels(study, [3], idle, history, split=everything).made == 1
+    assert history.history(sae, 3)[-1].details["documents"] == "all"
+
+
+def test_a_small_study_is_shown_whole(tmp_path: Path, history: LabelHistory) -> None:
+    study = write_study(tmp_path / "s", DOCUMENTS[:5], FEATURES)
+    assert not Split(study).holds_out
+    generate_labels(study, [1], ScriptedProvider(lambda _: "net losses"), history)
+    assert history.history(study.info.sae_fingerprint, 1)[0].details["documents"] == "all"
+
+
+def test_too_long_a_prompt_is_asked_with_fewer_examples(
+    study: Study, history: LabelHistory
+) -> None:
+    class Short(ScriptedProvider):
+        room = 9
+
+        def complete(
+            self, prompts: Sequence[ChatPrompt], settings: Settings = GREEDY, *, fresh: bool = False
+        ) -> Iterator[Completion]:
+            for i, prompt in enumerate(prompts):
+                words = len(prompt.messages[-1].content.split())
+                full = words > self.room
+                self.seen.append((prompt, settings))
+                yield Completion(
+                    i, None if full else "net loss", "full" if full else None, too_long=full
+                )
+
+    provider = Short()
+    provider.room = 60
+    report = generate_labels(study, [1], provider, history, max_examples=8)
+    assert (report.made, report.failed) == (1, 0)
+    assert "fewer or shorter examples" in report.notices[0]
+    event = history.history(study.info.sae_fingerprint, 1)[0]
+    assert 1 <= event.details["examples"] < 8
+    assert event.details["prompt_hash"] == prompt_hash(*provider.seen[0])
+    assert generate_labels(study, [1], provider, history, max_examples=8).reused == 1
+    provider.room = 1
+    assert generate_labels(study, [4], provider, history).failed == 1
+    assert history.state(study.info.sae_fingerprint, 4).llm_error == "full"
 
 
 def test_the_job_does_the_same(study: Study, own_home: Path) -> None:
@@ -213,7 +287,7 @@ def test_the_job_does_the_same(study: Study, own_home: Path) -> None:
     result = run_generate_job(params, lambda _: None)
     assert (result["made"], result["features"]) == (2, [1, 4])
     assert run_generate_job({**params, "regenerate": False}, lambda _: None)["reused"] == 2
-    assert run_generate_job({**params, "provider": "search"}, lambda _: None)["made"] == 2
+    assert run_generate_job({**params, "provider": "search"}, lambda _: None)["reused"] == 2
     with LabelHistory.open() as history:
         state = history.state(study.info.sae_fingerprint, 1)
         assert state.label_llm is not None

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from autointerp_core.errors import BadInput, OutputError
-from autointerp_core.labels.generate import generate_labels, record_search_labels
+from autointerp_core.labels.generate import generate_labels
 from autointerp_core.labels.results import (
     label_rows,
     schema,
@@ -20,6 +20,7 @@ from autointerp_core.labels.results import (
 )
 from autointerp_core.labels.scripted import ScriptedProvider
 from autointerp_core.labels.search import DEAD
+from autointerp_core.labels.search_run import record_search_labels
 from autointerp_core.store.history import LabelHistory
 from autointerp_core.store.study import Study
 from tests.core.label_fixtures import on_words, write_study
@@ -58,6 +59,9 @@ def test_rows_follow_the_rules(study: Study, history: LabelHistory) -> None:
         "num_examples": 0,
         "status": "unreviewed",
         "flagged": False,
+        "scores": {},
+        "scores_llm": {},
+        "scores_search": {},
         "label_error": DEAD,
     }
     assert (loss["label"], loss["label_llm"], loss["score"]) == ("losses", "losses", 0.5)
