@@ -232,6 +232,64 @@ def test_later_scores_replace_earlier_ones_of_the_same_name() -> None:
     assert state.score == pytest.approx(0.8)
 
 
+def scored(event_id: int, parent: int, validate: float | None, test: float) -> LabelEvent:
+    details = {
+        "scores": {"embedding": {"value": test}},
+        "validate": {"embedding": validate},
+        "score": validate,
+        "evidence": f"run-{event_id}",
+        "study": "s",
+    }
+    return event(event_id, "scored", parent=parent, details=details)
+
+
+def test_validate_chooses_and_test_is_shown() -> None:
+    state = derive(
+        7,
+        [
+            event(1, "generated", text="chosen", source="llm:m"),
+            event(2, "generated", text="lucky", source="llm:m"),
+            event(3, "generated", text="counted", source="search"),
+            scored(4, 1, 0.8, 0.6),
+            scored(5, 2, 0.7, 0.9),
+            scored(6, 3, 0.5, 0.95),
+        ],
+    )
+    assert (state.label, state.score, state.test_score) == ("chosen", 0.8, 0.6)
+    # The newest LLM label is scored, and an older one is better by validation.
+    assert state.label_llm == "chosen"
+    shown = state.shown()
+    assert shown is not None
+    assert shown.scoring == {
+        "study": "s",
+        "unscored": None,
+        "evidence": {"embedding": "run-4"},
+    }
+    newer = derive(7, [*histories_of(state), event(9, "generated", text="new", source="llm:m")])
+    assert newer.label_llm == "new"
+
+
+def histories_of(state: LabelState) -> list[LabelEvent]:
+    """Events that give the proposals of a state again, scored as they were."""
+    out: list[LabelEvent] = []
+    for n, proposal in enumerate(state.proposals):
+        out.append(event(2 * n + 1, "generated", text=proposal.text, source=proposal.source))
+        out.append(scored(2 * n + 2, 2 * n + 1, proposal.score, proposal.test_score or 0.0))
+    return out
+
+
+def test_what_only_test_documents_scored_is_never_chosen_by_it() -> None:
+    state = derive(
+        7,
+        [
+            event(1, "generated", text="a", source="llm:m"),
+            event(2, "generated", text="b", source="search"),
+            scored(3, 2, None, 0.99),
+        ],
+    )
+    assert (state.label, state.score) == ("a", None)
+
+
 @pytest.mark.parametrize(
     ("typed", "kept"),
     [
