@@ -1,9 +1,10 @@
-"""Labels from a transformers chat model on this machine.
+"""Labels, and yes or no, from a transformers chat model on this machine.
 
-Loads the model on the first prompt. Prompts are sorted by length and generated together,
-padded on the left, and the beginning that all of them share (instructions, demonstrations) is
-computed once; with greedy decoding that changes no answer. CUDA out of memory halves
-the batch. A model without a chat template gets the plain text, and that is said.
+Loads the model on the first prompt. Prompts are sorted by length and run together, and the
+beginning that all of them share (instructions, demonstrations) is computed once; with greedy
+decoding that changes no answer. Yes or no is no text: it is read from the probabilities of
+the next token. CUDA out of memory halves the batch. A model without a chat template gets the
+plain text, and that is said.
 """
 
 from __future__ import annotations
@@ -11,9 +12,9 @@ from __future__ import annotations
 import copy
 import gc
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from autointerp_core.errors import ProviderError
 from autointerp_core.labels.provider import (
@@ -24,13 +25,19 @@ from autointerp_core.labels.provider import (
     LabelProvider,
     Price,
     Settings,
+    Verdict,
 )
 from autointerp_core.progress import ProgressCallback, silent
 
 if TYPE_CHECKING:
     from autointerp_core.sources.model import ModelConfig
 
+T = TypeVar("T")
+
 BATCH = 8
+JUDGED = 4
+"""Times as many prompts are judged together as are generated: each is run once, not for every
+token of an answer."""
 SHORTEST_PREFIX = 16
 """Tokens; a shorter shared beginning is not worth its copies."""
 RANK_BATCH = 16
@@ -115,14 +122,17 @@ class LocalProvider(LabelProvider):
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
 
-    def encode(self, prompt: ChatPrompt) -> list[int]:
-        """Token ids of a prompt, as the model is given them."""
+    def encode(self, prompt: ChatPrompt, cue: str = "Label") -> list[int]:
+        """Token ids of a prompt, as the model is given them.
+
+        ``cue`` stands before the answer where there is no chat template.
+        """
         _, tokenizer = self._load()
         if tokenizer.chat_template:
             messages = [{"role": m.role, "content": m.content} for m in prompt.messages]
             text = self._template(tokenizer, messages)
         else:
-            text = _plain_prompt(prompt)
+            text = _plain_prompt(prompt, cue)
         # A template writes its own BOS; one added by the tokenizer would be a second.
         ids: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
         bos = tokenizer.bos_token_id
@@ -156,44 +166,89 @@ class LocalProvider(LabelProvider):
         if not prompts:
             return
         encoded = [self.encode(prompt) for prompt in prompts]
+
+        def generate(rows: list[list[int]]) -> list[tuple[str, int]]:
+            return self._generate(rows, settings)
+
+        for i, found, seconds in self._run(encoded, settings.max_new_tokens, self._batch, generate):
+            size = len(encoded[i])
+            if found is None:
+                yield Completion(i, None, self._too_long(size), too_long=True)
+                continue
+            text, n_out = found
+            self.count(size, n_out)
+            yield Completion(i, text, None, size, n_out, seconds, self.cost(size, n_out))
+
+    def yes_no(self, prompts: Sequence[ChatPrompt], *, fresh: bool = False) -> Iterator[Verdict]:
+        """Probability of yes, from those of the next token: yes / (yes + no), every spelling."""
+        self.stopped = None
+        if not prompts:
+            return
+        if self._yes_no_ids is None:
+            # A vocabulary in which both words begin alike: the answer has to be written out.
+            yield from super().yes_no(prompts, fresh=fresh)
+            return
+        encoded = [self.encode(prompt, "Answer") for prompt in prompts]
+        for i, found, seconds in self._run(encoded, 0, JUDGED, self._chances):
+            size = len(encoded[i])
+            if found is None:
+                yield Verdict(i, None, self._too_long(size), too_long=True)
+                continue
+            self.count(size, 0)
+            yield Verdict(i, found, None, size, 0, seconds, self.cost(size, 0))
+
+    def _too_long(self, size: int) -> str:
+        return f"the prompt has {size} tokens; {self.model} takes {self._config.context_size}"
+
+    def _run(
+        self,
+        encoded: Sequence[list[int]],
+        room: int,
+        times: int,
+        work: Callable[[list[list[int]]], list[T]],
+    ) -> Iterator[tuple[int, T | None, float]]:
+        """``work`` on all prompts, the short ones first.
+
+        Args:
+            encoded: token ids of each prompt.
+            room: tokens that must be free behind a prompt.
+            times: batches given to ``work`` together; halved while the GPU is too small.
+
+        Yields:
+            Number of the prompt, what came of it (None: it is too long), seconds.
+        """
         limit = self._config.context_size
-        order = sorted(range(len(prompts)), key=lambda i: (len(encoded[i]), i))
+        order = sorted(range(len(encoded)), key=lambda i: (len(encoded[i]), i))
         fitting = []
         for i in order:
-            if limit is not None and len(encoded[i]) + settings.max_new_tokens > limit:
-                yield Completion(
-                    i,
-                    None,
-                    f"the prompt has {len(encoded[i])} tokens; {self.model} takes {limit}",
-                    too_long=True,
-                )
+            if limit is not None and len(encoded[i]) + room > limit:
+                yield i, None, 0.0
             else:
                 fitting.append(i)
         self._share([encoded[i] for i in fitting])
-        at = 0
+        at, batch = 0, times * self._batch
         while at < len(fitting):
             self.stopped = self.over_budget()
             if self.stopped is not None:
                 return
-            chosen = fitting[at : at + self._batch]
+            chosen = fitting[at : at + batch]
             started = time.perf_counter()
             try:
-                answers = self._generate([encoded[i] for i in chosen], settings)
+                found = work([encoded[i] for i in chosen])
             except _out_of_memory() as error:
-                if self._batch == 1:
+                if len(chosen) == 1:
                     raise ProviderError(
                         f"not enough memory on the GPU for {self.model} and one prompt of "
                         f"{len(encoded[chosen[0]])} tokens; use a smaller model or device cpu"
                     ) from error
-                self._batch = max(1, min(self._batch, len(chosen)) // 2)
+                batch = max(1, len(chosen) // 2)
+                self._batch = max(1, batch // times)
                 _free_cuda()
                 continue
             each = (time.perf_counter() - started) / len(chosen)
-            for i, (text, n_out) in zip(chosen, answers, strict=True):
-                self.usage.requests += 1
-                self.count(len(encoded[i]), n_out)
-                cost = self.cost(len(encoded[i]), n_out)
-                yield Completion(i, text, None, len(encoded[i]), n_out, each, cost)
+            self.usage.requests += len(chosen)
+            for i, result in zip(chosen, found, strict=True):
+                yield i, result, each
             at += len(chosen)
 
     def _share(self, rows: Sequence[list[int]]) -> None:
@@ -271,6 +326,44 @@ class LocalProvider(LabelProvider):
             answers.append((tokenizer.decode(row[:end], skip_special_tokens=True), end))
         return answers
 
+    def _chances(self, rows: Sequence[list[int]]) -> list[float]:
+        """Probability of yes against no as the next token of each row."""
+        import torch
+
+        model, _ = self._load()
+        assert self._yes_no_ids is not None
+        yes, no = (torch.tensor(ids, device=model.device) for ids in self._yes_no_ids)
+        head, cache = self._prefix_for(rows)
+        tails = [row[len(head) :] for row in rows]
+        width = max(len(tail) for tail in tails)
+        # The padding comes after everything that counts, so that nothing ever attends to it.
+        ids = torch.tensor([tail + [tail[-1]] * (width - len(tail)) for tail in tails])
+        # Only where some prompt ends: logits of every position would not fit a large vocabulary.
+        ends = sorted({len(tail) - 1 for tail in tails})
+        places = torch.tensor(ends, device=model.device)
+        at = torch.tensor([ends.index(len(tail) - 1) for tail in tails], device=model.device)
+        with torch.inference_mode():
+            logits = model(
+                ids.to(model.device),
+                logits_to_keep=places,
+                use_cache=cache is not None,
+                **({"past_key_values": cache} if cache is not None else {}),
+            ).logits
+            row = torch.arange(len(rows), device=model.device)
+            next_token = logits[row, at].float()
+            odds = next_token[:, yes].logsumexp(-1) - next_token[:, no].logsumexp(-1)
+            return [float(p) for p in odds.double().sigmoid()]
+
+    @cached_property
+    def _yes_no_ids(self) -> tuple[list[int], list[int]] | None:
+        """Tokens that say yes, and tokens that say no; None where they cannot be told apart."""
+        _, tokenizer = self._load()
+        yes, no = (set(_spellings(tokenizer, word)) for word in ("yes", "no"))
+        both = yes & no
+        if not yes - both or not no - both:
+            return None
+        return sorted(yes - both), sorted(no - both)
+
     def rank(self, prompt: ChatPrompt, candidates: Sequence[str]) -> list[float]:
         """Log-probability of each candidate, followed by the end of the answer.
 
@@ -278,13 +371,9 @@ class LocalProvider(LabelProvider):
         """
         if not candidates:
             return []
-        model, tokenizer = self._load()
+        model, _ = self._load()
         head = self.encode(prompt)
-        # Templates end with a line break or a space; text continues without one of its own.
-        tails = [
-            [*tokenizer(text, add_special_tokens=False)["input_ids"], self._stops[0]]
-            for text in candidates
-        ]
+        tails = [[*self._continuation(text), self._stops[0]] for text in candidates]
         longest = len(head) + max(len(tail) for tail in tails)
         if self._config.context_size is not None and longest > self._config.context_size:
             raise ProviderError(
@@ -306,6 +395,20 @@ class LocalProvider(LabelProvider):
                 batch = max(1, min(batch, len(part)) // 2)
                 _free_cuda()
         return scores
+
+    def _continuation(self, text: str) -> list[int]:
+        """Token ids of an answer where it stands: after a prompt."""
+        _, tokenizer = self._load()
+
+        def tokens(piece: str) -> list[int]:
+            ids: list[int] = tokenizer(piece, add_special_tokens=False)["input_ids"]
+            return ids
+
+        if tokenizer.chat_template:
+            # Templates end with a line break or a space; text needs none of its own.
+            return tokens(text)
+        cue, whole = tokens(":"), tokens(f": {text}")
+        return whole[len(cue) :] if whole[: len(cue)] == cue else tokens(f" {text}")
 
     def _tail_scores(self, model: Any, head: list[int], tails: Sequence[list[int]]) -> list[float]:
         """Summed log-probability of each tail after the head, which is run once."""
@@ -360,15 +463,33 @@ class LocalProvider(LabelProvider):
         return stops
 
 
-def _plain_prompt(prompt: ChatPrompt) -> str:
+def _plain_prompt(prompt: ChatPrompt, cue: str) -> str:
     """The prompt for a model that only continues text."""
     parts = []
     for message in prompt.messages:
         if message.role == "assistant":
-            parts.append(f"Label: {message.content}\n")
+            parts.append(f"{cue}: {message.content}\n")
         else:
             parts.append(f"{message.content}\n")
-    return "\n".join(parts) + "\nLabel:"
+    return "\n".join(parts) + f"\n{cue}:"
+
+
+def _spellings(tokenizer: Any, word: str) -> list[int]:
+    """Tokens that are ``word`` in any case, with or without a space before it.
+
+    In a vocabulary that splits the word, the tokens it begins with.
+    """
+    # Space and line break, as byte-level and as sentence-piece vocabularies write them.
+    whole = [
+        number
+        for token, number in tokenizer.get_vocab().items()
+        if token.lstrip("ĠĊ▁ \n").casefold() == word
+    ]
+    if whole:
+        return whole
+    forms = [f"{space}{spelt}" for space in ("", " ") for spelt in (word, word.capitalize())]
+    rows = [tokenizer(form, add_special_tokens=False)["input_ids"] for form in forms]
+    return [row[0] for row in rows if row and tokenizer.decode(row[:1]).strip()]
 
 
 def _out_of_memory() -> type[BaseException]:

@@ -10,7 +10,7 @@ import torch
 
 from autointerp_core.errors import ModelSourceError, ProviderError
 from autointerp_core.labels.local import LocalProvider
-from autointerp_core.labels.provider import ChatPrompt, Completion, Message, Settings
+from autointerp_core.labels.provider import Budget, ChatPrompt, Completion, Message, Settings
 from tests.core.tiny import tiny_llama, tiny_model
 
 QUESTIONS = [
@@ -89,6 +89,7 @@ def test_a_prompt_too_long_for_the_model_is_its_own_error(folder: Path) -> None:
     by_index = {completion.index: completion for completion in found}
     assert "takes 256" in (by_index[0].error or "")
     assert by_index[0].text is None
+    assert by_index[0].too_long
     assert by_index[1].error is None
 
 
@@ -170,6 +171,121 @@ def test_a_shared_beginning_is_computed_once_and_changes_nothing(
     assert answers(list(plain.complete(asked, SHORT))) == sharing
 
 
+def judged(count: int = 9) -> list[ChatPrompt]:
+    """Yes or no questions that begin alike, of different lengths."""
+    system = Message("system", "Does the text hold what the label says? Reply yes or no.")
+    texts = ["net loss", "frogs " * 7, "a trial on Tuesday", "one two three four " * 3]
+    return [
+        ChatPrompt((system, Message("user", f"Label: {n} {texts[n % 4]}\nText: {texts[n % 3]}")))
+        for n in range(count)
+    ]
+
+
+def chance_alone(provider: LocalProvider, ids: list[int]) -> float:
+    """Probability of yes of one prompt, by itself, without a cache: the oracle."""
+    model, tokenizer = provider._load()
+    with torch.inference_mode():
+        chances = model(torch.tensor([ids]), use_cache=False).logits[0, -1].softmax(-1).tolist()
+    sums = {"yes": 0.0, "no": 0.0}
+    for word in sums:
+        whole = [n for n in range(len(chances)) if tokenizer.decode([n]).strip().lower() == word]
+        first = {
+            tokenizer(form, add_special_tokens=False)["input_ids"][0]
+            for form in (word, word.title(), f" {word}", f" {word.title()}")
+        }
+        sums[word] = sum(chances[n] for n in whole or first if tokenizer.decode([n]).strip())
+    return sums["yes"] / (sums["yes"] + sums["no"])
+
+
+@pytest.mark.parametrize("architecture", ["llama", "gpt2", "mistral", "gemma3_text", "qwen3"])
+def test_yes_and_no_are_probabilities_of_the_next_token(tmp_path: Path, architecture: str) -> None:
+    small = tiny_model(tmp_path / "m", architecture)
+    provider = LocalProvider(str(small), device="cpu", batch_size=1)
+    asked = judged()
+    found = {v.index: v for v in provider.yes_no(asked)}
+    assert bool(provider._prefix) == (architecture not in ("mistral", "gemma3_text"))
+    assert sorted(found) == list(range(len(asked)))
+    for index, prompt in enumerate(asked):
+        alone = chance_alone(provider, provider.encode(prompt))
+        assert found[index].probability == pytest.approx(alone, abs=1e-5)
+        assert found[index].tokens_in == len(provider.encode(prompt))
+        assert found[index].seconds > 0
+    assert len({v.probability for v in found.values()}) == len(asked)
+    assert provider.usage.requests == len(asked)
+    # What generation leaves behind does not disturb judging, nor the other way round.
+    list(provider.complete(QUESTIONS, SHORT))
+    again = {v.index: v.probability for v in provider.yes_no(asked[:5])}
+    assert again == pytest.approx({n: found[n].probability for n in range(5)}, abs=1e-5)
+
+
+def test_yes_or_no_without_a_chat_template(tmp_path: Path) -> None:
+    plain = tiny_llama(tmp_path / "plain")
+    (plain / "chat_template.jinja").unlink()
+    provider = LocalProvider(str(plain), device="cpu")
+    asked = judged(3)
+    found = {v.index: v.probability for v in provider.yes_no(asked)}
+    tokenizer = provider._load()[1]
+    for index, prompt in enumerate(asked):
+        ids = provider.encode(prompt, "Answer")
+        assert tokenizer.decode(ids).endswith("\nAnswer:")
+        assert found[index] == pytest.approx(chance_alone(provider, ids), abs=1e-5)
+    written = tokenizer.decode(provider.encode(asked[0]) + provider._continuation("net loss"))
+    assert written.endswith("\nLabel: net loss")
+    list(provider.yes_no(asked))
+    assert len(provider.notices) == 1
+    assert "no chat template" in provider.notices[0]
+
+
+def test_yes_or_no_says_what_is_too_long_and_halves_its_batch(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long = ChatPrompt((Message("user", "loss " * 400),))
+    asked = [*judged(6), long]
+    provider = LocalProvider(str(folder), device="cpu", batch_size=2)
+    expected = {v.index: v.probability for v in provider.yes_no(asked)}
+    verdict = next(v for v in provider.yes_no(asked) if v.index == 6)
+    assert verdict.probability is None
+    assert verdict.too_long
+    assert "takes 256" in (verdict.error or "")
+    real = LocalProvider._chances
+    sizes: list[int] = []
+
+    def tight(self: LocalProvider, rows: Any) -> list[float]:
+        sizes.append(len(rows))
+        if len(rows) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return real(self, rows)
+
+    monkeypatch.setattr(LocalProvider, "_chances", tight)
+    found = {v.index: v.probability for v in provider.yes_no(asked)}
+    assert found == pytest.approx(expected, abs=1e-5)
+    assert sizes == [6, 3, 1, 1, 1, 1, 1, 1]
+
+
+def test_a_vocabulary_that_cannot_tell_yes_from_no_writes_the_word(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(LocalProvider, "_yes_no_ids", None)
+    monkeypatch.setattr(
+        LocalProvider, "_generate", lambda self, rows, settings: [(" Yes.", 2)] * len(rows)
+    )
+    found = list(LocalProvider(str(folder), device="cpu").yes_no(judged(3)))
+    assert [v.probability for v in found] == [1.0, 1.0, 1.0]
+
+
+def test_a_budget_of_tokens_stops_a_local_model_too(folder: Path) -> None:
+    provider = LocalProvider(str(folder), device="cpu", batch_size=1, budget=Budget(tokens=100))
+    found = list(provider.complete(judged(), SHORT))
+    assert 1 <= len(found) < 9
+    assert "100 tokens" in (provider.stopped or "")
+    assert sum(c.tokens_in + c.tokens_out for c in found) == (
+        provider.usage.tokens_in + provider.usage.tokens_out
+    )
+    assert provider.usage.dollars is None
+    assert list(provider.yes_no(judged())) == []
+    assert provider.stopped is not None
+
+
 def test_a_sliding_window_is_not_cut(tmp_path: Path) -> None:
     mistral = tiny_model(tmp_path / "m", "mistral")
     system = Message("system", "You name what a detector reacts to. Reply with one label only.")
@@ -194,3 +310,17 @@ def test_the_demo_model_ends_its_answer(demo_model: Path) -> None:
     assert found.text
     assert "<|im_end|>" not in found.text
     assert found.tokens_out < 24
+
+
+def test_the_demo_model_judges_with_probabilities(demo_model: Path) -> None:
+    provider = LocalProvider(str(demo_model), device="cpu")
+    system = Message("system", "Answer the question with Yes or No.")
+    asked = [
+        ChatPrompt((system, Message("user", f"Is {thing} a day of the week?")))
+        for thing in ("Monday", "a frog", "Friday", "a table")
+    ]
+    found = {v.index: v.probability or 0.0 for v in provider.yes_no(asked)}
+    for index, prompt in enumerate(asked):
+        alone = chance_alone(provider, provider.encode(prompt))
+        assert found[index] == pytest.approx(alone, abs=1e-4)
+    assert min(found[0], found[2]) > max(found[1], found[3])
