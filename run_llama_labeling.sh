@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Label SAE features of Llama-3.1-8B on finance news. Copy it and change the defaults for
 # another model.
-#   bash run_llama_labeling.sh [features] [sae_path] [sae_id]
+#   bash run_llama_labeling.sh [features] [sae_path] [sae_id] [further flags of "label", say --scoring all]
 # No GPU or Llama at hand? The demo runs anywhere:
 #   MODEL_PATH=demo DATASET_PATH=demo bash run_llama_labeling.sh "3,7,11" demo demo
 set -euo pipefail
@@ -34,4 +34,5 @@ exec "$PYTHON" -m autointerp_core label \
   --dataset-path="$DATASET_PATH" \
   --output-dir="$OUTPUT_DIR" \
   --n-samples="$N_SAMPLES" \
-  --max-examples-per-feature="$MAX_EXAMPLES"
+  --max-examples-per-feature="$MAX_EXAMPLES" \
+  "${@:4}"
