@@ -1,0 +1,96 @@
+"""Options for labels: every contradiction is refused before anything is loaded."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from autointerp_core.errors import ParameterError
+from autointerp_core.labels.candidates import can_rank, plan
+from autointerp_core.labels.local import LocalProvider
+from autointerp_core.labels.options import RANKED, SCORERS, LabelOptions, parse_scoring
+from autointerp_core.labels.prompts import METHODS
+from autointerp_core.labels.scripted import ScriptedProvider
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"provider": "anthropic"}, r"'anthropic'; choose from local, openai, scripted, none"),
+        ({"method": "best"}, r"'best'; choose from peaks, .*ranked"),
+        ({"scorers": ("vibes",)}, r"'vibes'; choose from embedding, detection, fuzzing"),
+        ({"group": "worst"}, r"choose from top, quantile_1"),
+        ({"judge_provider": "none"}, r"'none'; choose from local, openai, scripted"),
+        ({"candidates": 0}, "candidates is 0; give at least 1"),
+        ({"max_examples": 0}, "max_examples_for_labeling is 0"),
+        ({"score_windows": 2}, "score_windows is 2; give at least 5"),
+        ({"concurrency": 0}, "label_concurrency is 0"),
+        ({"budget_tokens": 0}, "budget is 0; give more than 0"),
+        ({"budget_dollars": 0.0, "price_in": 1.0, "price_out": 1.0}, "budget is 0"),
+        ({"budget_dollars": 5.0}, "a money budget needs price"),
+        ({"price_in": 1.0}, "give both prices"),
+        ({"price_in": -1.0, "price_out": 1.0}, "price is -1"),
+        ({"hold_out": False, "scorers": ("embedding",)}, "has not seen"),
+        ({"provider": "none", "scorers": ("detection",)}, "judge_provider"),
+    ],
+)
+def test_contradictions_are_refused(given: dict[str, Any], said: str) -> None:
+    with pytest.raises(ParameterError, match=said):
+        LabelOptions(**given)
+
+
+def test_scoring_is_read_from_words() -> None:
+    assert parse_scoring("none") == parse_scoring("") == ()
+    assert parse_scoring("all") == SCORERS
+    assert parse_scoring("fuzzing, embedding") == ("embedding", "fuzzing")
+    with pytest.raises(ParameterError, match="'simulation'; choose from"):
+        parse_scoring("embedding,simulation")
+
+
+def test_params_of_a_job_become_options() -> None:
+    options = LabelOptions.from_params(
+        {"study": "x", "features": [1], "scorers": ["embedding"], "method": None, "hint": "law"},
+        model_path="demo",
+    )
+    assert (options.scorers, options.method, options.hint) == (("embedding",), "peaks", "law")
+    assert options.model_path == "demo"
+
+
+@pytest.mark.parametrize("method", [*METHODS, RANKED])
+@pytest.mark.parametrize("ranks", [True, False])
+@pytest.mark.parametrize("candidates", [1, 2, 3, 6, 12])
+def test_a_plan_asks_different_questions_and_the_chosen_one_last(
+    method: str, ranks: bool, candidates: int
+) -> None:
+    asks = plan(method, candidates, ranks=ranks)
+    assert len(asks) == max(1, candidates - 1)  # the search label is one of the proposals
+    assert len(set(asks)) == len(asks)
+    assert asks[-1][0] == method
+    assert asks[-1][1].temperature == 0
+    if not ranks and method != RANKED:
+        assert RANKED not in dict(asks)
+
+
+def test_only_who_knows_probabilities_ranks() -> None:
+    assert can_rank(LocalProvider("demo"))
+    assert not can_rank(ScriptedProvider())
+
+
+def test_another_judge_gets_what_is_left_of_the_budget() -> None:
+    options = LabelOptions(
+        provider="scripted",
+        scorers=("detection",),
+        judge_provider="openai",
+        judge_model_path="big",
+        budget_tokens=100,
+    )
+    labeller = options.make_provider()
+    assert labeller is not None
+    labeller.usage.tokens_in = 60
+    judge = options.make_judge_provider(labeller)
+    assert judge is not None
+    assert (judge.name, judge.model, judge.budget.tokens) == ("openai", "big", 40)
+    same = LabelOptions(provider="scripted", scorers=("detection",))
+    assert same.make_judge_provider(labeller) is labeller
+    assert LabelOptions(scorers=("embedding",)).make_judge_provider(labeller) is None
