@@ -56,17 +56,20 @@ class Planted(NamedTuple):
         return self.lexical if feature in self.lexical.features else self.pattern
 
 
-def build_planted(folder: Path, n_documents: int | None = None) -> Planted:
+def build_planted(
+    folder: Path, n_documents: int | None = None, model: Path | None = None
+) -> Planted:
     """Build both studies in ``folder`` (opened as they are where they were built before).
 
     Args:
         n_documents: the demo corpus' first so many documents; None: all 1,178. With few of
             them some concepts never fire, and their features are dead.
+        model: folder of the prepared demo model; None: the one in ``AUTOINTERP_HOME``.
     """
-    model = prepare_demo_model(home())
     rows = n_documents or _corpus_rows()
     record = folder / "planted.json"
     if not record.exists():
+        model = model or prepare_demo_model(home())
         sae = _write_sae(folder / "sae" / HOOK, model, rows)
         request = ExtractionRequest(str(model), str(sae), DEMO, n_rows=rows, logits=False)
         lexical = extract(request, folder / "studies").study

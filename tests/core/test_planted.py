@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from benchmarks.planted.build import Planted, agreement, build_planted
@@ -16,8 +18,8 @@ def words(name: str, text: str) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def planted(tmp_path_factory: pytest.TempPathFactory) -> Planted:
-    return build_planted(tmp_path_factory.mktemp("planted"), n_documents=120)
+def planted(tmp_path_factory: pytest.TempPathFactory, demo_model: Path) -> Planted:
+    return build_planted(tmp_path_factory.mktemp("planted"), n_documents=120, model=demo_model)
 
 
 def test_there_are_enough_and_each_names_itself() -> None:
