@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import streamlit as st
 
-from autointerp_core import jobs
-from autointerp_core.errors import AutointerpError
-from ui import author, decide, exporting, jobview, readers
+from ui import author, decide, exporting, readers, runform, runs
 from ui.decide import Decision
 from ui.index import Rows, Snapshot
+
+_RUNS = (
+    ("generate", "Generate labels", ":material/auto_awesome:"),
+    ("score", "Score labels", ":material/fact_check:"),
+)
 
 
 def picked() -> list[int]:
@@ -21,10 +24,11 @@ def show(opened: readers.OpenStudy, snapshot: Snapshot, rows: Rows) -> None:
         chosen = picked()
         if chosen:
             _bar(opened, snapshot, rows, chosen)
-        _job()
+        runs.follow(runs.BULK)
         told = st.session_state.pop("bulk_told", "")
         if told:
             st.text(told)
+    runform.show(opened)
 
 
 def _bar(opened: readers.OpenStudy, snapshot: Snapshot, rows: Rows, chosen: list[int]) -> None:
@@ -57,8 +61,10 @@ def _bar(opened: readers.OpenStudy, snapshot: Snapshot, rows: Rows, chosen: list
             on_click=_decide,
             args=(opened, snapshot, chosen, "flag"),
         )
-        with st.popover("Generate labels", icon=":material/auto_awesome:", key="bulk_generate"):
-            _generate(opened, chosen)
+        for what, title, icon in _RUNS:
+            st.button(
+                title, key=f"bulk_{what}", icon=icon, on_click=runform.ask, args=(what, chosen)
+            )
         st.download_button(
             "Export",
             data=lambda: exporting.labels_json(opened, chosen),
@@ -93,54 +99,6 @@ def _decide(
     rest = f"; {skipped:,} had nothing to {action}" if skipped else ""
     st.session_state["bulk_told"] = f"{len(decisions):,} features: {action} saved{rest}."
     decide.make(decisions, author.current())
-
-
-def _generate(opened: readers.OpenStudy, chosen: list[int]) -> None:
-    st.caption("Runs in the background; labels that exist stay in the history.")
-    kind = st.segmented_control(
-        "Label",
-        ["local", "search"],
-        key="bulk_kind",
-        required=True,
-        default="local",
-        format_func={"local": "LLM", "search": "Search"}.__getitem__,
-    )
-    st.button(
-        f"Start for {len(chosen):,}",
-        key="bulk_start",
-        type="primary",
-        on_click=generate,
-        args=(opened, chosen),
-        kwargs={"provider": kind or "local"},
-    )
-
-
-def generate(opened: readers.OpenStudy, features: list[int], **options: object) -> None:
-    """Callback: a job that makes labels for ``features``."""
-    params = {"study": str(opened.study.folder), "features": features, **options}
-    title = f"Labels for {len(features):,} feature{'s' if len(features) > 1 else ''}"
-    try:
-        job = jobs.submit("generate", params, title)
-        st.session_state["bulk_job"] = job.id
-    except AutointerpError as error:
-        st.session_state["bulk_told"] = str(error)
-
-
-@st.fragment(run_every=1.5)
-def _job() -> None:
-    """The job started here, until it is done; then the table is drawn with its labels."""
-    job_id = st.session_state.get("bulk_job")
-    if not job_id:
-        return
-    try:
-        job = jobs.get(job_id)
-    except AutointerpError:
-        st.session_state.pop("bulk_job")  # deleted on the Studies page
-        return
-    if job.status == "done":
-        st.session_state.pop("bulk_job")
-        st.rerun()
-    jobview.show(job)
 
 
 def _pick_all(features: list[int]) -> None:

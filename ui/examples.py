@@ -6,14 +6,20 @@ from collections import defaultdict
 
 import streamlit as st
 
-from ui import readers
+from ui import evidence, readers
 from ui.index import Row
 from ui.tokens import Group, Layout, Line, token_view
 
 _WIDTHS = ("4", "8", "16", "32", "64", "128", "all")
 _WHOLE = 1_000_000
 _FEW, _MORE = 20, 100
-_GROUPS = {"top": "Top", "quantiles": "Quantiles", "silent": "Silent", "every": "All"}
+_GROUPS = {
+    "top": "Top",
+    "quantiles": "Quantiles",
+    "silent": "Silent",
+    "every": "All",
+    "judged": "Judged",
+}
 _DEAD = "This feature never fires on the counted tokens of this study: it has no examples."
 _QUARTERS = {
     "quantile_1": "strongest quarter",
@@ -40,33 +46,43 @@ def _fragment(opened: readers.OpenStudy, row: Row) -> None:
             default="top",
             persist_state="session",
         )
-        width = st.select_slider(
-            "Tokens around peak",
-            _WIDTHS,
-            value="16",
-            key="window",
-            width=150,
-            persist_state="session",
-        )
-        layout = st.segmented_control(
-            "Lines",
-            ["wrap", "line"],
-            key="layout",
-            format_func={"wrap": "Wrapped", "line": "Aligned"}.__getitem__,
-            required=True,
-            default="wrap",
-            persist_state="session",
-        )
-        by_peak = st.toggle("By peak token", key="by_peak", persist_state="session")
-    around = _WHOLE if width == "all" else int(width or 16)
-    groups = _groups(opened, row, group or "top", around)
-    if by_peak:
-        groups = _grouped_by_peak(groups)
+        if group == "judged":
+            groups, layout = evidence.show(opened, row), "wrap"
+        else:
+            groups, layout = _chosen(opened, row, group or "top")
+    if group == "judged" and not groups:
+        evidence.nothing(row)
+        return
     lines: Layout = "line" if layout == "line" else "wrap"
     token_view(groups, scale=row.max or 1.0, layout=lines, subject=row.feature, on_open=_clicked)
     clicked = st.session_state.pop("open_document", None)
     if clicked is not None:
         _document(opened, row, *clicked)
+
+
+def _chosen(opened: readers.OpenStudy, row: Row, group: str) -> tuple[list[Group], str]:
+    """The other controls, and the examples as they are asked for."""
+    width = st.select_slider(
+        "Tokens around peak",
+        _WIDTHS,
+        value="16",
+        key="window",
+        width=150,
+        persist_state="session",
+    )
+    layout = st.segmented_control(
+        "Lines",
+        ["wrap", "line"],
+        key="layout",
+        format_func={"wrap": "Wrapped", "line": "Aligned"}.__getitem__,
+        required=True,
+        default="wrap",
+        persist_state="session",
+    )
+    by_peak = st.toggle("By peak token", key="by_peak", persist_state="session")
+    around = _WHOLE if width == "all" else int(width or 16)
+    groups = _groups(opened, row, group, around)
+    return _grouped_by_peak(groups) if by_peak else groups, layout or "wrap"
 
 
 def shown_activations(opened: readers.OpenStudy, row: Row) -> list[float]:
@@ -77,7 +93,7 @@ def shown_activations(opened: readers.OpenStudy, row: Row) -> list[float]:
         if group == "every"
         else [*_QUARTERS]
         if group == "quantiles"
-        else [group]
+        else ["top" if group == "judged" else group]
     )
     return [
         line.activation

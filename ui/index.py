@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from autointerp_core.store.history import LabelHistory, LabelState
 from autointerp_core.store.study import Study
 from ui.arrow import contains, joined, ranks, read_tables
+from ui.labelcolumns import LABEL_COLUMNS
 from ui.textsearch import TextSearch
 from ui.view import STATUSES, View
 
@@ -60,12 +61,15 @@ class Snapshot:
     states: dict[int, LabelState]
     labels: pa.StringArray
     label_objects: NDArray[np.object_]
+    sources: NDArray[np.object_]
     status: NDArray[np.int8]
     flagged: Mask
     noted: Mask
     has_llm: Mask
     has_search: Mask
     score: NDArray[np.float64]
+    """The current label's score on test documents; NaN where it has none."""
+    agreement: NDArray[np.float64]
     search: TextSearch
     _orders: OrderedDict[View, Rows] = field(default_factory=OrderedDict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -178,10 +182,9 @@ class Snapshot:
         if sort == "status":
             return self.status.astype(np.float64)
         if sort == "source":
-            sources = [self.state(int(f)).label_source for f in self.features]
-            return ranks(pa.array(sources, pa.string()))
+            return ranks(pa.array(self.sources, pa.string()))
         if sort == "agreement":
-            return np.asarray([agreement(self.state(int(f))) for f in self.features])
+            return self.agreement
         return np.asarray(self.column(sort), dtype=np.float64)
 
 
@@ -247,7 +250,7 @@ class FeatureIndex:
             found = [states[feature] for feature in features[at].tolist()]
             states = {**before.states, **states}
         columns: dict[str, Any] = {}
-        for name, (kind, read) in _LABEL_COLUMNS.items():
+        for name, (kind, read) in LABEL_COLUMNS.items():
             old = getattr(before, name) if before is not None else np.empty(len(features), kind)
             columns[name] = old.copy()
             columns[name][at] = np.fromiter((read(s) for s in found), kind, len(found))
@@ -258,26 +261,3 @@ class FeatureIndex:
             **columns,
             **self._fixed,
         )
-
-
-def agreement(state: LabelState) -> float:
-    """Share of words the two proposed labels have in common; NaN where one is missing."""
-    if not state.label_llm or not state.label_search:
-        return float("nan")
-    left, right = (set(text.lower().split()) for text in (state.label_llm, state.label_search))
-    return len(left & right) / max(len(left | right), 1)
-
-
-def _number(value: float | None) -> float:
-    return float("nan") if value is None else value
-
-
-_LABEL_COLUMNS: dict[str, tuple[Any, Callable[[LabelState], Any]]] = {
-    "label_objects": (object, lambda state: state.label),
-    "status": (np.int8, lambda state: STATUSES.index(state.status)),
-    "flagged": (bool, lambda state: state.flagged),
-    "noted": (bool, lambda state: bool(state.note)),
-    "has_llm": (bool, lambda state: state.label_llm is not None),
-    "has_search": (bool, lambda state: state.label_search is not None),
-    "score": (np.float64, lambda state: _number(state.score if state.proposals else None)),
-}

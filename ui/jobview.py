@@ -7,6 +7,7 @@ import streamlit as st
 from autointerp_core import jobs
 from autointerp_core.errors import AutointerpError
 from autointerp_core.jobs import JobState
+from ui import jobresult
 
 _ICONS = {
     "queued": ":gray-badge[:material/schedule: queued]",
@@ -59,6 +60,11 @@ def show(job: JobState, *, log: bool = True) -> None:
                 st.text(progress_line(job))
         if job.error:
             st.text(job.error)
+        made = jobresult.lines(job) if job.status == "done" else []
+        if made:
+            with st.container(key=f"quiet_result_{job.id}", gap=None):
+                for line in made:
+                    st.text(line)
         refused = st.session_state.get("job_problem")
         if isinstance(refused, tuple) and refused[0] == job.id:
             st.text(refused[1])

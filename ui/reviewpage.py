@@ -8,7 +8,8 @@ from dataclasses import replace
 import numpy as np
 import streamlit as st
 
-from ui import decide, facts, labelpanel, readers, shell, url
+from ui import candidates, decide, facts, labelpanel, proposals, readers, shell, url
+from ui.act import act
 from ui.component import register
 from ui.examples import lines_of
 from ui.index import Row, Snapshot
@@ -20,8 +21,8 @@ _FOCUS = register("focus")
 _QUEUES = {
     "density": ("Most frequent first", View(sort="density", descending=True)),
     "max": ("Strongest first", View(sort="max", descending=True)),
-    "score": ("Lowest label score first", View(sort="score")),
-    "agreement": ("Labels that disagree first", View(sort="agreement")),
+    "score": ("Lowest score first", View(sort="score")),
+    "agreement": ("LLM and search disagree most", View(sort="agreement")),
     "input": ("Highest input score first", View(sort="input", descending=True)),
     "random": ("Random", View(sort="random")),
 }
@@ -94,9 +95,10 @@ def _unskipped(snapshot: Snapshot, view: View, place: Place) -> Place:
     if place.next is not None and place.next not in skipped:
         return place
     order = snapshot.features[snapshot.order(view)]
-    start = int(np.flatnonzero(order == place.next)[0]) if place.next is not None else len(order)
-    rest = [int(f) for f in [*order[start:], *order[:start]] if int(f) not in skipped]
-    return replace(place, next=rest[0] if rest else None)
+    start = int(np.flatnonzero(order == place.next)[0]) if place.next is not None else 0
+    order = np.roll(order, -start)
+    rest = np.flatnonzero(~np.isin(order, list(skipped)))
+    return replace(place, next=int(order[rest[0]]) if len(rest) else None)
 
 
 def _top(snapshot: Snapshot, queue: str, place: Place | None) -> None:
@@ -159,7 +161,7 @@ def _panel(opened: readers.OpenStudy, row: Row, place: Place) -> None:
             st.text(f"Feature {row.feature}")
         labelpanel.status_badges(state)
     with st.container(key="label_panel", border=True, gap="small"):
-        labelpanel.proposals(row, sae, place.next)
+        proposals.pair(row, sae, place.next)
         labelpanel.edit(row, sae, place.next)
         _FOCUS(key="focus", data={"ask": st.session_state.get("focus_asked", 0)}, width=1)
         with st.container(key="review_actions", horizontal=True, gap="small"):
@@ -168,13 +170,14 @@ def _panel(opened: readers.OpenStudy, row: Row, place: Place) -> None:
                 "Unflag" if state.flagged else "Flag",
                 key="flag",
                 shortcut="F",
-                on_click=labelpanel.act,
+                on_click=act,
                 args=("unflag" if state.flagged else "flag", sae, state),
             )
             st.button("Skip", key="skip", shortcut="S", on_click=_skip, args=(row.feature, place))
             st.button("Undo", key="undo", shortcut="U", on_click=_undo, args=(opened,))
         with st.container(key="outcome"):
             _last(row)
+        candidates.show(state, sae, place.next)
 
 
 def _last(row: Row) -> None:
@@ -238,7 +241,7 @@ def _undo(opened: readers.OpenStudy) -> None:
     if feature is None:
         return
     state = opened.snapshot().state(feature)
-    labelpanel.act("undo", opened.sae, state)
+    act("undo", opened.sae, state)
     if decide.outcome(feature) is not None:
         # Neither the decision nor its undoing counts for the pace, or is undone again.
         st.session_state["decided"] = decided[:-2]

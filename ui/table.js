@@ -42,7 +42,8 @@ function bodyCell(column, row) {
       cell.append(chip)
     }
   } else if (column.kind === "number") {
-    cell.textContent = value === null ? "–" : column.percent ? `${short(value * 100)} %` : short(value)
+    const written = () => (column.digits ? value.toFixed(column.digits) : short(value))
+    cell.textContent = value === null ? "–" : column.percent ? `${short(value * 100)} %` : written()
     if (row.bars[column.key] !== undefined) {
       cell.classList.add("bar")
       cell.style.setProperty("--w", row.bars[column.key])

@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 
 from ui.component import register
 from ui.index import Row
+from ui.scores import ABOUT
 from ui.view import View
 
 _TABLE = register("table")
@@ -37,7 +38,14 @@ COLUMNS: tuple[Column, ...] = (
     },
     {"key": "top_tokens", "title": "Top tokens", "kind": "tokens"},
 )
-SCORE: Column = {"key": "score", "title": "Score", "kind": "number", "sort": "score"}
+SCORE: Column = {
+    "key": "score",
+    "title": "Score",
+    "kind": "number",
+    "sort": "score",
+    "digits": 2,
+    "help": f"{ABOUT} With several scorers, their mean.",
+}
 INPUT: Column = {"key": "input", "title": "Input score", "kind": "number", "sort": "input"}
 
 

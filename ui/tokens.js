@@ -1,6 +1,7 @@
 // The highlighted-token view. One element holds all rows; listeners sit on the root.
 
 const seen = new WeakMap()
+const SIGNS = { right: "✓", wrong: "✗", missing: "?" }
 
 function token(row, index, data) {
   const text = row.tokens[index]
@@ -20,6 +21,7 @@ function token(row, index, data) {
     word.dataset.name = row.special[index]
   } else if (text === "") span.classList.add("part")
   if (text.length > 120) span.classList.add("long")
+  if (row.marked.includes(index)) span.classList.add("marked")
   span.tabIndex = index === row.peak ? 0 : -1
   putText(word, text.slice(lead.length), value <= 0 && index !== row.peak)
   span.append(lead, word)
@@ -29,7 +31,13 @@ function token(row, index, data) {
 function line(row, number, data) {
   const box = make("div", "row")
   box.dataset.row = number
-  box.append(make("div", "act", row.activation > 0 ? short(row.activation) : "0"))
+  if (row.verdict) {
+    const verdict = make("div", `act verdict ${row.verdict}`)
+    verdict.append(make("span", "sign", SIGNS[row.verdict]), make("span", "", row.judged))
+    verdict.firstChild.setAttribute("aria-label", row.verdict)
+    verdict.firstChild.setAttribute("role", "img")
+    box.append(verdict)
+  } else box.append(make("div", "act", row.activation > 0 ? short(row.activation) : "0"))
   const text = make("div", "text")
   text.dir = "auto"
   const halves = [make("span", "half before"), make("span", "half after")]
@@ -42,6 +50,7 @@ function line(row, number, data) {
   text.append(...halves)
   box.append(text)
   const where = make("div", "where")
+  if (row.note) where.append(make("span", "note", row.note))
   const copy = make("button", "copy", "copy")
   copy.type = "button"
   copy.setAttribute("aria-label", "Copy the text of this example")
@@ -53,6 +62,11 @@ function line(row, number, data) {
     where.append(open)
   } else where.append(make("span", "", `tokens ${row.start}–${row.start + row.tokens.length - 1}`))
   box.append(where)
+  if (row.why) {
+    const why = make("div", "why")
+    putText(why, row.why, true)
+    box.append(why)
+  }
   return box
 }
 

@@ -32,6 +32,14 @@ class Line:
     ids: list[int]
     special: dict[int, str] = field(default_factory=dict)
     """Names of the special tokens, by place in ``tokens``."""
+    marked: list[int] = field(default_factory=list)
+    """Places of the tokens a judge was asked about."""
+    verdict: Literal["", "right", "wrong", "missing"] = ""
+    """Of a judged window, shown instead of the activation, with ``judged``."""
+    judged: str = ""
+    note: str = ""
+    why: str = ""
+    """A line of its own below the text."""
 
 
 @dataclass(frozen=True)

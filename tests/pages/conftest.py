@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import streamlit as st
@@ -64,3 +65,50 @@ def open_page(home: Path) -> Open:
         return app
 
     return opened
+
+
+def record_score(
+    feature: int,
+    parent: int,
+    scores: dict[str, Any],
+    *,
+    rank: float | None = None,
+    unscored: str | None = None,
+    evidence: str | None = None,
+    source: str = "search",
+) -> None:
+    """Score a proposal as the scoring job does: ``scores`` on test, ``rank`` on validate."""
+    details = {
+        "score": rank,
+        "test_score": None,
+        "scores": scores,
+        "validate": dict.fromkeys(scores, rank) if rank is not None else {},
+        "study": "small",
+        "evidence": evidence,
+        "unscored": unscored,
+    }
+    with LabelHistory.open() as history:
+        history.record(SAE, feature, "scored", source=source, method="x", parent=parent,
+                       details=details)  # fmt: skip
+
+
+def a_score(value: float | None = 0.86, **more: Any) -> dict[str, Any]:
+    """What a scorer's result looks like in a scored event."""
+    return {
+        "name": "detection",
+        "value": value,
+        "floor": 0.5,
+        "low": 0.74,
+        "high": 0.93,
+        "shuffled": 0.51,
+        "n": 40,
+        "n_missing": 0,
+        "n_active": 20,
+        "n_easy": 10,
+        "n_hard": 10,
+        "easy": 0.9,
+        "hard": 0.8,
+        "measure": "balanced accuracy",
+        "judge": "llm:tiny",
+        "reason": None,
+    } | more

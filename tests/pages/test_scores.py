@@ -1,0 +1,196 @@
+"""Scores beside labels: what is shown of them, and what is said where there are none."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from autointerp_core.store.history import LabelHistory, NewEvent
+from tests.pages.conftest import SAE, Open, a_score, record_score
+from tests.pages.test_pages import element, texts
+from ui import readers
+from ui.labelcolumns import agreement
+from ui.scores import Shown
+from ui.view import View
+
+HOSTILE = "<img src=x onerror=alert(1)> [l](https://evil.example) :red[x] $x$"
+
+
+def drawn(app: AppTest) -> list[dict[str, Any]]:
+    """The data of every drawing of scores, in the order of the page."""
+    found = [json.loads(e.proto.json) for e in app.get("bidi_component")]
+    return [data for data in found if "about" in data]
+
+
+def event_of(feature: int, source: str) -> int:
+    with LabelHistory.open() as history:
+        return next(
+            p.event_id
+            for p in reversed(history.state(SAE, feature).proposals)
+            if p.source.startswith(source)
+        )
+
+
+def test_scores_stand_beside_the_labels_and_the_title(study: Path, open_page: Open) -> None:
+    record_score(6, event_of(6, "search"), {"detection": a_score()}, rank=0.8)
+    app = open_page("feature", study="small", feature="6")
+    title, llm, search = drawn(app)
+    assert title["compact"]
+    assert title["scores"][0]["value"] == 0.86
+    assert llm["why"] == "not scored yet"
+    (score,) = search["scores"]
+    assert (score["value"], score["low"], score["high"], score["floor"]) == (0.86, 0.74, 0.93, 0.5)
+    assert score["interval"] == "0.74–0.93"
+    assert score["baseline"] == "floor 0.50 · shuffled 0.51 · 40 windows"
+    assert score["line"] == (
+        "detection 0.86 (95 % interval 0.74–0.93), floor 0.50, shuffled 0.51, 40 windows"
+    )
+    facts = dict(score["facts"])
+    assert facts["Easy silent windows"] == "0.900"
+    assert facts["Hard silent windows"] == "0.800"
+    assert "validate" in search["about"]
+
+
+def test_the_table_shows_and_sorts_by_the_score_on_test_documents(
+    study: Path, open_page: Open
+) -> None:
+    # Chosen by validate (0.9), shown by test (0.6): the two must not be mixed up.
+    record_score(4, event_of(4, "search"), {"embedding": a_score(0.6)}, rank=0.9)
+    record_score(7, event_of(7, "search"), {"embedding": a_score(0.8)}, rank=0.7)
+    app = open_page("features", study="small", sort="score", dir="desc")
+    table = element(app, "rows")
+    assert [(row["feature"], row["score"]) for row in table["rows"][:3]] == [
+        (7, 0.8),
+        (4, 0.6),
+        (0, None),
+    ]
+    column = next(column for column in table["columns"] if column["key"] == "score")
+    assert "test" in column["help"]
+
+
+def test_several_scores_give_their_mean_in_the_title(study: Path, open_page: Open) -> None:
+    both = {"embedding": a_score(0.9), "detection": a_score(0.7)}
+    record_score(6, event_of(6, "search"), both, rank=0.8)
+    title, _, search = drawn(open_page("feature", study="small", feature="6"))
+    assert [score["name"] for score in search["scores"]] == ["embedding", "detection"]
+    assert title["scores"][0]["name"] == "mean of 2 scores"
+    assert title["scores"][0]["value"] == pytest.approx(0.8)
+    assert len(title["more"]) == 2
+
+
+def test_a_label_that_could_not_be_scored_says_why(study: Path, open_page: Open) -> None:
+    reason = "fires in 2 test documents; at least 5 are needed"
+    record_score(6, event_of(6, "llm"), {}, unscored=reason, source="llm:x/tiny")
+    nothing = a_score(None, low=None, high=None, reason="no judgement of any active window")
+    record_score(6, event_of(6, "search"), {"detection": nothing})
+    title, llm, search = drawn(open_page("feature", study="small", feature="6"))
+    assert title["why"] == llm["why"] == f"not scored: {reason}"
+    assert search["why"] == "not scored: no judgement of any active window"
+    assert not search["scores"]
+
+
+def test_missing_judgements_are_counted_and_chance_is_said(study: Path, open_page: Open) -> None:
+    weak = a_score(0.55, low=0.41, n=30, n_missing=10)
+    record_score(6, event_of(6, "search"), {"detection": weak}, rank=0.5)
+    search = drawn(open_page("feature", study="small", feature="6"))[2]
+    (score,) = search["scores"]
+    assert score["chance"]
+    assert "not above chance" in score["line"]
+    assert dict(score["facts"])["Judged windows"] == "30, 10 more without a judgement"
+
+
+@pytest.mark.parametrize(
+    "raw", ["high", None, True, [1], {"value": "0.9", "n": -3, "low": math.nan}]
+)
+def test_scores_that_make_no_sense_count_as_unknown(raw: Any) -> None:
+    found = Shown.read("x", raw)
+    assert not found.known
+    assert found.n is None
+    assert found.line().startswith("x: no score")
+    assert found.above_floor is None
+
+
+def test_hostile_text_in_scores_is_only_text(study: Path, open_page: Open) -> None:
+    with LabelHistory.open() as history:
+        history.record(SAE, 6, "generated", HOSTILE, source=f"llm:{HOSTILE}", method=HOSTILE)
+    named = {HOSTILE: a_score(judge=HOSTILE, measure=HOSTILE)}
+    record_score(6, event_of(6, "llm"), named, rank=0.8, source="llm:x")
+    record_score(6, event_of(6, "search"), {}, unscored=HOSTILE)
+    app = open_page("feature", study="small", feature="6")
+    app.session_state["proposals_open"] = True
+    app.run()
+    assert not app.exception
+    for markdown in app.markdown:
+        assert "evil" not in markdown.value
+    assert HOSTILE in texts(app)
+
+
+def open_proposals(app: AppTest) -> AppTest:
+    app.session_state["proposals_open"] = True
+    return app.run()
+
+
+def test_every_proposal_is_listed_once_and_can_be_accepted(study: Path, open_page: Open) -> None:
+    with LabelHistory.open() as history:
+        for text, method in (("third way", "contrast"), ("Model 6", "words")):
+            history.record(SAE, 6, "generated", text, source="llm:x/tiny", method=method)
+    third = next(
+        p.event_id for p in LabelHistory.open().state(SAE, 6).proposals if p.text == "third way"
+    )
+    record_score(6, third, {"detection": a_score(0.7)}, rank=0.9, source="llm:x/tiny")
+    record_score(6, event_of(6, "search"), {"detection": a_score(0.95)}, rank=0.6)
+    app = open_proposals(open_page("feature", study="small", feature="6"))
+    labels = [e.label for e in app.expander]
+    assert "All proposals (3)" in labels
+    shown = texts(app)
+    assert "LLM · tiny (contrast) · score 0.70 · validate 0.90" in shown
+    assert "search · score 0.95 · validate 0.60" in shown
+    assert "LLM · tiny (plain), LLM · tiny (words) · not scored yet" in shown
+    # Chosen on validate: a better test score of another label must not change the choice.
+    badges = [found.value for found in app.markdown if "best" in found.value]
+    assert len(badges) == 1
+    app.button(key=f"accept_{third}").click().run()
+    with LabelHistory.open() as history:
+        assert history.state(SAE, 6).label == "third way"
+
+
+def test_the_queue_by_score_begins_with_the_worst(study: Path, open_page: Open) -> None:
+    for feature, value in ((4, 0.6), (7, 0.4), (9, 0.9)):
+        record_score(feature, event_of(feature, "search"), {"embedding": a_score(value)}, rank=0.5)
+    app = open_page("review", study="small", queue="score")
+    assert app.query_params["feature"] == "7"
+    app.button(key="next").click().run()
+    assert app.query_params["feature"] == "4"
+
+
+def test_disagreement_is_by_scores_where_both_have_them(study: Path, open_page: Open) -> None:
+    # Every third feature has both labels, in different words; two of them are scored.
+    for feature, llm, search in ((9, 0.9, 0.88), (12, 0.55, 0.95)):
+        record_score(feature, event_of(feature, "llm"), {"embedding": a_score(llm)}, rank=0.5)
+        record_score(feature, event_of(feature, "search"), {"embedding": a_score(search)}, rank=0.5)
+    snapshot = readers.open_study("small").snapshot()
+    values = snapshot.agreement
+    assert values[12] == pytest.approx(0.2)  # 0.4 apart, of 0.5 between chance and perfect
+    assert values[9] == pytest.approx(0.96)
+    assert 0.5 < values[3] < 0.9  # other words, but nobody knows whether they mean the same
+    assert np.isnan(values[4])
+    order = snapshot.features[snapshot.order(View(sort="agreement"))]
+    assert order[0] == 12
+    app = open_page("review", study="small", queue="agreement")
+    assert app.query_params["feature"] == "12"
+
+
+def test_the_same_words_agree_whatever_their_scores(study: Path) -> None:
+    with LabelHistory.open() as history:
+        history.record_many(
+            NewEvent(SAE, 119, "generated", text, source=source, method="m")
+            for text, source in (("Days  week", "search"), ("week days", "llm:x"))
+        )
+        state = history.state(SAE, 119)
+    assert agreement(state) == 1.0

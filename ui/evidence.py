@@ -1,0 +1,171 @@
+"""What a score rests on: the judged windows of a label, right and wrong, as the judge saw them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from autointerp_core.errors import AutointerpError
+from autointerp_core.store.history import Proposal
+from ui import readers, runform, runs, scores
+from ui.index import Row
+from ui.table import source_name
+from ui.tokens import Group, Line
+from ui.words import sentence
+
+_SHOW = {"all": "All", "wrong": "Wrong", "right": "Right", "missing": "Missing"}
+_KINDS = {"active": "Firing", "easy": "Easy silent", "hard": "Hard silent"}
+_TITLES = {
+    "wrong": ("Judged wrongly", "No window was judged wrongly."),
+    "missing": ("Without a judgement", "Every window was judged."),
+    "right": ("Judged rightly", "No window was judged rightly."),
+}
+_ABOUT = (
+    "Windows of test documents, which no labeller saw. Firing windows should get a yes, silent "
+    "ones a no. Hard silent windows are from the documents it fires in, or around tokens that it "
+    "fires on elsewhere."
+)
+
+
+def show(opened: readers.OpenStudy, row: Row) -> list[Group]:
+    """Controls (in the row they are called from) and the windows they leave, in groups."""
+    judged = [p for p in reversed(row.state.proposals) if _files(p)]
+    if not judged:
+        return []
+    current = row.state.shown()
+    default = next((i for i, p in enumerate(judged) if p is current), 0)
+    proposal = st.selectbox(
+        "Judged label",
+        judged,
+        default,
+        key=f"judged_label_{row.feature}_{row.state.last_event}",
+        format_func=lambda p: f"{p.text} · {source_name(p.source)}",
+        width=260,
+    )
+    names = list(_files(proposal))
+    scorer = st.segmented_control(
+        "Judged by",
+        names,
+        key=f"judged_by_{row.feature}_{proposal.event_id}",
+        default=names[0],
+        required=True,
+    )
+    verdict = st.segmented_control(
+        "Show",
+        list(_SHOW),
+        key="judged_show",
+        default="all",
+        required=True,
+        format_func=_SHOW.__getitem__,
+        persist_state="session",
+    )
+    kinds = st.pills(
+        "Windows",
+        list(_KINDS),
+        key="judged_kinds",
+        default=list(_KINDS),
+        selection_mode="multi",
+        format_func=_KINDS.__getitem__,
+        help=_ABOUT,
+        persist_state="session",
+    )
+    return _groups(opened, row, proposal, scorer or names[0], verdict or "all", kinds)
+
+
+def nothing(row: Row) -> None:
+    """Where nothing was judged yet: why, and a button that starts it."""
+    with st.container(key="no_evidence", gap="small", width=620):
+        if row.dead:
+            st.text("This feature never fires: there is nothing to judge its labels by.")
+            return
+        if not row.state.proposals:
+            st.text("There is no label to score yet. Generate one first.")
+            return
+        shown = row.state.shown()
+        st.text(f"No judged windows: {scores.why_not(shown) or 'they were not kept'}.")
+        st.text(scores.ABOUT)
+        st.button(
+            "Score its labels",
+            key="score_this",
+            icon=":material/fact_check:",
+            on_click=_ask,
+            args=(row.feature,),
+        )
+        if st.session_state.pop("score_asked", False):
+            st.rerun()  # this is only a part of the page; the form belongs to all of it
+
+
+def _ask(feature: int) -> None:
+    runform.ask("score", [feature], runs.place_of(feature))
+    st.session_state["score_asked"] = True
+
+
+def _groups(
+    opened: readers.OpenStudy,
+    row: Row,
+    proposal: Proposal,
+    scorer: str,
+    verdict: str,
+    kinds: Sequence[str],
+) -> list[Group]:
+    folder, stamp, name = _place(opened, proposal, scorer)
+    try:
+        found = _read(folder, stamp, name, row.feature, proposal.event_id)
+    except AutointerpError as error:
+        return [Group("Judged windows", [], empty=sentence(str(error)))]
+    lines = [line for kind, by, line in found if by == scorer and kind in kinds]
+    groups = []
+    for which, (title, empty) in _TITLES.items():
+        rows = [line for line in lines if line.verdict == which]
+        if verdict == which or (verdict == "all" and rows):
+            groups.append(Group(title, rows, f"{len(rows)} of {len(lines)} windows", empty))
+    return groups or [Group("Judged windows", [], empty="No window of the kinds chosen.")]
+
+
+def _files(proposal: Proposal) -> dict[str, str]:
+    """Evidence file of each scorer that kept one, in the order in which scores are told."""
+    kept = proposal.scoring.get("evidence") or {}
+    return {s.name: str(kept[s.name]) for s in scores.shown(proposal) if kept.get(s.name)}
+
+
+def _place(opened: readers.OpenStudy, proposal: Proposal, scorer: str) -> tuple[str, int, str]:
+    """Study folder, its stamp, and the file; labels may have been scored on another study."""
+    folder = opened.study.folder
+    other = str(proposal.scoring.get("study") or opened.info.id)
+    if other != opened.info.id and Path(other).name == other:
+        folder = folder.with_name(other)
+    return str(folder), readers.stamp_of(folder), _files(proposal)[scorer]
+
+
+@st.cache_data(max_entries=128, show_spinner=False)
+def _read(
+    folder: str, stamp: int, name: str, feature: int, event: int
+) -> list[tuple[str, str, Line]]:
+    """Kind, scorer and line of every judged window of one label; wrong ones most certain first."""
+    from autointerp_core.labels.evidence import read_evidence
+
+    study = readers.study_of(folder, stamp)
+    judged = read_evidence(study, name, feature, event)
+    judged.sort(key=lambda j: -abs((0.5 if j.probability is None else j.probability) - 0.5))
+    return [(j.window.kind, j.scorer, _line(study_line, j)) for j in judged
+            if (study_line := readers.line(study, j.window.example))]  # fmt: skip
+
+
+def _line(line: Line, judged: Any) -> Line:
+    """A window with what was expected of the judge, and what it said."""
+    expected = "yes" if judged.expected else "no"
+    kind = _KINDS.get(judged.window.kind, judged.window.kind).lower()
+    probability = judged.probability
+    said = "" if probability is None else f"{probability:.2f}"
+    return replace(
+        line,
+        marked=list(judged.marked or ()),
+        verdict="missing" if judged.right is None else "right" if judged.right else "wrong",
+        judged=said,
+        note=f"{kind} · expected {expected}",
+        why=judged.error or "",
+    )

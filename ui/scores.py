@@ -1,0 +1,159 @@
+"""What is shown of a label's scores: read from the history, put into numbers and words.
+
+Pure data: no Streamlit here. Scores come from events that anybody may have written, so
+whatever in them is no number counts as unknown.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from autointerp_core.store.history import Proposal
+
+ABOUT = (
+    "How well the label tells text that the feature fires on from text that it does not fire "
+    "on. Which label is proposed was chosen on one part of the documents (validate); the number "
+    "shown comes from another (test). The labeller saw neither."
+)
+NOT_SCORED = "not scored yet"
+_WORDS = {
+    "auroc": "AUROC: the chance that a window it fires on is ranked above a silent one",
+    "balanced accuracy": "balanced accuracy: the mean of the shares of windows judged rightly, "
+    "firing and silent",
+}
+_ABOUT_SCORER = {
+    "embedding": "likeness of label and text, no language model",
+    "detection": "a language model says which windows the label fits",
+    "fuzzing": "a language model says whether the marked tokens are the right ones",
+}
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One scorer's result. NaN: unknown, say because there were too few windows."""
+
+    name: str
+    value: float
+    floor: float
+    low: float
+    high: float
+    shuffled: float
+    n: int | None = None
+    missing: int = 0
+    easy: float = math.nan
+    hard: float = math.nan
+    measure: str = ""
+    judge: str = ""
+    reason: str = ""
+    """Why there is no value."""
+
+    @classmethod
+    def read(cls, name: str, raw: Any) -> Shown:
+        """From what a scored event holds: a mapping, or (of old or foreign events) a number."""
+        found: Mapping[str, Any] = raw if isinstance(raw, Mapping) else {"value": raw}
+        return cls(
+            name=name,
+            value=_number(found.get("value")),
+            floor=_number(found.get("floor")),
+            low=_number(found.get("low")),
+            high=_number(found.get("high")),
+            shuffled=_number(found.get("shuffled")),
+            n=_count(found.get("n")),
+            missing=_count(found.get("n_missing")) or 0,
+            easy=_number(found.get("easy")),
+            hard=_number(found.get("hard")),
+            measure=str(found.get("measure") or ""),
+            judge=str(found.get("judge") or ""),
+            reason=str(found.get("reason") or ""),
+        )
+
+    @property
+    def known(self) -> bool:
+        return not math.isnan(self.value)
+
+    @property
+    def above_floor(self) -> bool | None:
+        """Whether the whole interval is above the floor; None where that is not known."""
+        if not self.known or math.isnan(self.floor) or math.isnan(self.low):
+            return None
+        return self.low > self.floor
+
+    def interval(self) -> str:
+        """``0.74–0.93``, empty where unknown."""
+        return "" if math.isnan(self.low) or math.isnan(self.high) else _span(self.low, self.high)
+
+    def baseline(self) -> str:
+        """``floor 0.50 · shuffled 0.51 · 40 windows``, as far as it is known."""
+        if not self.known:
+            return self.reason
+        parts = [f"floor {self.floor:.2f}"] if not math.isnan(self.floor) else []
+        parts += [f"shuffled {self.shuffled:.2f}"] if not math.isnan(self.shuffled) else []
+        if self.n is not None:
+            parts.append(f"{self.n:,} window{'' if self.n == 1 else 's'}")
+        return " · ".join(parts)
+
+    def line(self) -> str:
+        """All of it in one line of plain text, for whoever cannot see the drawing."""
+        value = f"{self.name} {self.value:.2f}" if self.known else f"{self.name}: no score"
+        interval = f" (95 % interval {self.interval()})" if self.interval() else ""
+        verdict = ", not above chance" if self.above_floor is False else ""
+        rest = self.baseline().replace(" · ", ", ")
+        return value + interval + (f", {rest}" if rest else "") + verdict
+
+    def facts(self) -> list[tuple[str, str]]:
+        """Everything there is to know, as names and values."""
+        numbers = (
+            ("Easy silent windows", self.easy),
+            ("Hard silent windows", self.hard),
+            ("Chance floor", self.floor),
+            ("Other features' labels", self.shuffled),
+        )
+        found = [("Value", f"{self.value:.3f}")] if self.known else []
+        found += [("No score", self.reason)] if self.reason and not self.known else []
+        found += [("95 % interval", self.interval())] if self.interval() else []
+        found += [(name, f"{value:.3f}") for name, value in numbers if not math.isnan(value)]
+        if self.n is not None:
+            missing = f", {self.missing:,} more without a judgement" if self.missing else ""
+            found.append(("Judged windows", f"{self.n:,}{missing}"))
+        about = _ABOUT_SCORER.get(self.name, "")
+        found += [("Judge", self.judge + (f" ({about})" if about else ""))] if self.judge else []
+        found += [("Measure", _WORDS.get(self.measure, self.measure))] if self.measure else []
+        return found
+
+
+def shown(proposal: Proposal | None) -> list[Shown]:
+    """A proposal's scores on test documents, in the order in which they are told."""
+    if proposal is None:
+        return []
+    order = ("embedding", "detection", "fuzzing")
+    names = sorted(proposal.scores, key=lambda n: (order.index(n) if n in order else 9, n))
+    return [Shown.read(name, proposal.scores[name]) for name in names]
+
+
+def why_not(proposal: Proposal | None) -> str:
+    """Why a proposal has no score, in a few words; empty where it has one."""
+    if proposal is None:
+        return ""
+    if any(score.known for score in shown(proposal)):
+        return ""
+    reason = proposal.scoring.get("unscored")
+    reason = reason or next((score.reason for score in shown(proposal) if score.reason), "")
+    return f"not scored: {reason}" if reason else NOT_SCORED
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return math.nan
+    return float(value) if math.isfinite(value) else math.nan
+
+
+def _count(value: Any) -> int | None:
+    number = _number(value)
+    return int(number) if math.isfinite(number) and number >= 0 else None
+
+
+def _span(low: float, high: float) -> str:
+    return f"{low:.2f}–{high:.2f}"
