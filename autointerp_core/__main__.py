@@ -132,11 +132,41 @@ def _run_label(given: argparse.Namespace, report: ProgressCallback) -> int:
     print(f"{result['num_features']} features{dead}; study {result['study_path']}")
     print(
         f"labels: {result['labels_made']} made, {result['labels_reused']} reused, "
-        f"{result['labels_failed']} failed"
+        f"{result['labels_failed']} failed; {_spent(result)}"
     )
+    for line in _score_lines(result["scores"]):
+        print(line)
+    for notice in result["notices"]:
+        print(f"note: {notice}")
+    if result["stopped"]:
+        print(f"stopped: {result['stopped']}; the same command goes on from here")
     print(result["examples_path"])
     print(result["labels_path"])
     return 0
+
+
+def _spent(result: dict[str, Any]) -> str:
+    """Tokens and money; a cost that is not known is said to be unknown, not 0."""
+    cost = result["cost"]
+    money = "cost unknown" if cost is None else f"${cost:.4f}"
+    return f"{result['tokens_in']:,} tokens in, {result['tokens_out']:,} out, {money}"
+
+
+def _score_lines(report: dict[str, Any] | None) -> list[str]:
+    """A line a scorer: what a person must see beside a score stands beside it."""
+    if report is None:
+        return []
+    lines = []
+    for name, found in report["scorers"].items():
+        shuffled = "unknown" if found["shuffled"] is None else f"{found['shuffled']:.2f}"
+        lines.append(
+            f"{name}: {found['mean']:.2f} ({found['low']:.2f}–{found['high']:.2f}) mean "
+            f"{found['measure']} of {found['features']} labels; floor {found['floor']:.2f}, "
+            f"other features' labels {shuffled}; {found['n']:,} judgements, "
+            f"{found['n_missing']:,} missing; judge {found['judge']}"
+        )
+    lines += [f"no score for {n:,} features: {why}" for why, n in report["unscored"].items()]
+    return lines
 
 
 def _run_demo(given: argparse.Namespace, report: ProgressCallback) -> int:

@@ -92,6 +92,11 @@ class LabelOptions:
         return tuple(scorer for scorer in self.scorers if scorer in JUDGED)
 
     @property
+    def paid(self) -> bool:
+        """Whether a server is asked, which may want money."""
+        return "openai" in (self.provider, self.judge_provider if self.judged else None)
+
+    @property
     def price(self) -> Price | None:
         if self.price_in is None and self.price_out is None:
             return None

@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from autointerp_core.labels.candidates import can_rank, plan, rank_labels
+from autointerp_core.labels.estimate import estimate
 from autointerp_core.labels.generate import generate_labels
 from autointerp_core.labels.options import NONE, RANKED, LabelOptions
 from autointerp_core.labels.provider import LabelProvider
 from autointerp_core.labels.report import GenerationReport
 from autointerp_core.labels.search_run import SEARCH, record_search_labels, search_labeler
 from autointerp_core.labels.split import SMALLEST, Split
-from autointerp_core.progress import ProgressCallback, silent
+from autointerp_core.progress import Progress, ProgressCallback, silent
 from autointerp_core.store.history import LabelHistory
 from autointerp_core.store.study import Study
 
@@ -73,6 +74,10 @@ def label_features(
     )
     report = LabelReport(search)
     chosen = list(features) if llm_features is None else list(llm_features)
+    expected = estimate(study, chosen, options)
+    if expected.requests:
+        forecast = f"{expected.text(paid=options.paid)} at most, less what is known already"
+        progress(Progress("labels", message=forecast))
     judge: LabelProvider | None = None
     try:
         if provider is not None:
