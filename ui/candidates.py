@@ -29,10 +29,10 @@ class Candidate:
         test, rank = self.proposal.test_score, self.proposal.score
         if test is not None:
             parts.append(f"score {test:.2f}")
-        elif rank is None:
-            parts.append(scores.why_not(self.proposal))
         if rank is not None:
             parts.append(f"validate {rank:.2f}")
+        if test is None and rank is None:
+            parts.append(scores.why_not(self.proposal))
         return " · ".join(parts)
 
 

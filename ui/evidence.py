@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import streamlit as st
 
 from autointerp_core.errors import AutointerpError
+from autointerp_core.labels.evidence import JudgedWindow, read_evidence
 from autointerp_core.store.history import Proposal
 from ui import readers, runform, runs, scores
 from ui.index import Row
@@ -21,13 +21,14 @@ _SHOW = {"all": "All", "wrong": "Wrong", "right": "Right", "missing": "Missing"}
 _KINDS = {"active": "Firing", "easy": "Easy silent", "hard": "Hard silent"}
 _TITLES = {
     "wrong": ("Judged wrongly", "No window was judged wrongly."),
-    "missing": ("Without a judgement", "Every window was judged."),
+    "missing": ("Missing or undecided", "Every window was judged."),
     "right": ("Judged rightly", "No window was judged rightly."),
 }
 _ABOUT = (
     "Windows of test documents, which no labeller saw. Firing windows should get a yes, silent "
     "ones a no. Hard silent windows are from the documents it fires in, or around tokens that it "
-    "fires on elsewhere."
+    "fires on elsewhere. The number is the judge's probability of yes; of embeddings the cosine of "
+    "label and window. For fuzzing, the tokens asked about are underlined twice."
 )
 
 
@@ -145,27 +146,32 @@ def _place(opened: readers.OpenStudy, proposal: Proposal, scorer: str) -> tuple[
 def _read(
     folder: str, stamp: int, name: str, feature: int, event: int
 ) -> list[tuple[str, str, Line]]:
-    """Kind, scorer and line of every judged window of one label; wrong ones most certain first."""
-    from autointerp_core.labels.evidence import read_evidence
-
+    """Kind, scorer and line of every judged window of one label, the most certain first."""
     study = readers.study_of(folder, stamp)
     judged = read_evidence(study, name, feature, event)
-    judged.sort(key=lambda j: -abs((0.5 if j.probability is None else j.probability) - 0.5))
-    return [(j.window.kind, j.scorer, _line(study_line, j)) for j in judged
-            if (study_line := readers.line(study, j.window.example))]  # fmt: skip
+    judged.sort(key=_certainty, reverse=True)
+    return [
+        (j.window.kind, j.scorer, _line(readers.line(study, j.window.example), j)) for j in judged
+    ]
 
 
-def _line(line: Line, judged: Any) -> Line:
+def _certainty(judged: JudgedWindow) -> float:
+    """How sure the judge was; cosines, which know no middle, as they are."""
+    if judged.probability is None:
+        return -1.0
+    return judged.probability if judged.scorer == "embedding" else abs(judged.probability - 0.5)
+
+
+def _line(line: Line, judged: JudgedWindow) -> Line:
     """A window with what was expected of the judge, and what it said."""
-    expected = "yes" if judged.expected else "no"
     kind = _KINDS.get(judged.window.kind, judged.window.kind).lower()
-    probability = judged.probability
-    said = "" if probability is None else f"{probability:.2f}"
+    said = judged.probability
+    undecided = "undecided: as near to yes as to no" if said is not None else "no judgement"
     return replace(
         line,
         marked=list(judged.marked or ()),
         verdict="missing" if judged.right is None else "right" if judged.right else "wrong",
-        judged=said,
-        note=f"{kind} · expected {expected}",
-        why=judged.error or "",
+        judged="" if said is None else f"{said:.2f}",
+        note=f"{kind} · expected {'yes' if judged.expected else 'no'}",
+        why=judged.error or (undecided if judged.right is None else ""),
     )

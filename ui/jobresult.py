@@ -8,14 +8,15 @@ from typing import Any
 from autointerp_core.jobs import JobState
 from ui import cost
 from ui.estimate import duration
+from ui.scores import Shown
 
 _COUNTS = {
     "made": "{} made",
-    "scored": "{} scored",
-    "reused": "{} already there",
-    "unscored": "{} not scored",
+    "labels": "{} scored",
+    "reused": "{} there before",
     "failed": "{} failed",
-    "dead": "{} that never fire",
+    "dead": "{} features that never fire",
+    "unlabelled": "{} features without a label",
 }
 
 
@@ -24,10 +25,12 @@ def lines(job: JobState) -> list[str]:
     if job.kind not in ("generate", "score"):
         return []
     result = job.result
-    found = [_counts(result), _usage(result)]
-    report = result.get("scores") if job.kind == "generate" else result
-    if isinstance(report, Mapping):
-        found += _scores(report)
+    report = _mapping(result.get("scores")) if job.kind == "generate" else result
+    found = ["Labels: " + counts] if (counts := _counts(result)) else []
+    if job.kind == "generate" and (counts := _counts(report)):
+        found.append("Scores: " + counts)
+    found += _scores(report)
+    found.append(_usage(result))
     stopped = result.get("stopped")
     found += [f"Stopped early: {stopped}"] if stopped else []
     found += [str(notice) for notice in result.get("notices") or []]
@@ -40,18 +43,33 @@ def _counts(result: Mapping[str, Any]) -> str:
         for name, text in _COUNTS.items()
         if isinstance(count := result.get(name), int) and not isinstance(count, bool) and count
     ]
-    return " · ".join(parts)
+    return ", ".join(parts)
 
 
 def _usage(result: Mapping[str, Any]) -> str:
     tokens = (result.get("tokens_in") or 0, result.get("tokens_out") or 0)
-    seconds = result.get("seconds")
-    parts = [f"{tokens[0]:,} tokens in, {tokens[1]:,} out"] if any(tokens) else []
+    parts = []
     if any(tokens):
-        parts.append(cost.money(result.get("cost")))
+        parts = [f"{tokens[0]:,} tokens in, {tokens[1]:,} out", cost.money(result.get("cost"))]
+    seconds = result.get("seconds")
     parts += [duration(seconds)] if isinstance(seconds, int | float) else []
     return " · ".join(parts)
 
 
 def _scores(report: Mapping[str, Any]) -> list[str]:
-    return []
+    """A line a scorer: its mean over the features, beside its floor and shuffled labels."""
+    found = []
+    for name, raw in _mapping(report.get("scorers")).items():
+        summary = _mapping(raw)
+        mean = Shown.read(str(name), {**summary, "value": summary.get("mean")})
+        count = summary.get("features")
+        found.append(f"{mean.line()}, mean over {count} features" if mean.known else mean.line())
+        if mean.missing:
+            found[-1] += f", {mean.missing:,} judgements missing"
+    reasons = _mapping(report.get("unscored"))
+    found += [f"{count:,} features not scored: {reason}" for reason, count in reasons.items()]
+    return found
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}

@@ -139,6 +139,8 @@ def why_not(proposal: Proposal | None) -> str:
         return ""
     if any(score.known for score in shown(proposal)):
         return ""
+    if proposal.score is not None:
+        return "compared on validate alone, not tested"
     reason = proposal.scoring.get("unscored")
     reason = reason or next((score.reason for score in shown(proposal) if score.reason), "")
     return f"not scored: {reason}" if reason else NOT_SCORED

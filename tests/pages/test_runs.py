@@ -13,7 +13,7 @@ from autointerp_core.jobs import JobState
 from autointerp_core.labels.prompts import METHODS
 from tests.pages.conftest import Open
 from tests.pages.test_pages import texts
-from ui import cost, runsettings
+from ui import cost, jobresult, runsettings
 from ui.runsettings import GENERATE, SCORE, RunSettings
 
 KEY = "sk-never-to-be-shown"
@@ -177,3 +177,32 @@ def test_costs_are_written_plainly() -> None:
     assert cost.money(0.0042) == "$0.0042"
     assert cost.money(12.345) == "$12.35"
     assert (cost.rough(7), cost.rough(1234), cost.rough(98765)) == ("7", "1,200", "99,000")
+
+
+def test_a_result_tells_counts_scores_tokens_and_cost(tmp_path: Path) -> None:
+    summary = {
+        "mean": 0.83, "low": 0.79, "high": 0.87, "floor": 0.5, "shuffled": 0.51, "n": 1200,
+        "n_missing": 3, "features": 40, "measure": "balanced accuracy", "judge": "llm:x",
+    }  # fmt: skip
+    scores = {
+        "labels": 90, "reused": 2, "scorers": {"detection": summary},
+        "unscored": {"fires in too few test documents": 4},
+    }  # fmt: skip
+    usage = {"tokens_in": 1000, "tokens_out": 20, "cost": None, "seconds": 3.0}
+    made = {"made": 44, "failed": 1, "dead": 2, "stopped": "the token budget is used up",
+            "notices": ["a plain prompt was used"], "scores": scores}  # fmt: skip
+    job = JobState("a", "generate", "t", tmp_path, "done", result={**made, **usage})
+    assert jobresult.lines(job) == [
+        "Labels: 44 made, 1 failed, 2 features that never fire",
+        "Scores: 90 scored, 2 there before",
+        "detection 0.83 (95 % interval 0.79–0.87), floor 0.50, shuffled 0.51, 1,200 windows, "
+        "mean over 40 features, 3 judgements missing",
+        "4 features not scored: fires in too few test documents",
+        "1,000 tokens in, 20 out · cost unknown (no price given) · 3 s",
+        "Stopped early: the token budget is used up",
+        "a plain prompt was used",
+    ]
+    score = JobState("a", "score", "t", tmp_path, "done", result={**scores, "seconds": 1.0})
+    assert jobresult.lines(score)[0] == "Labels: 90 scored, 2 there before"
+    assert "tokens" not in jobresult.lines(score)[-1]
+    assert jobresult.lines(JobState("a", "demo", "t", tmp_path, "done", result=made)) == []
