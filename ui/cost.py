@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 import streamlit as st
 
+from autointerp_core.labels.estimate import Estimate, estimate
+from autointerp_core.labels.options import LabelOptions
 from ui import readers
 from ui.runsettings import GENERATE, RunSettings
 
@@ -16,55 +18,26 @@ def estimate_line(
     """``About 240 requests · 61,000 tokens in · 2,400 out · cost unknown (no price given)``."""
     if not settings.needs_model(what):
         return "No language model is asked: no tokens, no cost."
-    llm = what == GENERATE and settings.kind == "llm"
-    requests, tokens_in, tokens_out, dollars = _estimate(
-        str(opened.study.folder),
-        opened.stamp,
-        tuple(features),
-        settings.provider,
-        settings.method if llm else None,
-        settings.examples,
-        settings.proposals + 1 if llm else 1,
-        settings.scorers,
-        settings.price_in if settings.provider == "openai" else None,
-        settings.price_out if settings.provider == "openai" else None,
+    options = settings.options(what)
+    found = _estimate(
+        str(opened.study.folder), opened.stamp, list(features), repr(options), what, options
     )
     parts = [
-        f"About {rough(requests)} requests",
-        f"{rough(tokens_in)} tokens in",
-        f"{rough(tokens_out)} out",
-        "no charge: it runs on this machine" if settings.provider != "openai" else money(dollars),
+        f"About {rough(found.requests)} requests",
+        f"{rough(found.tokens_in)} tokens in",
+        f"{rough(found.tokens_out)} out",
+        money(found.dollars) if options.paid else "no charge: it runs on this machine",
     ]
     return " · ".join(parts)
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
 def _estimate(
-    folder: str,
-    stamp: int,
-    features: tuple[int, ...],
-    provider: str,
-    method: str | None,
-    max_examples: int,
-    candidates: int,
-    scorers: tuple[str, ...],
-    price_in: float | None,
-    price_out: float | None,
-) -> tuple[int, int, int, float | None]:
-    from autointerp_core.labels.estimate import estimate_run
-
-    found = estimate_run(
-        readers.study_of(folder, stamp),
-        list(features),
-        provider=provider,
-        method=method,
-        max_examples=max_examples,
-        candidates=candidates,
-        scorers=scorers,
-        price_in=price_in,
-        price_out=price_out,
-    )
-    return found.requests, found.tokens_in, found.tokens_out, found.dollars
+    folder: str, stamp: int, features: list[int], key: str, what: str, _options: LabelOptions
+) -> Estimate:
+    """``key`` stands for the options, which Streamlit cannot hash."""
+    study = readers.study_of(folder, stamp)
+    return estimate(study, features, _options, write=what == GENERATE)
 
 
 def money(dollars: float | None) -> str:

@@ -123,14 +123,22 @@ class RunSettings:
                 return "a budget in dollars needs both prices"
         if what == GENERATE and self.method == RANKED and self.provider != "local":
             return f"the method {RANKED!r} needs a local model"
-        params = self.params(what, "", [])
-        if params.get("provider", "search") == "search":
-            params["provider"] = NONE if what == GENERATE else "local"
         try:
-            LabelOptions.from_params({"model_path": "-", **params})
+            self.options(what)
         except AutointerpError as error:
             return str(error)
         return ""
+
+    def options(self, what: str) -> LabelOptions:
+        """What the worker will make of the job's parameters.
+
+        Raises:
+            ParameterError: they contradict each other.
+        """
+        params = self.params(what, "", [])
+        if what == GENERATE and params["provider"] == "search":
+            params["provider"] = NONE
+        return LabelOptions.from_params({"model_path": "-", **params})
 
     def with_model(self, model: str) -> RunSettings:
         return replace(self, models={**self.models, self.provider: model})
