@@ -323,17 +323,18 @@ class LabelProvider(ABC):
         if cost is not None:
             self.usage.dollars = (self.usage.dollars or 0.0) + cost
 
-    def over_budget(self, reserved: int = 0) -> str | None:
+    def over_budget(self, tokens_in: int = 0, tokens_out: int = 0) -> str | None:
         """Why no further prompt may be asked, or None.
 
-        What was possibly paid counts as paid, and so do the ``reserved`` prompt tokens that
-        are under way.
+        What was possibly paid counts as paid, and so do tokens that are under way:
+        ``tokens_in`` of prompts, at most ``tokens_out`` of answers.
         """
-        used, extra = self.usage, reserved + self.usage.possibly_paid_tokens
-        tokens = used.tokens_in + used.tokens_out + extra
+        used = self.usage
+        tokens_in += used.possibly_paid_tokens
+        tokens = used.tokens_in + used.tokens_out + tokens_in + tokens_out
         if self.budget.tokens is not None and tokens >= self.budget.tokens:
             return f"the budget of {self.budget.tokens:,} tokens is used up"
-        dollars = (used.dollars or 0.0) + (self.cost(extra, 0) or 0.0)
+        dollars = (used.dollars or 0.0) + (self.cost(tokens_in, tokens_out) or 0.0)
         if self.budget.dollars is not None and dollars >= self.budget.dollars:
             return f"the budget of ${self.budget.dollars:g} is used up"
         return None

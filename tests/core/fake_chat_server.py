@@ -3,38 +3,94 @@
 from __future__ import annotations
 
 import json
+import math
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 Fault = Callable[[int, str], str]
-"""From (number of the request, prompt) to ok, 429, 500, 401, 404, quota, cut, garbage or empty."""
+"""From (number of the request, prompt) to ok, empty, garbage, cut, 429, quota, path (nothing
+at this address), full (context too long) or a status."""
+ANSWERED = ("ok", "empty", "garbage")
+
+
+@dataclass(frozen=True)
+class Offers:
+    """What a server takes: "yes", "no" (refused by name), "vague" (refused) or "ignored"."""
+
+    response_format: str = "yes"
+    logprobs: str = "yes"
+    max_tokens: str = "yes"
+    temperature: str = "yes"
+    seed: str = "yes"
+    most_logprobs: int = 20
+    counts_tokens: bool = True
+    status: int = 400
+    """Of a refusal."""
+
+    def refusal(self, body: Mapping[str, Any]) -> str | None:
+        """The message of one, None where all is taken."""
+        for name in ("response_format", "max_tokens", "temperature", "seed", "logprobs"):
+            if name in body and getattr(self, name) == "no":
+                return f"Unsupported parameter: '{name}' is not supported with this model."
+            if name in body and getattr(self, name) == "vague":
+                return "Bad request"
+        if self.logprobs == "yes" and body.get("top_logprobs", 0) > self.most_logprobs:
+            return f"top_logprobs must be at most {self.most_logprobs}"
+        return None
 
 
 @dataclass
 class ChatServer:
     url: str
     asked: list[tuple[str, str]] = field(default_factory=list)
-    """(prompt text, what the reply was) of every request, in order of arrival."""
+    """(prompt text, what the reply was) of every request, in order of arrival; the reply to
+    a request with a parameter that is not taken is ``refused``."""
+    bodies: list[dict[str, Any]] = field(default_factory=list)
     keys: set[str] = field(default_factory=set)
     busiest: int = 0
     """The most requests under way at one time."""
 
     def complete_replies(self) -> Counter[str]:
         """How often each prompt got a reply that was received completely."""
-        return Counter(p for p, kind in self.asked if kind in ("ok", "empty", "garbage"))
+        return Counter(p for p, kind in self.asked if kind in ANSWERED)
+
+    def kinds(self) -> Counter[str]:
+        return Counter(kind for _, kind in self.asked)
+
+
+def label_of(prompt: str) -> str:
+    return f"label of {prompt.splitlines()[-1]}"
 
 
 @contextmanager
 def chat_server(
-    fault: Fault = lambda number, prompt: "ok", *, seconds: float = 0.0, retry_after: float = 0.05
+    fault: Fault = lambda number, prompt: "ok",
+    *,
+    seconds: float = 0.0,
+    retry_after: float = 0.05,
+    offers: Offers | None = None,
+    answer: Callable[[str], str] = label_of,
+    chances: Callable[[str], Mapping[str, float]] = lambda prompt: {},
+    echo: str = "",
 ) -> Iterator[ChatServer]:
-    """Run a server on a free port; answers ``label of <last line of the prompt>``."""
+    """Run a server on a free port.
+
+    Args:
+        fault: what becomes of each request.
+        seconds: how long each reply takes.
+        retry_after: what a 429 asks for.
+        offers: which parameters are taken; None: all.
+        answer: the text of a reply, from the prompt's last message.
+        chances: the likeliest first tokens, where probabilities are asked for and given.
+        echo: added to every error message.
+    """
+    takes = offers or Offers()
     lock = threading.Lock()
     state = ChatServer("")
     busy = 0
@@ -49,28 +105,42 @@ def chat_server(
             nonlocal busy
             body = json.loads(self.rfile.read(int(self.headers["content-length"])))
             prompt = body["messages"][-1]["content"]
+            refusal = takes.refusal(body)
             with lock:
-                kind = fault(len(state.asked), prompt)
+                kind = "refused" if refusal else fault(len(state.asked), prompt)
                 state.asked.append((prompt, kind))
+                state.bodies.append(body)
                 state.keys.add(self.headers.get("authorization", ""))
                 busy += 1
                 state.busiest = max(state.busiest, busy)
             try:
-                time.sleep(seconds)
-                self._reply(kind, prompt)
+                if refusal:
+                    self._error(takes.status, refusal)
+                else:
+                    time.sleep(seconds)
+                    self._reply(kind, prompt, body)
             finally:
                 with lock:
                     busy -= 1
 
-        def _reply(self, kind: str, prompt: str) -> None:
+        def _reply(self, kind: str, prompt: str, body: dict[str, Any]) -> None:
             if kind == "429":
-                self._send(429, {"error": {"message": "slow down"}}, retry_after)
-            elif kind in ("500", "401", "404"):
-                self._send(int(kind), {"error": {"message": f"fault {kind}"}})
+                self._error(429, "slow down", wait=retry_after)
             elif kind == "quota":
-                self._send(429, {"error": {"message": "insufficient_quota"}})
-            elif kind == "400":
-                self._send(400, {"error": {"message": "the context is too long"}})
+                self._error(429, "insufficient_quota")
+            elif kind == "404":
+                self._error(404, f"The model `{body['model']}` does not exist", "model_not_found")
+            elif kind == "path":
+                self._raw(404, b"404 page not found", "text/plain")
+            elif kind == "full":
+                self._error(
+                    400,
+                    "This model's maximum context length is 8 tokens. However, you requested 9 "
+                    "tokens (5 in the messages, 4 in max_tokens).",
+                    "context_length_exceeded",
+                )
+            elif kind.isdigit():
+                self._error(int(kind), f"fault {kind}")
             elif kind == "garbage":
                 self._raw(200, b"<html>not what you asked for", "text/html")
             elif kind == "cut":
@@ -81,24 +151,41 @@ def chat_server(
                 self.wfile.write(b'{"choices": [{"mess')
                 self.close_connection = True
             else:
-                text = "" if kind == "empty" else f"label of {prompt.splitlines()[-1]}"
-                self._send(
-                    200,
-                    {
-                        "id": "x",
-                        "object": "chat.completion",
-                        "created": 0,
-                        "model": "m",
-                        "choices": [
-                            {
-                                "index": 0,
-                                "finish_reason": "stop",
-                                "message": {"role": "assistant", "content": text},
-                            }
-                        ],
-                        "usage": {"prompt_tokens": 10, "completion_tokens": 3, "total_tokens": 13},
-                    },
-                )
+                self._send(200, self._completion(prompt, body, empty=kind == "empty"))
+
+        def _completion(self, prompt: str, body: dict[str, Any], *, empty: bool) -> object:
+            text = "" if empty else answer(prompt)
+            shape = body.get("response_format")
+            if shape is not None and takes.response_format == "yes" and not empty:
+                (name,) = shape["json_schema"]["schema"]["properties"]
+                text = json.dumps({name: text})
+            choice: dict[str, Any] = {
+                "index": 0,
+                "finish_reason": "stop",
+                "message": {"role": "assistant", "content": text},
+            }
+            if body.get("logprobs") and takes.logprobs == "yes" and not empty:
+                top = [
+                    {"token": token, "logprob": math.log(chance), "bytes": None}
+                    for token, chance in chances(prompt).items()
+                ][: body["top_logprobs"]]
+                choice["logprobs"] = {"content": [{**top[0], "top_logprobs": top}]}
+                choice["message"]["content"] = top[0]["token"]
+            usage = {"prompt_tokens": 10, "completion_tokens": 3, "total_tokens": 13}
+            return {
+                "id": "x",
+                "object": "chat.completion",
+                "created": 0,
+                "model": "m",
+                "choices": [choice],
+                **({"usage": usage} if takes.counts_tokens else {}),
+            }
+
+        def _error(
+            self, status: int, message: str, code: str | None = None, wait: float | None = None
+        ) -> None:
+            error = {"message": f"{message} {echo}".strip(), "code": code, "param": None}
+            self._send(status, {"error": error}, wait)
 
         def _send(self, status: int, body: object, wait: float | None = None) -> None:
             self._raw(status, json.dumps(body).encode(), "application/json", wait)
