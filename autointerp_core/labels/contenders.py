@@ -1,0 +1,127 @@
+"""The texts that compete for a feature's label, and what is known of their scores."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from autointerp_core.labels.split import LABEL
+from autointerp_core.labels.trials import Trial
+from autointerp_core.store.derive import derive, mean_value
+from autointerp_core.store.events import GENERATED, PROPOSALS, SCORED, LabelEvent
+
+SEEN_ALL = (
+    "made from all documents, so that none is left to test it on; make the label anew with "
+    "documents held out"
+)
+
+
+@dataclass
+class Contender:
+    """One text of a feature on its way to a score; ``event`` is the newest with this text."""
+
+    feature: int
+    event: int
+    text: str
+    source: str
+    shown: bool
+    """Whether a person is shown it, so that it is judged on test whatever its rank."""
+    decided: bool
+    """Whether a person decided on it."""
+    problem: str | None
+    """Why it cannot be scored at all."""
+    key: str
+    """A hash of what is asked."""
+    before: Mapping[str, Any] | None
+    """Details of the newest event of exactly this question; None: not asked before."""
+    scored_before: bool
+    """Whether anything ever gave it a number."""
+    validate: list[Trial] = field(default_factory=list)
+    test: list[Trial] = field(default_factory=list)
+    values: dict[str, float | None] = field(default_factory=dict)
+    """By scorer, on validate."""
+
+    @property
+    def rank(self) -> float | None:
+        """Mean of ``values``."""
+        return mean_value(self.values)
+
+    @property
+    def tested(self) -> bool:
+        return self.before is not None and bool(self.before.get("tested"))
+
+
+def contenders(
+    feature: int, events: Sequence[LabelEvent], asked_how: Mapping[str, Any], *, again: bool = False
+) -> list[Contender]:
+    """The different texts of a feature, from all its events; oldest first.
+
+    The proposals, and the text that a person decided on where it was not proposed.
+
+    Args:
+        feature: the feature.
+        events: of this feature, ids ascending.
+        asked_how: what of the question is the same for every label.
+        again: forget what was asked before.
+    """
+    state = derive(feature, events)
+    newest: dict[str, LabelEvent] = {}
+    for event in events:
+        if event.kind in PROPOSALS and event.text:
+            newest[event.text] = event
+    for event in events:
+        if event.id == state.current_event and event.text:
+            newest.setdefault(event.text, event)
+    ordered = sorted(newest.values(), key=lambda event: event.id)
+    llm = [event.text for event in ordered if event.source.startswith("llm:")]
+    search = [event.text for event in ordered if event.source == "search"]
+    shown = {state.label, *llm[-1:], *search[-1:]}
+    text_of = {event.id: event.text for event in events}
+    scored = [event for event in events if event.kind == SCORED]
+    found = []
+    for event in ordered:
+        text = str(event.text)
+        key = _key(text, asked_how)
+        same = [e.details for e in scored if text_of.get(e.parent or 0) == text]
+        asked = [e.details for e in scored if e.parent == event.id and e.details.get("key") == key]
+        found.append(
+            Contender(
+                feature,
+                event.id,
+                text,
+                event.source,
+                shown=text in shown,
+                decided=state.status != "unreviewed" and text == state.label,
+                problem=_problem(event),
+                key=key,
+                before=asked[-1] if asked and not again and not _unanswered(asked[-1]) else None,
+                scored_before=any(_has_number(details) for details in same),
+            )
+        )
+    return found
+
+
+def _key(text: str, asked_how: Mapping[str, Any]) -> str:
+    raw = orjson.dumps({**asked_how, "text": text}, option=orjson.OPT_SORT_KEYS)
+    return hashlib.sha256(raw).hexdigest()
+
+
+def _problem(event: LabelEvent) -> str | None:
+    """A machine's label must say that it is from the label part alone; people may see all."""
+    if event.kind != GENERATED or event.details.get("documents") == LABEL:
+        return None
+    return SEEN_ALL
+
+
+def _has_number(details: Mapping[str, Any]) -> bool:
+    parts = (details.get("scores") or {}, details.get("validate") or {})
+    return any(mean_value(part) is not None for part in parts)
+
+
+def _unanswered(details: Mapping[str, Any]) -> bool:
+    """Whether a score is lacking only because judgements were; then it is asked for again."""
+    return bool(details.get("missing")) and not _has_number(details)
