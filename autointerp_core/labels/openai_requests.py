@@ -293,7 +293,7 @@ class Requests:
         provider = self.provider
         bare = False
         for _ in range(SHAPES):
-            dialect = provider.dialect.bare() if bare else provider.dialect
+            dialect = provider.dialect.bare(self.judged) if bare else provider.dialect
             sent = dialect.request(question.prompt, self.settings, self.judged)
             provider.usage.requests += 1
             try:
@@ -315,7 +315,7 @@ class Requests:
                 raise Refused(errors.UNREADABLE) from error
             provider.reached = True
             if bare:
-                provider.learn(provider.dialect.bare())
+                provider.learn(provider.dialect.bare(self.judged))
             return raw
         raise Refused(f"the server takes none of the ways {provider.model} was asked")
 
@@ -333,7 +333,7 @@ class Requests:
             return False
         now = provider.dialect
         # Of several requests refused alike at one time, the first is learnt from.
-        if getattr(now, name) == getattr(dialect, name):
+        if now.same(dialect, name):
             provider.learn(now.without(name))
         return True
 

@@ -41,9 +41,9 @@ class Dialect:
     temperature: bool = True
     seed: bool = True
 
-    def bare(self) -> Dialect:
-        """Without what only some servers take."""
-        return replace(self, json_schema=False, top_logprobs=0)
+    def bare(self, judged: bool) -> Dialect:
+        """Without what a request holds that only some servers take."""
+        return replace(self, top_logprobs=0) if judged else replace(self, json_schema=False)
 
     def request(self, prompt: ChatPrompt, settings: Settings, judged: bool) -> dict[str, Any]:
         """The arguments of one request; ``judged`` asks for the next token's probabilities."""
@@ -76,11 +76,18 @@ class Dialect:
         """The same, with less of what a server refused under ``name``."""
         if name == "json_schema":
             return replace(self, json_schema=False)
+        if name == "logprobs":
+            return replace(self, top_logprobs=0)
         if name == "top_logprobs":
             return replace(self, top_logprobs=FEWER if self.top_logprobs > FEWER else 0)
         if name == "completion_limit":
             return replace(self, completion_limit=True)
         return replace(self, **{name: False})
+
+    def same(self, other: Dialect, name: str) -> bool:
+        """Whether both agree in what ``name`` is about."""
+        field = "top_logprobs" if name == "logprobs" else name
+        return bool(getattr(self, field) == getattr(other, field))
 
 
 SAID_ONCE = {
@@ -119,7 +126,8 @@ def _one_string(name: str) -> dict[str, Any]:
 # The order matters: a refusal of max_tokens names both limits.
 _NAMES = (
     ("json_schema", r"response_format|json_schema|structured output|grammar"),
-    ("top_logprobs", r"top_logprobs|logprobs"),
+    ("top_logprobs", r"top_logprobs"),
+    ("logprobs", r"logprobs"),
     ("completion_limit", r"max_tokens"),
     ("temperature", r"temperature"),
     ("seed", r"seed"),
@@ -132,7 +140,7 @@ _UNWELCOME = regex.compile(
 
 
 def refused(sent: Mapping[str, Any], parameter: str | None, said: str) -> str | None:
-    """The :class:`Dialect` field that a refusal is about, or None.
+    """What a refusal is about, as :meth:`Dialect.without` takes it, or None.
 
     Args:
         sent: arguments of the refused request.

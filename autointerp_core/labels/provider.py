@@ -115,7 +115,8 @@ _YES_OR_NO = regex.compile(
 
 def read_yes_no(text: str | None) -> bool | None:
     """The yes or no that an answer begins with; None where it is neither."""
-    found = _YES_OR_NO.match(text or "")
+    # Reasoning comes first where a server does not keep it apart.
+    found = _YES_OR_NO.match(regex.sub(r"(?s)^\s*<think>.*?</think>", "", text or ""))
     if found is None:
         return None
     return found["yes"] is not None

@@ -346,15 +346,16 @@ SCRIPT = """
 import sys
 from tests.core.test_labels_openai import Limits, OpenAIProvider, prompts
 p = OpenAIProvider("m", base_url=sys.argv[1], limits=Limits(concurrency=4, first_wait=0.02))
-for c in p.complete(prompts(200)):
+for c in getattr(p, sys.argv[2])(prompts(200)):
     print(c.index, flush=True)
 """
 
 
-def test_killed_and_resumed_no_answered_prompt_is_sent_twice() -> None:
-    with chat_server(seconds=0.01) as server:
+@pytest.mark.parametrize("call", ["complete", "yes_no"])
+def test_killed_and_resumed_no_answered_prompt_is_sent_twice(call: str) -> None:
+    with chat_server(seconds=0.01, chances=lambda _: {"Yes": 0.5, "No": 0.5}) as server:
         child = subprocess.Popen(
-            [sys.executable, "-c", SCRIPT, server.url], stdout=subprocess.PIPE, env=os.environ
+            [sys.executable, "-c", SCRIPT, server.url, call], stdout=subprocess.PIPE, env=os.environ
         )
         assert child.stdout is not None
         seen = [int(child.stdout.readline()) for _ in range(60)]
@@ -362,7 +363,7 @@ def test_killed_and_resumed_no_answered_prompt_is_sent_twice() -> None:
         child.wait()
         child.stdout.close()
         before = len(server.asked)
-        assert len(list(provider(server).complete(prompts(200)))) == 200
+        assert len(list(getattr(provider(server), call)(prompts(200)))) == 200
         resent = [prompt for prompt, _ in server.asked[before:]]
         assert not {f"feature {index}" for index in seen} & set(resent)
         # Only what was under way when it died may be asked a second time.
