@@ -110,6 +110,7 @@ class Requests:
     _ready: threading.Event = field(default_factory=threading.Event)
     _under_way: list[int] = field(default_factory=lambda: [0, 0])
     """Tokens in and out that the requests now under way may use."""
+    _answered: int = 0
     _settled: asyncio.Event = field(default_factory=asyncio.Event)
 
     def replies(self) -> Iterator[Reply]:
@@ -176,6 +177,7 @@ class Requests:
         limits = self.provider.limits
         worked = 0.0
         lost = False
+        before = self._answered
         reason = ""
         for attempt in range(limits.attempts):
             async with line.place(again=attempt > 0):
@@ -198,7 +200,7 @@ class Requests:
             if attempt + 1 < limits.attempts:
                 pause = limits.first_wait * 2**attempt * random.uniform(0.75, 1.25)
                 await asyncio.sleep(min(wait if wait is not None else pause, LONGEST_WAIT))
-        if lost:
+        if lost and self._answered == before:
             raise errors.unreachable(self.provider.base_url)
         return self._failed(
             question, f"no answer after {limits.attempts} attempts ({reason})", worked
@@ -282,6 +284,7 @@ class Requests:
             worked + time.perf_counter() - began,
             provider.cost(tokens_in, tokens_out),
         )
+        self._answered += 1
         provider.count(tokens_in, tokens_out)
         provider.keep(question.key, answer, probability)
         return Reply(answer, probability)

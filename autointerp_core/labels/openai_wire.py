@@ -49,7 +49,7 @@ class Dialect:
         """The arguments of one request; ``judged`` asks for the next token's probabilities."""
         room = settings.max_new_tokens
         sent: dict[str, Any] = {
-            "messages": [{"role": m.role, "content": m.content} for m in prompt.messages]
+            "messages": [{"role": m.role, "content": sendable(m.content)} for m in prompt.messages]
         }
         if self.temperature:
             sent["temperature"] = settings.temperature
@@ -181,11 +181,16 @@ def is_too_long(status: int, code: str, said: str) -> bool:
     return status in (400, 413, 422) and bool(_FULL.search(said))
 
 
+def sendable(text: str) -> str:
+    """``text`` without halves of surrogate pairs, which neither JSON nor a file can hold."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
 def content(reply: Any) -> str | None:
     """The text of a reply; empty where the model said nothing, None where it is no reply."""
     try:
         message = reply.choices[0].message
-        return str(message.content or getattr(message, "refusal", None) or "")
+        return sendable(str(message.content or getattr(message, "refusal", None) or ""))
     except (AttributeError, IndexError, TypeError):
         return None
 

@@ -201,6 +201,25 @@ def test_a_server_that_goes_away_ends_the_run() -> None:
         list(asked.complete(prompts(3)))
 
 
+def test_a_reply_that_takes_too_long_is_given_up_and_possibly_paid() -> None:
+    with chat_server(seconds=1.0) as server:
+        asked = provider(server, Limits(concurrency=1, timeout=0.2, attempts=2, first_wait=0.01))
+        (found,) = asked.complete(prompts(1))
+        assert found.error == "no answer after 2 attempts (timed out)"
+        assert asked.usage.possibly_paid == 2
+        assert asked.usage.tokens_in == 0
+
+
+def test_halves_of_surrogate_pairs_end_nothing() -> None:
+    odd = ChatPrompt((Message("user", "a \ud83d half"),))
+    with chat_server(answer=lambda prompt: "half \ud83d") as server:
+        (found,) = provider(server).complete([odd])
+        assert found.text == "half ?"
+        assert server.bodies[0]["messages"][0]["content"] == "a ? half"
+        assert next(provider(server).complete([odd])).text == "half ?"
+        assert len(server.asked) == 1
+
+
 @pytest.mark.parametrize("address", ["localhost:8000/v1", "ftp://host/v1", "http://", "nonsense"])
 def test_an_address_that_is_none_is_refused_at_once(address: str) -> None:
     with pytest.raises(ParameterError, match="base URL"):
