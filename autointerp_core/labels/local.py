@@ -17,6 +17,12 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from autointerp_core.errors import ProviderError
+from autointerp_core.labels.local_tokens import (
+    continuation_ids,
+    prompt_ids,
+    stop_ids,
+    yes_no_ids,
+)
 from autointerp_core.labels.provider import (
     GREEDY,
     Budget,
@@ -127,37 +133,20 @@ class LocalProvider(LabelProvider):
 
         ``cue`` stands before the answer where there is no chat template.
         """
-        _, tokenizer = self._load()
-        if tokenizer.chat_template:
-            messages = [{"role": m.role, "content": m.content} for m in prompt.messages]
-            text = self._template(tokenizer, messages)
-        else:
-            text = _plain_prompt(prompt, cue)
-        # A template writes its own BOS; one added by the tokenizer would be a second.
-        ids: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
-        bos = tokenizer.bos_token_id
-        if not tokenizer.chat_template and bos is not None and ids[:1] != [bos]:
-            ids = [bos, *ids]
-        return ids
+        return prompt_ids(self._load()[1], prompt, cue)
 
-    def _template(self, tokenizer: Any, messages: list[dict[str, str]]) -> str:
-        from jinja2 import TemplateError
+    @cached_property
+    def _yes_no_ids(self) -> tuple[list[int], list[int]] | None:
+        """Tokens that say yes, and tokens that say no; None where they cannot be told apart."""
+        return yes_no_ids(self._load()[1])
 
-        def render(turns: list[dict[str, str]]) -> str:
-            # Thinking would use up the few tokens a label has; templates without it ignore this.
-            text: str = tokenizer.apply_chat_template(
-                turns, tokenize=False, add_generation_prompt=True, enable_thinking=False
-            )
-            return text
-
-        try:
-            return render(messages)
-        except TemplateError:
-            # Some models (Gemma) take no system turn: its text goes before the first question.
-            merged = [dict(m) for m in messages]
-            system = merged.pop(0)["content"] if merged[0]["role"] == "system" else ""
-            merged[0]["content"] = f"{system}\n\n{merged[0]['content']}".strip()
-            return render(merged)
+    @cached_property
+    def _stops(self) -> list[int]:
+        """Every token that ends an answer."""
+        stops = stop_ids(*self._load())
+        if not stops:
+            raise ProviderError(f"{self.model} names no end-of-text token; it cannot write labels")
+        return stops
 
     def complete(
         self, prompts: Sequence[ChatPrompt], settings: Settings = GREEDY, *, fresh: bool = False
@@ -354,16 +343,6 @@ class LocalProvider(LabelProvider):
             odds = next_token[:, yes].logsumexp(-1) - next_token[:, no].logsumexp(-1)
             return [float(p) for p in odds.double().sigmoid()]
 
-    @cached_property
-    def _yes_no_ids(self) -> tuple[list[int], list[int]] | None:
-        """Tokens that say yes, and tokens that say no; None where they cannot be told apart."""
-        _, tokenizer = self._load()
-        yes, no = (set(_spellings(tokenizer, word)) for word in ("yes", "no"))
-        both = yes & no
-        if not yes - both or not no - both:
-            return None
-        return sorted(yes - both), sorted(no - both)
-
     def rank(self, prompt: ChatPrompt, candidates: Sequence[str]) -> list[float]:
         """Log-probability of each candidate, followed by the end of the answer.
 
@@ -371,9 +350,9 @@ class LocalProvider(LabelProvider):
         """
         if not candidates:
             return []
-        model, _ = self._load()
+        model, tokenizer = self._load()
         head = self.encode(prompt)
-        tails = [[*self._continuation(text), self._stops[0]] for text in candidates]
+        tails = [[*continuation_ids(tokenizer, text), self._stops[0]] for text in candidates]
         longest = len(head) + max(len(tail) for tail in tails)
         if self._config.context_size is not None and longest > self._config.context_size:
             raise ProviderError(
@@ -395,20 +374,6 @@ class LocalProvider(LabelProvider):
                 batch = max(1, min(batch, len(part)) // 2)
                 _free_cuda()
         return scores
-
-    def _continuation(self, text: str) -> list[int]:
-        """Token ids of an answer where it stands: after a prompt."""
-        _, tokenizer = self._load()
-
-        def tokens(piece: str) -> list[int]:
-            ids: list[int] = tokenizer(piece, add_special_tokens=False)["input_ids"]
-            return ids
-
-        if tokenizer.chat_template:
-            # Templates end with a line break or a space; text needs none of its own.
-            return tokens(text)
-        cue, whole = tokens(":"), tokens(f": {text}")
-        return whole[len(cue) :] if whole[: len(cue)] == cue else tokens(f" {text}")
 
     def _tail_scores(self, model: Any, head: list[int], tails: Sequence[list[int]]) -> list[float]:
         """Summed log-probability of each tail after the head, which is run once."""
@@ -439,57 +404,6 @@ class LocalProvider(LabelProvider):
             chosen = follow.gather(-1, target[..., None])[..., 0]
             scores = scores + (chosen * counted).sum(-1)
         return [float(score) for score in scores]
-
-    @cached_property
-    def _stops(self) -> list[int]:
-        """Every token that ends an answer.
-
-        A checkpoint names one in its generation config, another in its tokenizer, and its
-        chat template may end turns with a third; generating past any of them writes a
-        conversation with itself.
-        """
-        model, tokenizer = self._load()
-        found: list[int] = []
-        for source in (getattr(model, "generation_config", None), model.config, tokenizer):
-            value = getattr(source, "eos_token_id", None)
-            found += value if isinstance(value, list) else [value] if value is not None else []
-        known = tokenizer.get_vocab()
-        for end in ("<|im_end|>", "<|eot_id|>", "<end_of_turn>", "<|end|>", "<|endoftext|>"):
-            if end in known and (tokenizer.chat_template is None or end in tokenizer.chat_template):
-                found.append(known[end])
-        stops = list(dict.fromkeys(found))
-        if not stops:
-            raise ProviderError(f"{self.model} names no end-of-text token; it cannot write labels")
-        return stops
-
-
-def _plain_prompt(prompt: ChatPrompt, cue: str) -> str:
-    """The prompt for a model that only continues text."""
-    parts = []
-    for message in prompt.messages:
-        if message.role == "assistant":
-            parts.append(f"{cue}: {message.content}\n")
-        else:
-            parts.append(f"{message.content}\n")
-    return "\n".join(parts) + f"\n{cue}:"
-
-
-def _spellings(tokenizer: Any, word: str) -> list[int]:
-    """Tokens that are ``word`` in any case, with or without a space before it.
-
-    In a vocabulary that splits the word, the tokens it begins with.
-    """
-    # Space and line break, as byte-level and as sentence-piece vocabularies write them.
-    whole = [
-        number
-        for token, number in tokenizer.get_vocab().items()
-        if token.lstrip("ĠĊ▁ \n").casefold() == word
-    ]
-    if whole:
-        return whole
-    forms = [f"{space}{spelt}" for space in ("", " ") for spelt in (word, word.capitalize())]
-    rows = [tokenizer(form, add_special_tokens=False)["input_ids"] for form in forms]
-    return [row[0] for row in rows if row and tokenizer.decode(row[:1]).strip()]
 
 
 def _out_of_memory() -> type[BaseException]:

@@ -10,6 +10,7 @@ import torch
 
 from autointerp_core.errors import ModelSourceError, ProviderError
 from autointerp_core.labels.local import LocalProvider
+from autointerp_core.labels.local_tokens import continuation_ids
 from autointerp_core.labels.provider import Budget, ChatPrompt, Completion, Message, Settings
 from tests.core.tiny import tiny_llama, tiny_model
 
@@ -229,7 +230,7 @@ def test_yes_or_no_without_a_chat_template(tmp_path: Path) -> None:
         ids = provider.encode(prompt, "Answer")
         assert tokenizer.decode(ids).endswith("\nAnswer:")
         assert found[index] == pytest.approx(chance_alone(provider, ids), abs=1e-5)
-    written = tokenizer.decode(provider.encode(asked[0]) + provider._continuation("net loss"))
+    written = tokenizer.decode(provider.encode(asked[0]) + continuation_ids(tokenizer, "net loss"))
     assert written.endswith("\nLabel: net loss")
     list(provider.yes_no(asked))
     assert len(provider.notices) == 1
