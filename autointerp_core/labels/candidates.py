@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 from autointerp_core.labels.generate import llm_source
 from autointerp_core.labels.options import RANKED
@@ -49,7 +50,7 @@ def plan(method: str, candidates: int, *, ranks: bool) -> list[Ask]:
     more += [(name, METHODS[name].settings) for name in _OTHERS if name != method]
     base = get_method(method if method in METHODS else _ASKED_WITH)
     for seed in range(1, wanted + 1):
-        more.append((base.name, Settings(base.max_new_tokens, WARM, seed)))
+        more.append((base.name, replace(base.settings, temperature=WARM, seed=seed)))
     return [*reversed(more[: wanted - 1]), *first]
 
 

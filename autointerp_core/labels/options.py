@@ -14,7 +14,6 @@ from autointerp_core.labels.provider import (
     LabelProvider,
     Price,
     ProviderOptions,
-    Usage,
     make_provider,
 )
 from autointerp_core.store.study import GROUPS
@@ -147,7 +146,10 @@ class LabelOptions:
             self.provider_options(), model_path=self.judge_model_path or self.model_path
         )
         if labeller is not None:
-            options = replace(options, budget=_left(options.budget, labeller.usage))
+            left = options.budget.less(labeller.usage)
+            if left is None:
+                return None
+            options = replace(options, budget=left)
         return make_provider(self.judge_provider or self.provider, options)
 
     @classmethod
@@ -158,16 +160,6 @@ class LabelOptions:
         if "scorers" in given:
             given["scorers"] = tuple(given["scorers"])
         return cls(**{**defaults, **given})
-
-
-def _left(budget: Budget, usage: Usage) -> Budget:
-    """What is left of a budget; the least there is where nothing is."""
-    tokens, dollars = budget.tokens, budget.dollars
-    if tokens is not None:
-        tokens = max(1, tokens - usage.tokens_in - usage.tokens_out - usage.possibly_paid_tokens)
-    if dollars is not None:
-        dollars = max(1e-9, dollars - (usage.dollars or 0.0))
-    return Budget(tokens, dollars)
 
 
 def parse_scoring(text: str) -> tuple[str, ...]:

@@ -38,8 +38,9 @@ class PromptMethod:
 
     @property
     def settings(self) -> Settings:
-        """How its first attempt is asked."""
-        return Settings(max_new_tokens=self.max_new_tokens)
+        """How its first attempt is asked; an answer that is a label alone may come as JSON."""
+        field = "label" if self.parse is _parse_label else None
+        return Settings(max_new_tokens=self.max_new_tokens, json_field=field)
 
 
 def strength(activation: float, maximum: float) -> int:

@@ -34,12 +34,16 @@ class LabelReport:
     search: GenerationReport
     llm: GenerationReport | None = None
     scores: ScoreReport | None = None
+    out_of_budget: bool = False
+    """Whether nothing was left for a judge of its own."""
     notices: list[str] = field(default_factory=list)
 
     @property
     def stopped(self) -> str | None:
         """Why the run ended early (a budget); None where it did not."""
         ended = [r.stopped for r in (self.llm, self.scores) if r is not None]
+        if self.out_of_budget:
+            ended.append("the budget is used up: labels were made, none was judged")
         return next((reason for reason in ended if reason), None)
 
 
@@ -116,6 +120,7 @@ def label_features(
                 if report.llm.stopped:
                     break
         judge = options.make_judge_provider(provider)
+        report.out_of_budget = bool(options.judged) and judge is None
         if judge is not provider and provider is not None:
             provider.close()
         if options.scorers and not report.stopped:

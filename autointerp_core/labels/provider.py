@@ -388,9 +388,9 @@ def make_provider(name: str, options: ProviderOptions) -> LabelProvider:
             budget=budget,
         )
     if name == "scripted":
-        from autointerp_core.labels.scripted import ScriptedProvider
+        from autointerp_core.labels.scripted import ScriptedProvider, shares_a_word
 
-        return ScriptedProvider(price=price, budget=budget)
+        return ScriptedProvider(verdicts=shares_a_word, price=price, budget=budget)
     if name == "openai":
         from autointerp_core.labels.openai_api import Limits, OpenAIProvider
 

@@ -25,6 +25,7 @@ from autointerp_core.labels.provider import (
 Answer = str | None | Exception
 YesNo = bool | float | None | Exception
 
+_WORD = regex.compile(r"[\p{L}\p{M}\p{N}]+")
 _MARKED = regex.compile(r"<<\s*(.*?)\s*>>")
 
 
@@ -34,6 +35,22 @@ def marked_words(prompt: ChatPrompt) -> str:
     for piece in _MARKED.findall(prompt.messages[-1].content):
         seen.setdefault(piece.lower())
     return "scripted: " + (", ".join(itertools.islice(seen, 3)) or "nothing marked")
+
+
+def shares_a_word(prompt: ChatPrompt) -> bool:
+    """Yes where the text (the marked pieces, where there are any) holds a word of the label.
+
+    Stands in for a judge: :func:`~autointerp_core.labels.judge.prompt_for` writes the label on
+    one line and the text on the next.
+    """
+    label, _, text = prompt.messages[-1].content.partition("\nText:")
+    said = {word for word in _words(label.removeprefix("Label:")) if word != "scripted"}
+    marked = _MARKED.findall(text)
+    return bool(said & _words(" ".join(marked) if marked else text))
+
+
+def _words(text: str) -> set[str]:
+    return {word.casefold() for word in _WORD.findall(text)}
 
 
 class ScriptedProvider(LabelProvider):

@@ -8,10 +8,14 @@ import pytest
 
 from autointerp_core.errors import ParameterError
 from autointerp_core.labels.candidates import can_rank, plan
+from autointerp_core.labels.judge import Question, prompt_for
 from autointerp_core.labels.local import LocalProvider
 from autointerp_core.labels.options import RANKED, SCORERS, LabelOptions, parse_scoring
 from autointerp_core.labels.prompts import METHODS
+from autointerp_core.labels.provider import ProviderOptions, make_provider
 from autointerp_core.labels.scripted import ScriptedProvider
+from autointerp_core.labels.windows import ACTIVE, Window
+from autointerp_core.store.study import Example
 
 
 @pytest.mark.parametrize(
@@ -94,3 +98,19 @@ def test_another_judge_gets_what_is_left_of_the_budget() -> None:
     same = LabelOptions(provider="scripted", scorers=("detection",))
     assert same.make_judge_provider(labeller) is labeller
     assert LabelOptions(scorers=("embedding",)).make_judge_provider(labeller) is None
+
+
+def test_the_scripted_judge_goes_by_words() -> None:
+    provider = make_provider("scripted", ProviderOptions("scripted"))
+    example = Example(
+        1, "top", 1.0, 0, 1, 0, 0, (1, 2, 3), ("A", " Net", " loss"), (0.0, 1.0, 0.0), 1
+    )
+    window = Window(example, ACTIVE, 1)
+    asked = [
+        Question("scripted: net, gain", window),
+        Question("scripted: gains", window),
+        Question("net", window, marked=(1,)),
+        Question("net", window, marked=(2,)),
+    ]
+    said = {v.index: v.probability for v in provider.yes_no([prompt_for(q) for q in asked])}
+    assert said == {0: 1.0, 1: 0.0, 2: 1.0, 3: 0.0}
