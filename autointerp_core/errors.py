@@ -76,6 +76,12 @@ class ProviderError(AutointerpError):
     """A label provider failed for good (not for one answer only)."""
 
 
+class ProviderSetupError(ProviderError, BadInput):
+    """Nothing can be asked as things stand: no key, a wrong one, no such model, no server."""
+
+    exit_code = 2
+
+
 class JobError(AutointerpError):
     """A background job could not be started or ended badly."""
 

@@ -162,6 +162,7 @@ def run_labeling(
         budget_tokens=budget_tokens,
         concurrency=label_concurrency,
     )
+    options.check()
     output = Path(output_dir).expanduser()
     check_writable(output)
     request = ExtractionRequest(

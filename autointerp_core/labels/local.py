@@ -118,6 +118,9 @@ class LocalProvider(LabelProvider):
                 )
         return self._loaded
 
+    def check(self) -> None:
+        _ = self._config  # read from disk or hub; raises where there is none
+
     def close(self) -> None:
         if self._loaded is None:
             return

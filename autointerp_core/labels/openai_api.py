@@ -156,6 +156,9 @@ class OpenAIProvider(LabelProvider):
         if notice not in self.notices:
             self.notices.append(notice)
 
+    def check(self) -> None:
+        find_key(self.base_url)
+
     def client(self) -> Any:
         """The SDK's asynchronous client; it makes no attempts of its own.
 

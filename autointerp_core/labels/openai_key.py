@@ -9,7 +9,7 @@ import os
 import tomllib
 from urllib.parse import urlsplit, urlunsplit
 
-from autointerp_core.errors import ProviderError
+from autointerp_core.errors import ProviderSetupError
 from autointerp_core.home import PROJECT_ROOT
 
 DEFAULT_SERVER = "https://api.openai.com/v1"
@@ -23,19 +23,19 @@ def find_key(base_url: str) -> str:
     """The key for a server, from the environment or ``.streamlit/secrets.toml``.
 
     Raises:
-        ProviderError: there is none and the server is OpenAI's own, or what there is cannot
+        ProviderSetupError: there is none and the server is OpenAI's own, or what there is cannot
             be a key.
     """
     found = _look_up()
     if any(not "!" <= letter <= "~" for letter in found):
         # Sent in a header; the error of whoever refuses it there would quote it.
-        raise ProviderError(
+        raise ProviderSetupError(
             f"{KEY_NAME} holds a space, a line break or a letter that no key has: copy it again"
         )
     if found:
         return found
     if base_url.startswith(DEFAULT_SERVER):
-        raise ProviderError(
+        raise ProviderSetupError(
             f"no API key: set {KEY_NAME} in the environment, or in .streamlit/secrets.toml"
         )
     return NO_KEY
@@ -50,7 +50,7 @@ def _look_up() -> str:
         content = tomllib.loads(secrets.read_text("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError):
         # Without its cause, which may quote the line that holds the key.
-        raise ProviderError(
+        raise ProviderSetupError(
             f".streamlit/secrets.toml cannot be read as TOML; write {KEY_NAME} = "
             '"…" on a line of its own'
         ) from None

@@ -17,7 +17,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from autointerp_core.errors import ProviderError
+from autointerp_core.errors import ProviderError, ProviderSetupError
 from autointerp_core.labels import openai_errors as errors
 from autointerp_core.labels import openai_wire as wire
 from autointerp_core.labels.openai_errors import Again, Fatal, Refused, Unreachable
@@ -151,7 +151,8 @@ class Requests:
             self._out.put(None)
         except Fatal as error:
             # Made anew: what it came from holds the request, and with it the key.
-            self._out.put(ProviderError(str(error)))
+            begun = bool(self.provider.usage.tokens_in)
+            self._out.put((ProviderError if begun else ProviderSetupError)(str(error)))
         # Whatever else: it must reach the caller's thread, or the caller waits for ever.
         except Exception as error:
             self._out.put(error)

@@ -131,6 +131,19 @@ class LabelOptions:
             return None
         return make_provider(self.provider, self.provider_options())
 
+    def check(self) -> None:
+        """See that whoever writes and judges can be asked, before anything is computed.
+
+        Raises:
+            ProviderSetupError: no key.
+            BadInput: no such model.
+        """
+        writer = self.make_provider()
+        judge = self.make_judge_provider(writer)
+        for provider in (writer, judge):
+            if provider is not None:
+                provider.check()
+
     def make_judge_provider(self, labeller: LabelProvider | None) -> LabelProvider | None:
         """Who judges labels: the labeller itself unless another is named.
 

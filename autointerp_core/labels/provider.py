@@ -340,6 +340,16 @@ class LabelProvider(ABC):
             return f"the budget of ${self.budget.dollars:g} is used up"
         return None
 
+    def check(self) -> None:  # noqa: B027 — most have nothing to check
+        """See whether it can be asked at all, before hours are spent on what it is to read.
+
+        Cheap, and sends nothing: a server that is down is found out by the first prompt.
+
+        Raises:
+            ProviderSetupError: there is no key.
+            BadInput: there is no such model.
+        """
+
     def close(self) -> None:
         """Free what it holds (a model's memory); it may be used again."""
         return

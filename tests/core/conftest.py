@@ -14,7 +14,8 @@ def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     home = tmp_path / "home"
     monkeypatch.setenv("AUTOINTERP_HOME", str(home))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    for name in ("AUTOINTERP_DB", "AUTOINTERP_LABELS_BACKUP"):
+    unset = ("AUTOINTERP_DB", "AUTOINTERP_LABELS_BACKUP", "OPENAI_API_KEY", "OPENAI_BASE_URL")
+    for name in unset:
         monkeypatch.delenv(name, raising=False)
     return home
 

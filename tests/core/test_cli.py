@@ -135,6 +135,30 @@ BAD: dict[str, tuple[Case, str]] = {
     "engine": (lambda t: {"engine": "steam"}, "steam.*native"),
     "device": (lambda t: {"device": "tpu9"}, "tpu9"),
     "dtype": (lambda t: {"dtype": "float3"}, "float3"),
+    "label method": (lambda t: {"label_method": "best"}, "best.*peaks.*ranked"),
+    "scoring": (lambda t: {"scoring": "vibes"}, "vibes.*embedding, detection, fuzzing"),
+    "candidates": (lambda t: {"candidates": "0"}, "candidates is 0"),
+    "budget of 0": (lambda t: {"budget_tokens": "0"}, "budget is 0"),
+    "money without price": (lambda t: {"budget_dollars": "5"}, "needs a? ?price"),
+    "half a price": (lambda t: {"price_in": "0.5"}, "give both prices"),
+    "no key": (
+        lambda t: {"label_provider": "openai", "label_model_path": "gpt"},
+        "no API key: set OPENAI_API_KEY",
+    ),
+    "judge model": (
+        lambda t: {
+            "label_provider": "none",
+            "scoring": "all",
+            "judge_provider": "local",
+            "judge_model_path": str(t / "judge"),
+        },
+        "judge",
+    ),
+    "label model": (
+        lambda t: {"label_provider": "local", "label_model_path": str(t / "nowhere")},
+        "nowhere",
+    ),
+    "nobody to judge": (lambda t: {"label_provider": "none", "scoring": "fuzzing"}, "judge"),
     "rows": (lambda t: {"n_samples": "0"}, "n_rows|n_samples"),
     "scores length": (lambda t: {"feature_scores": "1,2"}, "3 feature indices but 2 scores"),
 }
