@@ -120,22 +120,21 @@ class KnownTexts:
         self.embedder, self._limit = embedder, limit
         self._row: dict[str, int] = {}
         self._vectors: list[Vectors] = []
-        self._all: Vectors | None = None
 
     def vectors(self, texts: Sequence[str]) -> Vectors:
         """Unit vectors ``[len(texts), d]``."""
         if len(self._row) > self._limit:
-            self._row, self._vectors, self._all = {}, [], None
+            self._row, self._vectors = {}, []
         new = [text for text in dict.fromkeys(texts) if text not in self._row]
         if new:
             first = len(self._row)
             self._row.update((text, first + i) for i, text in enumerate(new))
             self._vectors.append(self.embedder.embed(new))
-            self._all = None
-        if self._all is None:
-            self._all = np.concatenate(self._vectors) if self._vectors else np.zeros((0, 1), "f4")
-            self._vectors = [self._all]
-        return self._all[[self._row[text] for text in texts]]
+        if not texts:
+            return np.zeros((0, 1), dtype=np.float32)
+        if len(self._vectors) > 1:
+            self._vectors = [np.concatenate(self._vectors)]
+        return self._vectors[0][[self._row[text] for text in texts]]
 
 
 def unit_rows(vectors: Vectors) -> Vectors:

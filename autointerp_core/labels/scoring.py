@@ -19,7 +19,13 @@ from typing import Any
 from autointerp_core.errors import OutputError, ParameterError
 from autointerp_core.labels.baseline import OtherLabels
 from autointerp_core.labels.contenders import Contender, contenders
-from autointerp_core.labels.embedders import Embedder, KnownTexts, default_embedder
+from autointerp_core.labels.embedders import (
+    WORDLLAMA,
+    Embedder,
+    KnownTexts,
+    default_embedder,
+    make_embedder,
+)
 from autointerp_core.labels.evidence import Evidence, new_name, write_evidence
 from autointerp_core.labels.judge import Judge, LLMJudge
 from autointerp_core.labels.options import JUDGED, SCORERS, LabelOptions, one_of
@@ -97,9 +103,10 @@ def run_score_job(params: dict[str, Any], progress: ProgressCallback) -> dict[st
 
     Args:
         params: ``study`` (folder), ``features``, and optionally ``scorers`` (embedding alone),
-            ``per_class``, ``again``, and the fields of :class:`LabelOptions` that say who
-            judges: ``provider``, ``model_path``, ``base_url``, ``price_in``, ``price_out``,
-            ``budget_dollars``, ``budget_tokens``, ``device``, ``dtype``, ``concurrency``.
+            ``per_class``, ``again``, ``embedder`` (a name that :func:`make_embedder` knows),
+            and the fields of :class:`LabelOptions` that say who judges: ``provider``,
+            ``model_path``, ``base_url``, ``price_in``, ``price_out``, ``budget_dollars``,
+            ``budget_tokens``, ``device``, ``dtype``, ``concurrency``.
         progress: as everywhere.
 
     Returns:
@@ -120,6 +127,7 @@ def run_score_job(params: dict[str, Any], progress: ProgressCallback) -> dict[st
                 history,
                 scorers=options.scorers,
                 provider=judge,
+                embedder=make_embedder(str(params.get("embedder") or WORDLLAMA)),
                 per_class=options.score_windows,
                 again=bool(params.get("again")),
                 progress=progress,

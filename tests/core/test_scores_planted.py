@@ -1,0 +1,105 @@
+"""Scorers on real text, with features whose concept is known: a fair judge and a fair label."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from autointerp_core.labels.judge import Question
+from autointerp_core.labels.scoring import ScoreReport, score_labels
+from autointerp_core.labels.split import TEST, VALIDATE, Split
+from autointerp_core.store.events import GENERATED, NewEvent
+from autointerp_core.store.history import LabelHistory
+from autointerp_core.store.study import Study
+from benchmarks.planted.build import Planted, build_planted
+from benchmarks.planted.concepts import Concept
+from tests.core.score_fixtures import RuleJudge
+
+BOTH = ("detection", "fuzzing")
+FLOOR_MARGIN = 0.05
+
+
+@pytest.fixture(scope="module")
+def planted(tmp_path_factory: pytest.TempPathFactory, demo_model: Path) -> Planted:
+    return build_planted(tmp_path_factory.mktemp("planted"), n_documents=300, model=demo_model)
+
+
+@pytest.fixture
+def history(tmp_path: Path) -> Iterator[LabelHistory]:
+    with LabelHistory.open(tmp_path / "labels.db") as opened:
+        yield opened
+
+
+def _by_rule(concept: Concept, question: Question) -> float:
+    """Yes where the concept's rule holds in the window's text, or for half of what is marked."""
+    tokens = question.window.example.tokens
+    spans = concept.fires("".join(tokens))
+    if question.marked is None:
+        return float(bool(spans))
+    ends = np.cumsum([len(token) for token in tokens]).tolist()
+    hits = sum(
+        any(low < ends[i] and ends[i] - len(tokens[i].lstrip()) < high for low, high in spans)
+        for i in question.marked
+    )
+    return float(2 * hits >= len(question.marked))
+
+
+def _score(planted: Planted, study: Study, history: LabelHistory) -> tuple[ScoreReport, RuleJudge]:
+    concepts = {concept.name: concept for concept in planted.concepts.values()}
+    judge = RuleJudge(lambda question: _by_rule(concepts[question.label], question))
+    features = [int(feature) for feature in study.features]
+    history.record_many(
+        NewEvent(
+            study.info.sae_fingerprint,
+            feature,
+            GENERATED,
+            planted.concepts[feature].name,
+            source="llm:own name",
+            details={"documents": "label"},
+        )
+        for feature in features
+    )
+    report = score_labels(study, features, history, scorers=("embedding", *BOTH), judge=judge)
+    return report, judge
+
+
+@pytest.mark.parametrize(
+    ("kind", "least", "features", "worst"),
+    [("lexical", 0.95, 35, 0.75), ("pattern", 0.98, 30, 0.9)],
+)
+def test_a_concepts_own_name_scores_high_and_anothers_at_the_floor(
+    planted: Planted, history: LabelHistory, kind: str, least: float, features: int, worst: float
+) -> None:
+    study: Study = getattr(planted, kind)
+    report, judge = _score(planted, study, history)
+    assert report.features >= features
+    assert report.missing == 0
+    for scorer in BOTH:
+        found = report.scorers[scorer]
+        assert found.mean >= least
+        assert (found.easy or 0) >= least
+        assert (found.hard or 0) >= least
+    for found in report.scorers.values():
+        assert found.shuffled is not None
+        assert abs(found.shuffled - 0.5) < FLOOR_MARGIN
+        assert found.shuffled_low is not None
+        assert found.shuffled_low <= 0.5  # never above the floor by more than chance
+    states = history.states(study.info.sae_fingerprint)
+    values = [
+        score["value"]
+        for state in states.values()
+        for name, score in state.proposals[0].scores.items()
+        if name in BOTH
+    ]
+    # A few lexical features fire on pieces of other words, which no judge of the text can tell.
+    assert min(values) >= worst
+    split = Split(study)
+    text_of: dict[str, set[str]] = {VALIDATE: set(), TEST: set()}
+    for question in judge.asked:
+        document = question.window.example.document_index
+        text_of[split.part(document)].add(study.tokens.document_text(document))
+    assert all(text_of.values())
+    assert not text_of[VALIDATE] & text_of[TEST]

@@ -1,0 +1,185 @@
+"""Values, floors and intervals of scores, as pure arithmetic."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from autointerp_core.labels.scores import (
+    AUROC,
+    BALANCED_ACCURACY,
+    auroc,
+    auroc_value,
+    balanced_accuracy,
+    mean_interval,
+    score,
+)
+
+MEASURES = (auroc, balanced_accuracy)
+shares = st.lists(st.integers(0, 20).map(lambda n: n / 20), min_size=1, max_size=30)
+
+
+@given(shares, shares)
+def test_auroc_counts_pairs_and_halves_of_ties(active: list[float], silent: list[float]) -> None:
+    pairs = [(a > s) + (a == s) / 2 for a in active for s in silent]
+    assert auroc(active, silent).value == pytest.approx(sum(pairs) / len(pairs), abs=1e-12)
+
+
+@given(shares, shares)
+def test_auroc_does_not_depend_on_the_scale(active: list[float], silent: list[float]) -> None:
+    value = auroc(active, silent).value
+    for change in (np.exp, lambda x: 1e-9 * x - 5, lambda x: np.asarray(x) ** 3):
+        assert auroc(change(np.array(active)), change(np.array(silent))).value == value
+
+
+@given(shares, shares)
+def test_balanced_accuracy_is_the_mean_of_the_shares_judged_right(
+    active: list[float], silent: list[float]
+) -> None:
+    hit = sum(1.0 if p > 0.5 else 0.5 if p == 0.5 else 0.0 for p in active) / len(active)
+    rejected = sum(1.0 if p < 0.5 else 0.5 if p == 0.5 else 0.0 for p in silent) / len(silent)
+    assert balanced_accuracy(active, silent).value == pytest.approx((hit + rejected) / 2)
+
+
+@pytest.mark.parametrize("measure", MEASURES)
+@given(said=st.sampled_from([0.0, 0.2, 0.5, 0.9, 1.0]), m=st.integers(1, 40), n=st.integers(1, 40))
+def test_saying_the_same_of_every_window_is_exactly_the_floor(
+    measure: object, said: float, m: int, n: int
+) -> None:
+    found = measure([said] * m, [said] * n)  # type: ignore[operator]
+    assert found.value == 0.5
+    assert found.low <= 0.5 <= found.high
+
+
+@pytest.mark.parametrize("measure", MEASURES)
+@settings(max_examples=50)
+@given(active=shares, silent=shares)
+def test_interval_holds_the_value_and_mirrors(
+    measure: object, active: list[float], silent: list[float]
+) -> None:
+    found = measure(active, silent)  # type: ignore[operator]
+    assert 0 <= found.low <= found.value <= found.high <= 1
+    assert found.high - found.low > 0.01
+    mirrored = measure([1 - p for p in active], [1 - p for p in silent])  # type: ignore[operator]
+    assert mirrored.value == pytest.approx(1 - found.value, abs=1e-9)
+    assert mirrored.low == pytest.approx(1 - found.high, abs=1e-6)
+    assert mirrored.high == pytest.approx(1 - found.low, abs=1e-6)
+
+
+@pytest.mark.parametrize("measure", MEASURES)
+def test_a_perfect_score_is_not_certain(measure: object) -> None:
+    found = measure([1.0] * 20, [0.0] * 20)  # type: ignore[operator]
+    assert found.value == found.high == 1.0
+    assert 0.85 < found.low < 0.95
+    fewer = measure([1.0] * 5, [0.0] * 5)  # type: ignore[operator]
+    assert fewer.low < found.low - 0.1
+
+
+@pytest.mark.parametrize(("m", "n", "least"), [(10, 10, 0.93), (10, 20, 0.92), (20, 20, 0.93)])
+def test_balanced_accuracy_interval_covers_what_is_true(m: int, n: int, least: float) -> None:
+    """Exact: every outcome, weighed by its probability."""
+    bounds = np.array(
+        [
+            [
+                balanced_accuracy([1.0] * x + [0.0] * (m - x), [0.0] * y + [1.0] * (n - y))[1:]
+                for y in range(n + 1)
+            ]
+            for x in range(m + 1)
+        ]
+    )
+    covered = []
+    for hit in (0.5, 0.7, 0.8, 0.9, 0.97):
+        for rejected in (0.3, 0.5, 0.7, 0.9, 0.97):
+            weight = np.outer(_binomial(m, hit), _binomial(n, rejected))
+            true = (hit + rejected) / 2
+            inside = (bounds[..., 0] <= true + 1e-9) & (bounds[..., 1] >= true - 1e-9)
+            covered.append(float((weight * inside).sum()))
+    assert min(covered) >= least
+    assert np.mean(covered) >= 0.945
+
+
+def _binomial(n: int, share: float) -> np.ndarray:
+    return np.array([math.comb(n, k) * share**k * (1 - share) ** (n - k) for k in range(n + 1)])
+
+
+@pytest.mark.parametrize("n", [10, 20])
+@pytest.mark.parametrize("true", [0.5, 0.7, 0.9, 0.97])
+def test_auroc_interval_covers_what_is_true(true: float, n: int) -> None:
+    generator = np.random.default_rng(0)
+    rate = true / (1 - true)  # of exponentials: P(active > silent) = rate / (1 + rate)
+    found = [
+        auroc(generator.exponential(rate, n), generator.exponential(1.0, n)) for _ in range(1500)
+    ]
+    assert np.mean([e.low <= true <= e.high for e in found]) >= 0.93
+
+
+def test_missing_judgements_are_counted_not_judged() -> None:
+    found = score(
+        "detection",
+        BALANCED_ACCURACY,
+        "judge",
+        [1.0, math.nan, 1.0, math.nan],
+        [0.0, math.nan],
+        [1.0, 0.0],
+        shuffled=0.5,
+    )
+    assert (found.n, found.n_missing) == (5, 3)
+    assert (found.n_active, found.n_easy, found.n_hard) == (2, 1, 2)
+    assert found.value == pytest.approx((1 + 2 / 3) / 2)
+    assert (found.easy, found.hard) == (1.0, 0.75)
+    full = score("detection", BALANCED_ACCURACY, "judge", [1.0] * 4, [0.0] * 2, [1.0, 0.0])
+    assert full.high - full.low < found.high - found.low  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(
+    ("active", "silent", "reason"),
+    [
+        ([math.nan] * 3, [0.0], "no judgement of any active window (3 of 5 judgements are"),
+        ([1.0], [math.nan] * 2, "no judgement of any silent window (4 of 5 judgements are"),
+    ],
+)
+def test_a_class_without_judgements_has_no_score(
+    active: list[float], silent: list[float], reason: str
+) -> None:
+    found = score("detection", BALANCED_ACCURACY, "j", active, silent, [])
+    assert found.value is found.low is found.high is found.easy is None
+    missing = sum(math.isnan(x) for x in (*active, *silent))
+    assert found.n_missing == missing
+    assert found.reason is not None
+    assert found.reason.startswith(reason.split(" (")[0])
+
+
+def test_score_as_json() -> None:
+    found = score("embedding", AUROC, "wordllama", [0.9, 0.8], [0.1], [0.85], 0.51)
+    assert found.as_json() == {
+        "name": "embedding",
+        "value": 0.75,
+        "floor": 0.5,
+        "shuffled": 0.51,
+        "low": pytest.approx(found.low, abs=1e-4),
+        "high": pytest.approx(found.high, abs=1e-4),
+        "n": 4,
+        "n_missing": 0,
+        "n_active": 2,
+        "n_easy": 1,
+        "n_hard": 1,
+        "easy": 1.0,
+        "hard": 0.5,
+        "measure": "auroc",
+        "judge": "wordllama",
+        "reason": None,
+    }
+
+
+def test_mean_over_features() -> None:
+    assert mean_interval([]) is None
+    assert mean_interval([0.7]) == (0.7, 0.0, 1.0)
+    found = mean_interval([0.4, 0.5, 0.6])
+    assert found is not None
+    assert found.value == pytest.approx(0.5)
+    assert found.low == pytest.approx(0.5 - 1.96 * 0.1 / 3**0.5, abs=1e-3)
+    assert auroc_value([1, 2], [1]) == 0.75
