@@ -5,8 +5,7 @@ A page that sorts or filters 131,072 features then only touches arrays.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,8 @@ import numpy as np
 from autointerp_core.store.history import LabelState, Proposal
 from ui.view import STATUSES
 
-_UNKNOWN = 0.5
+_FLOOR = 0.5
+"""Of every measure that labels are scored by."""
 
 
 def agreement(state: LabelState) -> float:
@@ -26,47 +26,23 @@ def agreement(state: LabelState) -> float:
     only the words can be compared; the same words are agreement, different ones may or may
     not be, so they stay in the middle at most.
     """
-    if not state.label_llm or not state.label_search:
+    llm, search = state.label_llm, state.label_search
+    if not llm or not search:
         return float("nan")
-    left, right = (set(text.lower().split()) for text in (state.label_llm, state.label_search))
-    same = len(left & right) / max(len(left | right), 1)
-    if same == 1.0:
-        return 1.0
-    gap = _gap(
-        _scored(state, "llm:", state.label_llm), _scored(state, "search", state.label_search)
-    )
-    return 1.0 - (min(gap, 1.0) if gap is not None else (1.0 - same) * _UNKNOWN)
+    left, right = _scored(state.proposals, llm), _scored(state.proposals, search)
+    if left is not None and right is not None and left.scores.keys() == right.scores.keys():
+        gap = abs((left.test_score or 0.0) - (right.test_score or 0.0))
+        return 1.0 - min(gap / (1.0 - _FLOOR), 1.0)
+    one, other = set(llm.lower().split()), set(search.lower().split())
+    return 0.5 + 0.5 * len(one & other) / max(len(one | other), 1)
 
 
-def _scored(state: LabelState, source: str, text: str) -> Mapping[str, Any]:
-    found = [p for p in state.proposals if p.text == text and p.source.startswith(source)]
-    return _scores(found)
-
-
-def _scores(proposals: list[Proposal]) -> Mapping[str, Any]:
-    """Scores of the newest of some proposals that has any."""
-    return next((p.scores for p in reversed(proposals) if p.scores), {})
-
-
-def _gap(left: Mapping[str, Any], right: Mapping[str, Any]) -> float | None:
-    """Mean distance of the scores both have, 1 being the way from the floor to 1."""
-    gaps = []
-    for name, value in left.items():
-        (one, floor), (other, _) = _value(value), _value(right.get(name))
-        if one is not None and other is not None:
-            gaps.append(abs(one - other) / max(1.0 - floor, 0.05))
-    return sum(gaps) / len(gaps) if gaps else None
-
-
-def _value(raw: Any) -> tuple[float | None, float]:
-    found = raw if isinstance(raw, Mapping) else {"value": raw}
-    floor = _real(found.get("floor"))
-    return _real(found.get("value")), 0.5 if floor is None else floor
-
-
-def _real(value: Any) -> float | None:
-    known = isinstance(value, int | float) and not isinstance(value, bool)
-    return float(value) if known and math.isfinite(value) else None
+def _scored(proposals: tuple[Proposal, ...], text: str) -> Proposal | None:
+    """The newest tested proposal of a text."""
+    for proposal in reversed(proposals):
+        if proposal.text == text and proposal.test_score is not None:
+            return proposal
+    return None
 
 
 def _number(value: float | None) -> float:

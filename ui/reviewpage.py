@@ -5,27 +5,17 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 
-import numpy as np
 import streamlit as st
 
-from ui import candidates, decide, facts, labelpanel, proposals, readers, shell, url
+from ui import candidates, decide, facts, labelpanel, proposals, queues, readers, shell, url
 from ui.act import act
 from ui.component import register
 from ui.examples import lines_of
-from ui.index import Row, Snapshot
+from ui.index import Row
 from ui.place import Place, find_place
 from ui.tokens import Group, token_view
-from ui.view import View
 
 _FOCUS = register("focus")
-_QUEUES = {
-    "density": ("Most frequent first", View(sort="density", descending=True)),
-    "max": ("Strongest first", View(sort="max", descending=True)),
-    "score": ("Lowest score first", View(sort="score")),
-    "agreement": ("LLM and search disagree most", View(sort="agreement")),
-    "input": ("Highest input score first", View(sort="input", descending=True)),
-    "random": ("Random", View(sort="random")),
-}
 _FEW, _MORE = 8, 20
 _KEYS = (
     ("1", "accept the LLM label"),
@@ -47,17 +37,17 @@ def show(opened: readers.OpenStudy) -> None:
     with shell.errors():
         snapshot = opened.snapshot()
         queue = url.params().get("queue", "density")
-        queue = queue if queue in _QUEUES else "density"
-        view = replace(_QUEUES[queue][1], status=("unreviewed",), dead=False)
-        feature = _feature(snapshot, view, opened, queue)
+        queue = queue if queue in queues.QUEUES else "density"
+        view = replace(queues.QUEUES[queue][1], status=("unreviewed",), dead=False)
+        feature = queues.feature_of(snapshot, view, opened, queue)
         at = None if feature is None else snapshot.at(feature)
         if feature is None or at is None:
-            _top(snapshot, queue, None)
+            queues.top(snapshot, queue, None, _ask_keys)
             _done()
             return
         row = snapshot.row(at)
-        place = _unskipped(snapshot, view, find_place(snapshot, view, feature))
-        _top(snapshot, queue, place)
+        place = queues.unskipped(snapshot, view, find_place(snapshot, view, feature))
+        queues.top(snapshot, queue, place, _ask_keys)
         left, right = st.columns([1.75, 1], gap="medium")
         with left:
             _examples(opened, row)
@@ -67,91 +57,6 @@ def show(opened: readers.OpenStudy) -> None:
             facts.chart(opened, row)
     if st.session_state.pop("show_keys", False):
         _cheat_sheet()
-
-
-def _feature(snapshot: Snapshot, view: View, opened: readers.OpenStudy, queue: str) -> int | None:
-    """The feature of the address, else the first of the queue that was not skipped."""
-    feature = url.feature()
-    if feature is None:
-        order = snapshot.features[snapshot.order(view)]
-        waiting = order[~np.isin(order, list(_skipped()))] if _skipped() else order
-        if not len(waiting):
-            _skipped().clear()
-            waiting = order
-        feature = int(waiting[0]) if len(waiting) else None
-    wanted = {"study": opened.name, "queue": queue}
-    url.put(wanted if feature is None else wanted | {"feature": str(feature)})
-    return feature
-
-
-def _skipped() -> set[int]:
-    found: set[int] = st.session_state.setdefault("skipped", set())
-    return found
-
-
-def _unskipped(snapshot: Snapshot, view: View, place: Place) -> Place:
-    """The place with *next* moved past skipped features; at the end, back to those."""
-    skipped = _skipped()
-    if place.next is not None and place.next not in skipped:
-        return place
-    order = snapshot.features[snapshot.order(view)]
-    start = int(np.flatnonzero(order == place.next)[0]) if place.next is not None else 0
-    order = np.roll(order, -start)
-    rest = np.flatnonzero(~np.isin(order, list(skipped)))
-    return replace(place, next=int(order[rest[0]]) if len(rest) else None)
-
-
-def _top(snapshot: Snapshot, queue: str, place: Place | None) -> None:
-    """Which queue, how far it is, and how fast it goes."""
-    alive = snapshot.numbers["fired"] > 0
-    total = int(alive.sum())
-    done = int((alive & (snapshot.status > 0)).sum())
-    with st.container(key="review_top", horizontal=True, vertical_alignment="center"):
-        st.selectbox(
-            "Queue",
-            list(_QUEUES),
-            list(_QUEUES).index(queue),
-            key=f"queue_{queue}",
-            format_func=lambda name: _QUEUES[name][0],
-            label_visibility="collapsed",
-            width=250,
-            on_change=_requeue,
-            args=(queue,),
-        )
-        with st.container(key="quiet_pace", width="stretch"):
-            st.text(" · ".join([f"{done:,} of {total:,} reviewed", *_pace(total - done)]))
-        st.button(
-            "Previous",
-            key="previous",
-            shortcut="P",
-            disabled=place is None or place.previous is None,
-            on_click=_go,
-            args=(place and place.previous,),
-        )
-        st.button(
-            "Next",
-            key="next",
-            shortcut="N",
-            disabled=place is None or place.next is None,
-            on_click=_go,
-            args=(place and place.next,),
-        )
-        st.button("Keys", key="keys", icon=":material/keyboard:", shortcut="H", on_click=_ask_keys)
-    st.progress(done / total if total else 1.0)
-
-
-def _pace(left: int) -> list[str]:
-    """Decisions of this session, a minute, and what is left at that pace."""
-    times = [at for _, at in decide.decided()]
-    if len(times) < 2:
-        return [f"{len(times)} this session"] if times else []
-    # Over the last ones only: a break for lunch says nothing about the pace.
-    recent = times[-12:]
-    minutes = max(recent[-1] - recent[0], 1.0) / 60
-    rate = (len(recent) - 1) / minutes
-    hours = left / rate / 60
-    rest = f"{hours:.1f} h" if hours >= 1 else f"{hours * 60:.0f} min"
-    return [f"{len(times)} this session", f"{rate:.0f} a minute", f"{rest} left at that pace"]
 
 
 def _panel(opened: readers.OpenStudy, row: Row, place: Place) -> None:
@@ -173,7 +78,9 @@ def _panel(opened: readers.OpenStudy, row: Row, place: Place) -> None:
                 on_click=act,
                 args=("unflag" if state.flagged else "flag", sae, state),
             )
-            st.button("Skip", key="skip", shortcut="S", on_click=_skip, args=(row.feature, place))
+            st.button(
+                "Skip", key="skip", shortcut="S", on_click=queues.skip, args=(row.feature, place)
+            )
             st.button("Undo", key="undo", shortcut="U", on_click=_undo, args=(opened,))
         with st.container(key="outcome"):
             _last(row)
@@ -224,16 +131,6 @@ def _more() -> None:
     st.session_state["review_more"] = not st.session_state.get("review_more", False)
 
 
-def _go(feature: int | None) -> None:
-    if feature is not None:
-        url.put(url.params() | {"feature": str(feature)})
-
-
-def _skip(feature: int, place: Place) -> None:
-    _skipped().add(feature)
-    _go(place.next)
-
-
 def _undo(opened: readers.OpenStudy) -> None:
     """Undo this session's last decision, wherever the page is now, and show its feature."""
     decided = decide.decided()
@@ -245,9 +142,4 @@ def _undo(opened: readers.OpenStudy) -> None:
     if decide.outcome(feature) is not None:
         # Neither the decision nor its undoing counts for the pace, or is undone again.
         st.session_state["decided"] = decided[:-2]
-        _go(feature)
-
-
-def _requeue(before: str) -> None:
-    queue = st.session_state[f"queue_{before}"]
-    url.put({"study": url.study(), "queue": queue})
+        queues.go(feature)
