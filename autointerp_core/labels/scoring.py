@@ -237,7 +237,8 @@ class _Run:
             summary = summarise([found[scorer] for found in self.shown if scorer in found])
             if summary is not None:
                 self.report.scorers[scorer] = summary
-        self.report.notices += self._notices()
+        if self.judge is not None:
+            self.report.notices += self.judge.notices
         self.report.notices = list(dict.fromkeys(self.report.notices))
         return self.report
 
@@ -253,7 +254,7 @@ class _Run:
         for entry in chunk:
             for one in entry.contenders:
                 if one.validate and all(trial.complete for trial in one.validate):
-                    one.values = {trial.scorer: trial.value() for trial in one.validate}
+                    one.values = {t.scorer: _four_digits(t.value()) for t in one.validate}
         if not self.report.stopped:
             for entry in chunk:
                 self._prepare_test(entry, others)
@@ -311,12 +312,6 @@ class _Run:
             if trial.cost is not None:
                 self.report.cost = (self.report.cost or 0.0) + trial.cost
 
-    def _notices(self) -> list[str]:
-        told = [] if self.judge is None else list(self.judge.notices)
-        for reason, count in self.report.unscored.items():
-            told.append(f"{count} feature{'s' * (count != 1)} without a score: {reason}")
-        return told
-
     # ------------------------------------------------------------------ recording
 
     def _record(self, chunk: list[_Feature]) -> None:
@@ -362,7 +357,7 @@ class _Run:
             "score": one.rank,
             "test_score": mean_value(scores),
             "scores": scores,
-            "validate": {k: v if v is None else round(v, 4) for k, v in one.values.items()},
+            "validate": one.values,
             "study": self.study.id,
             "key": one.key,
             "tested": tested or reason is not None,
@@ -432,6 +427,11 @@ class _Run:
         if scorer in JUDGED and self.judge is not None:
             return self.judge.name
         return self.known.embedder.name
+
+
+def _four_digits(value: float | None) -> float | None:
+    """As it is recorded, so that what is best here is best when it is read again."""
+    return None if value is None else round(value, 4)
 
 
 def _standing(found: Sequence[Contender]) -> Contender:

@@ -242,8 +242,8 @@ class WindowSampler:
                 feature,
                 part,
                 documents,
-                f"only {len(active)} of its windows in the {part} part differ from each other "
-                f"and from what the labeller may have seen; a score needs at least {MIN_ACTIVE}",
+                f"fewer than {MIN_ACTIVE} of its windows in the {part} part differ from each "
+                "other and from what the labeller may have seen",
             )
         shapes = generator.permutation(self._parts.shapes(np.array(active, dtype=np.int64)))
         silent = _Silence(self._parts, pool, generator, fired, peak, active, chosen)
@@ -255,8 +255,7 @@ class WindowSampler:
                 feature,
                 part,
                 documents,
-                f"only {len(easy) + len(hard)} windows of the {part} part are free of it; a "
-                f"score needs at least {MIN_SILENT}",
+                f"fewer than {MIN_SILENT} windows of the {part} part are free of it",
             )
         tokens = np.array([*active, *easy, *hard], dtype=np.int64)
         kinds = [ACTIVE] * len(active) + [EASY] * len(easy) + [HARD] * len(hard)
