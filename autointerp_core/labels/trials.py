@@ -158,13 +158,22 @@ def judge_trials(
 ) -> None:
     """Answer detection and fuzzing trials; ``told(done, total)`` after each judgement.
 
-    Where ``judge.stopped`` is set afterwards, some trials are not complete.
+    Each kind in a call of its own: then all prompts of a call begin alike, and a local model
+    reads their beginning once. Where ``judge.stopped`` is set afterwards, some trials are not
+    complete.
     """
-    questions = [question for trial in trials for question in trial.questions()]
-    homes = [(trial, i) for trial in trials for i in range(len(trial.windows))]
-    if not questions:
-        return
-    for done, judgement in enumerate(judge.judge(questions, fresh=fresh), start=1):
-        trial, index = homes[judgement.index]
-        trial.add(index, judgement)
-        told(done, len(questions))
+    total = sum(len(trial.windows) for trial in trials)
+    done = 0
+    for scorer in JUDGED:
+        mine = [trial for trial in trials if trial.scorer == scorer]
+        questions = [question for trial in mine for question in trial.questions()]
+        homes = [(trial, i) for trial in mine for i in range(len(trial.windows))]
+        if not questions:
+            continue
+        for judgement in judge.judge(questions, fresh=fresh):
+            trial, index = homes[judgement.index]
+            trial.add(index, judgement)
+            done += 1
+            told(done, total)
+        if judge.stopped is not None:
+            return
