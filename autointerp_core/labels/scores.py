@@ -69,6 +69,9 @@ class Score:
     floor: float = FLOOR
     reason: str | None = None
     """Why there is no value."""
+    auroc: float | None = None
+    """Of a judge's probabilities, where they are more than yes and no: above the floor although
+    the balanced accuracy is not, where a judge can tell windows apart but leans to one answer."""
 
     def as_json(self) -> dict[str, Any]:
         """Plain JSON, numbers to four digits, null where unknown."""
@@ -116,7 +119,14 @@ def score(
         measure=measure,
         judge=judge,
         reason=reason,
+        auroc=auroc_value(had[0], silent) if found and _graded(measure, had) else None,
     )
+
+
+def _graded(measure: str, judgements: Sequence[Floats]) -> bool:
+    """Whether probabilities are known, not only words."""
+    said = np.concatenate(judgements)
+    return measure == BALANCED_ACCURACY and not bool(np.isin(said, (0.0, 1.0)).all())
 
 
 def value_of(measure: str, active: Floats, silent: Floats) -> float | None:

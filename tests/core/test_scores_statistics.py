@@ -172,7 +172,15 @@ def test_score_as_json() -> None:
         "measure": "auroc",
         "judge": "wordllama",
         "reason": None,
+        "auroc": None,
     }
+
+
+def test_a_judge_that_leans_to_yes_is_told_from_one_that_knows_nothing() -> None:
+    found = score("detection", BALANCED_ACCURACY, "j", [0.9, 0.8], [0.6], [0.7])
+    assert (found.value, found.auroc) == (0.5, 1.0)
+    words = score("detection", BALANCED_ACCURACY, "j", [1.0, 1.0], [1.0], [1.0])
+    assert (words.value, words.auroc) == (0.5, None)
 
 
 def test_mean_over_features() -> None:
