@@ -53,6 +53,9 @@ class Server:
         return f"http://127.0.0.1:{self.port}"
 
     def stop(self) -> None:
+        # Jobs outlive the app on purpose; here they would only take the machine's time.
+        for state in (self.home / "jobs").glob("*/state.json"):
+            state.with_name("cancel").touch()
         self.process.terminate()
         self.process.wait(timeout=20)
 

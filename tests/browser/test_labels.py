@@ -59,11 +59,9 @@ def test_generated_scored_looked_at_and_accepted(page: Page, demo: Path, serve: 
         ticks.nth(number).check()
         settled(page)
 
-    # Two of the model's labels a feature beside the search label, judged in two ways.
+    # Two of the model's labels a feature beside the search label, compared without a model.
     page.locator(".st-key-bulk_generate button").click()
     form = page.get_by_role("dialog")
-    form.get_by_role("button", name="Detection").click()
-    settled(page)
     tries = form.get_by_role("spinbutton", name="LLM labels a feature")
     tries.fill("2")
     tries.press("Enter")
@@ -73,7 +71,20 @@ def test_generated_scored_looked_at_and_accepted(page: Page, demo: Path, serve: 
     form.locator(".st-key-run_start button").click()
     job = ended(page)
     expect(job).to_contain_text("made")
-    expect(job).to_contain_text(re.compile(r"detection 0\.\d\d \(95 % interval"))
+    expect(job).to_contain_text(re.compile(r"embedding 0\.\d\d \(95 % interval"))
+    settled(page)
+
+    # And by a judge; canned answers, as the demo model would need minutes.
+    page.locator(".st-key-bulk_score button").click()
+    for choice in ("Embedding", "Detection"):
+        form.get_by_role("button", name=choice).click()
+        settled(page)
+    form.get_by_text("Scripted").click()
+    expect(form).to_contain_text("the labels mean nothing")
+    settled(page)
+    form.locator(".st-key-run_start button").click()
+    expect(job).to_contain_text("Scores of 2 features")
+    expect(ended(page)).to_contain_text(re.compile(r"detection 0\.\d\d \(95 % interval"))
     expect(job).to_contain_text(re.compile(r"floor 0\.50, shuffled 0\.\d\d"))
     settled(page)
     page.locator(".st-key-run_seen button").click()
