@@ -96,7 +96,7 @@ def test_generated_scored_looked_at_and_accepted(page: Page, demo: Path, serve: 
     settled(page)
     expect(page.locator(".st-key-title_score")).to_contain_text(re.compile(r"0\.\d\d|1\.00"))
     shown = page.locator(".st-key-scores_search")
-    expect(shown.locator("details")).to_have_count(2)
+    expect(shown.locator("details").first).to_be_visible()
     drawing = shown.get_by_role("img").first
     expect(drawing).to_have_attribute(
         "aria-label",
