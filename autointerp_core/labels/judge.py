@@ -13,8 +13,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import regex
-
+from autointerp_core.labels.prompts import plain
 from autointerp_core.labels.provider import ChatPrompt, LabelProvider, Message
 from autointerp_core.labels.windows import Window
 
@@ -143,11 +142,6 @@ def _ask_detection(label: str, text: str) -> str:
 
 def _ask_fuzzing(label: str, text: str) -> str:
     return f"Label: {label}\nText: {text}\nAre the marked words what the label names?"
-
-
-def plain(text: str) -> str:
-    """Text that cannot be mistaken for our marks, however many brackets stand in a row."""
-    return regex.sub(r"(?<=<)(?=<)|(?<=>)(?=>)", " ", text)
 
 
 def marked_text(tokens: Sequence[str], marked: Sequence[int]) -> str:

@@ -61,10 +61,10 @@ def mark_peak(example: Example, before: int = BEFORE, after: int = AFTER) -> str
     if inner:
         lead = token[: len(token) - len(token.lstrip())]
         trail = token[len(token.rstrip()) :]
-        marked = f"{lead}<<{_plain(inner)}>>{trail}"
+        marked = f"{lead}<<{plain(inner)}>>{trail}"
     else:
         marked = "<<line break>>" if "\n" in token else "<<space>>"
-    return " ".join(f"{_plain(left)}{marked}{_plain(right)}".split())
+    return " ".join(f"{plain(left)}{marked}{plain(right)}".split())
 
 
 def clip(example: Example, around: int) -> Example:
@@ -81,9 +81,9 @@ def clip(example: Example, around: int) -> Example:
     )
 
 
-def _plain(text: str) -> str:
-    """Text that cannot be mistaken for our marks."""
-    return text.replace("<<", "< <").replace(">>", "> >")
+def plain(text: str) -> str:
+    """Text that cannot be mistaken for our marks, however many brackets stand in a row."""
+    return regex.sub(r"(?<=<)(?=<)|(?<=>)(?=>)", " ", text)
 
 
 _WORD = regex.compile(r"\w+")
@@ -165,11 +165,11 @@ def mark_strengths(example: Example, top: float) -> str:
         inner = token.strip()
         strong = value >= 0.3 * example.activation or n == example.peak_index
         if not strong or not inner:
-            out.append(_plain(token))
+            out.append(plain(token))
             continue
         lead = token[: len(token) - len(token.lstrip())]
         trail = token[len(token.rstrip()) :]
-        out.append(f"{lead}<<{_plain(inner)}>>({strength(value, top)}){trail}")
+        out.append(f"{lead}<<{plain(inner)}>>({strength(value, top)}){trail}")
     return " ".join("".join(out).split())
 
 
@@ -190,12 +190,12 @@ def _marked_line(examples: Sequence[Example]) -> list[str]:
         if word:
             marked[word] = marked.get(word, 0) + 1
     common = sorted(marked, key=lambda word: -marked[word])[:8]
-    return ["Marked: " + ", ".join(_plain(word) for word in common)] if common else []
+    return ["Marked: " + ", ".join(plain(word) for word in common)] if common else []
 
 
 def _logit_line(study: Study, feature: int) -> list[str]:
     raised = [logit.text.strip() for logit in study.logits(feature)[0]]
-    raised = [_plain(text) for text in dict.fromkeys(raised) if text.isprintable() and text]
+    raised = [plain(text) for text in dict.fromkeys(raised) if text.isprintable() and text]
     return ["Words it makes likely next: " + ", ".join(raised[:SHOWN_LOGITS])] if raised else []
 
 
@@ -207,7 +207,7 @@ def _silent_lines(study: Study, feature: int, examples: Sequence[Example]) -> li
     if not silent:
         return []
     return ["Texts of the same kind without a reaction:"] + [
-        "0: " + " ".join(_plain("".join(e.tokens[:23])).split()) for e in silent
+        "0: " + " ".join(plain("".join(e.tokens[:23])).split()) for e in silent
     ]
 
 
@@ -244,7 +244,7 @@ def _build_words(
         spelt, seen = words.get(word.casefold(), (word, 0))
         words[word.casefold()] = (spelt, seen + 1)
     ranked = sorted(words.values(), key=lambda entry: -entry[1])
-    shown = ", ".join(_plain(word) for word, _ in ranked[:10] if word) or "line breaks"
+    shown = ", ".join(plain(word) for word, _ in ranked[:10] if word) or "line breaks"
     return _chat([f"Words: {shown}"], hint, system=_SYSTEM_WORDS, show=_WORD_LISTS)
 
 
@@ -254,7 +254,7 @@ def _build_texts(
     top = _top(examples)
     lines = ["Texts, each with how strongly the detector reacts to it (0 to 10):"]
     for example in examples:
-        text = " ".join(_plain(example.text).split())
+        text = " ".join(plain(example.text).split())
         lines.append(f"{strength(example.activation, top)}: {text}")
     lines.append("What do these texts have in common? Give a label of under 10 words.")
     return _chat(lines, hint, system=_SYSTEM_TEXTS, show=())

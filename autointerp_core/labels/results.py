@@ -47,6 +47,7 @@ def label_rows(
 
 
 def _row(feature: int, count: int, state: LabelState, score: float | None) -> dict[str, Any]:
+    shown = state.shown()
     row: dict[str, Any] = {
         "feature_index": feature,
         "score": score,
@@ -56,7 +57,7 @@ def _row(feature: int, count: int, state: LabelState, score: float | None) -> di
         "num_examples": count,
         "status": state.status,
         "flagged": state.flagged,
-        "scores": _scores(state, state.label),
+        "scores": dict(shown.scores) if shown is not None else {},
         "scores_llm": _scores(state, state.label_llm, "llm:"),
         "scores_search": _scores(state, state.label_search, "search"),
     }
@@ -69,7 +70,7 @@ def _row(feature: int, count: int, state: LabelState, score: float | None) -> di
     return row
 
 
-def _scores(state: LabelState, text: str | None, source: str = "") -> dict[str, Any]:
+def _scores(state: LabelState, text: str | None, source: str) -> dict[str, Any]:
     """Test scores by scorer of the newest scored proposal with this text; empty where none is."""
     for proposal in reversed(state.proposals):
         if proposal.scores and proposal.text == text and proposal.source.startswith(source):

@@ -94,12 +94,14 @@ class LabelState:
     num_events: int = 0
     label_source: str | None = None
     """Where the text of ``label`` comes from: an accepted LLM label is still ``llm:…``."""
+    own: Proposal | None = None
+    """The scores of a label that somebody wrote; None where it is not scored."""
 
     @property
     def score(self) -> float | None:
         """What the newest scored proposal with the text of ``label`` is ranked by."""
-        for proposal in reversed(self.proposals):
-            if proposal.text == self.label and proposal.score is not None:
+        for proposal in (*reversed(self.proposals), self.own):
+            if proposal is not None and proposal.text == self.label and proposal.score is not None:
                 return proposal.score
         return None
 
@@ -112,6 +114,8 @@ class LabelState:
     def shown(self) -> Proposal | None:
         """The newest proposal with the text of ``label``, a tested one before others."""
         same = [p for p in reversed(self.proposals) if p.text == self.label]
+        if self.own is not None:
+            same.append(self.own)
         return next((p for p in same if p.test_score is not None), same[0] if same else None)
 
 
@@ -189,6 +193,9 @@ def derive_rows(feature: int, rows: list[Row]) -> LabelState:
             plain = llm or search or imported
             if plain is not None:
                 current, label, label_source = plain[1], plain[3], plain[4]
+    own = None
+    if current in scored and decision is not None:
+        own = _proposal(current, label or "", label_source or "human", None, scored)
     return LabelState(
         feature,
         label,
@@ -204,6 +211,7 @@ def derive_rows(feature: int, rows: list[Row]) -> LabelState:
         tuple(proposals),
         len(rows),
         label_source,
+        own,
     )
 
 

@@ -330,3 +330,17 @@ def test_cleaning_is_stable_and_always_storable(text: str) -> None:
         return
     assert clean_label(label) == label
     assert "\n" not in label
+
+
+def test_a_label_somebody_wrote_has_its_own_score() -> None:
+    events = [
+        event(1, "generated", text="a", source="search"),
+        event(2, "overridden", text="mine"),
+        scored(3, 1, 0.6, 0.6),
+        scored(4, 2, 0.9, 0.8),
+    ]
+    state = derive(7, events)
+    assert (state.label, state.score, state.test_score) == ("mine", 0.9, 0.8)
+    assert [p.text for p in state.proposals] == ["a"]
+    undone = derive(7, [*events, event(5, "undone", parent=2)])
+    assert (undone.label, undone.test_score, undone.own) == ("a", 0.6, None)
