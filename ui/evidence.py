@@ -54,6 +54,7 @@ def show(opened: readers.OpenStudy, row: Row) -> list[Group]:
         key=f"judged_by_{row.feature}_{proposal.event_id}",
         default=names[0],
         required=True,
+        format_func=_plain,
     )
     verdict = st.segmented_control(
         "Show",
@@ -125,6 +126,11 @@ def _groups(
         if verdict == which or (verdict == "all" and rows):
             groups.append(Group(title, rows, f"{len(rows)} of {len(lines)} windows", empty))
     return groups or [Group("Judged windows", [], empty="No window of the kinds chosen.")]
+
+
+def _plain(scorer: str) -> str:
+    """A scorer's name for a control that reads markdown; it may come from anywhere."""
+    return "".join(c if c.isalnum() else " " for c in scorer)[:40].strip() or "unnamed"
 
 
 def _files(proposal: Proposal) -> dict[str, str]:

@@ -16,7 +16,11 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
+from autointerp_core.labels.evidence import Evidence, write_evidence
+from autointerp_core.labels.trials import Trial
+from autointerp_core.labels.windows import Window
 from autointerp_core.store.history import LabelHistory, NewEvent
+from autointerp_core.store.study import Study
 from benchmarks.synthetic import write_study
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -107,6 +111,43 @@ def seed_labels(home: Path, n_features: int) -> None:
             )
     with LabelHistory.open(home / "labels.db") as history:
         history.record_many(events)
+
+
+def seed_score(home: Path, feature: int, name: str = "detection", study: str = "small") -> None:
+    """A scorer's results for every label of a feature, with the judged windows behind them."""
+    opened = Study(home / "studies" / study)
+    with LabelHistory.open(home / "labels.db") as history:
+        for number, proposal in enumerate(history.state(SAE, feature).proposals):
+            evidence = f"judged-{proposal.event_id}"
+            trial = _trial(opened, feature, name)
+            write_evidence(opened, evidence, [Evidence(proposal.event_id, trial)])
+            score = {
+                "value": 0.8, "floor": 0.5, "low": 0.42 + number / 5, "high": 0.93, "easy": 0.9,
+                "hard": 0.7, "shuffled": 0.52, "n": 7, "n_missing": 1, "judge": f"llm:{name}",
+                "measure": "balanced accuracy",
+            }  # fmt: skip
+            details = {
+                "scores": {name: score, "embedding": {**score, "low": 0.61}},
+                "validate": {name: 0.8 - number / 10},
+                "study": study,
+                "evidence": evidence,
+            }
+            history.record(SAE, feature, "scored", source=proposal.source, method=name,
+                           parent=proposal.event_id, details=details)  # fmt: skip
+
+
+def _trial(study: Study, feature: int, name: str) -> Trial:
+    found = [(example, "active") for example in study.examples(feature)[:4]]
+    found += zip(study.silent_examples(feature, 4), ("easy", "easy", "hard", "hard"), strict=True)
+    starts = study.tokens.sequences
+    windows = tuple(
+        Window(e, kind, int(starts[e.sequence_index]) + e.token_position) for e, kind in found
+    )
+    marked = tuple((window.example.peak_index,) for window in windows)
+    trial = Trial(feature, "test", name, name, windows, marked)
+    trial.said[:] = [0.9, 0.8, 0.7, 0.2, 0.1, 0.95, 0.3, float("nan")]
+    trial.errors[7] = name
+    return trial
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from playwright.sync_api import Page, expect
 
 from autointerp_core.store.history import LabelHistory, NewEvent
 from benchmarks.synthetic import write_study
-from tests.browser.conftest import SAE, Server, settled, sign_in
+from tests.browser.conftest import SAE, Server, seed_score, settled, sign_in
 
 HOSTILE = [
     "<script>window.hacked=1</script>",
@@ -51,7 +51,7 @@ def test_hostile_text_is_shown_as_text(
         )
         history.note(SAE, 1, LABEL + "\x00\ud800", author="<i>Eve</i> :red[x]")
         history.override(SAE, 2, LABEL, author="<i>Eve</i> :red[x]", reason=LABEL)
-
+    seed_score(tmp_path, 1, LABEL, name)
     server = serve(tmp_path)
     asked: list[str] = []
     dialogs: list[str] = []
@@ -82,6 +82,19 @@ def test_hostile_text_is_shown_as_text(
         page.locator(".st-key-tokens button.open").first.click()
         expect(page.locator(".st-key-document .row").first).to_be_visible()
         page.keyboard.press("Escape")
+    page.goto(f"{server.url}/feature?feature=1")
+    settled(page)
+    expect(page.locator(".st-key-scores_llm")).to_contain_text(LABEL)
+    page.locator(".st-key-proposals_open summary").click()
+    expect(page.locator(".st-key-proposals_list")).to_contain_text(LABEL)
+    page.locator(".st-key-group").get_by_text("Judged").click()
+    settled(page)
+    page.locator(".st-key-example_controls").get_by_text("img src x onerror").last.click()
+    expect(page.locator(".st-key-tokens .why").first).to_have_text(LABEL)
+    page.locator(".st-key-generate button").click()
+    expect(page.get_by_role("dialog")).to_contain_text("Generate labels of feature 1")
+    page.keyboard.press("Escape")
+    settled(page)
     page.locator(".st-key-health button").click()
     expect(page.get_by_text("[w](https://evil.example/w)")).to_be_visible()
 

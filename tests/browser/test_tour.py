@@ -60,9 +60,11 @@ def test_from_a_file_to_an_export(
     expect(title).to_contain_text("my own words")
     settled(page)
 
-    page.locator(".st-key-regenerate button").click()
-    page.locator(".st-key-regenerate_start button").click()
-    page.keyboard.press("Escape")
+    page.locator(".st-key-generate button").click()
+    form = page.get_by_role("dialog")
+    form.get_by_role("button", name="Embedding").click()  # no scores: that is another test
+    settled(page)
+    form.locator(".st-key-run_start button").click()
     # The LLM's answer, or why it gave none, is the fourth event.
     summary = page.locator(".st-key-history summary")
     expect(summary).to_contain_text("History (4)", timeout=JOB_MS)
