@@ -1,5 +1,7 @@
 """Take the pictures in ``docs/screenshots``: each page, light and dark, of the newest study.
 
+Score some of its labels first, or the pictures show that there are no scores.
+
 ``python -m docs.make_screenshots`` in the project's root; needs Debian's chromium and a
 built demo study (``make demo``). Look at the pictures before committing them.
 """
@@ -16,6 +18,10 @@ from tests.browser.conftest import CHROMIUM, settled, start
 
 OUT = Path(__file__).parent / "screenshots"
 SCHEMES = ("light", "dark")
+CLICKS = {
+    "judged": (".st-key-group >> text=Judged", ".st-key-proposals_open summary"),
+    "generate": (".st-key-generate button",),
+}
 SIZE = {"width": 1280, "height": 860}
 
 
@@ -40,10 +46,12 @@ def main() -> None:
 
 
 def _photograph(page: Page, url: str, scheme: str, feature: int | None) -> None:
-    shown = "?has=llm&sort=max&dir=desc" if feature is None else f"?feature={feature}"
+    shown = "?has=llm&sort=score&dir=desc" if feature is None else f"?feature={feature}"
     addresses = {
-        "features": "features?sort=max&dir=desc",
+        "features": "features?sort=score&dir=desc",
         "feature": f"feature{shown}",
+        "judged": f"feature{shown}",
+        "generate": f"feature{shown}",
         "review": "review",
         "studies": "studies",
         "export": "export",
@@ -53,6 +61,9 @@ def _photograph(page: Page, url: str, scheme: str, feature: int | None) -> None:
         settled(page)
         if name == "feature":
             page.locator(".st-key-histogram .main-svg").first.wait_for()
+        for selector in CLICKS.get(name, ()):
+            page.locator(selector).first.click()
+            settled(page)
         page.wait_for_timeout(800)
         page.screenshot(path=OUT / f"{name}-{scheme}.png")
 

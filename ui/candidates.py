@@ -47,8 +47,10 @@ def candidates(state: LabelState) -> list[Candidate]:
         names = dict.fromkeys(_named(p) for p in same)
         found.append((ranked[-1], tuple(names)))
     found.sort(key=lambda item: (-_rank(item[0]), -item[0].event_id))
-    top = _rank(found[0][0]) if found else -1.0
-    return [Candidate(p, names, best=_rank(p) == top >= 0) for p, names in found]
+    return [
+        Candidate(proposal, names, best=place == 0 and proposal.score is not None)
+        for place, (proposal, names) in enumerate(found)
+    ]
 
 
 def show(state: LabelState, sae: str, then: int | None = None) -> None:

@@ -11,6 +11,8 @@ from autointerp_core.labels.options import LabelOptions
 from ui import readers
 from ui.runsettings import GENERATE, RunSettings
 
+FREE = "no charge: runs on this machine"
+
 
 def estimate_line(
     opened: readers.OpenStudy, what: str, features: Sequence[int], settings: RunSettings
@@ -26,7 +28,7 @@ def estimate_line(
         f"About {rough(found.requests)} requests",
         f"{rough(found.tokens_in)} tokens in",
         f"{rough(found.tokens_out)} out",
-        money(found.dollars) if options.paid else "no charge: it runs on this machine",
+        money(found.dollars) if options.paid else FREE,
     ]
     return " · ".join(parts)
 

@@ -30,7 +30,8 @@ def lines(job: JobState) -> list[str]:
     if job.kind == "generate" and (counts := _counts(report)):
         found.append("Scores: " + counts)
     found += _scores(report)
-    found.append(_usage(result))
+    paid = "openai" in (job.params.get("provider"), job.params.get("judge_provider"))
+    found.append(_usage(result, paid=paid))
     stopped = result.get("stopped")
     found += [f"Stopped early: {stopped}"] if stopped else []
     found += [str(notice) for notice in result.get("notices") or []]
@@ -46,11 +47,12 @@ def _counts(result: Mapping[str, Any]) -> str:
     return ", ".join(parts)
 
 
-def _usage(result: Mapping[str, Any]) -> str:
+def _usage(result: Mapping[str, Any], *, paid: bool) -> str:
     tokens = (result.get("tokens_in") or 0, result.get("tokens_out") or 0)
     parts = []
     if any(tokens):
-        parts = [f"{tokens[0]:,} tokens in, {tokens[1]:,} out", cost.money(result.get("cost"))]
+        parts = [f"{tokens[0]:,} tokens in, {tokens[1]:,} out"]
+        parts.append(cost.money(result.get("cost")) if paid else cost.FREE)
     seconds = result.get("seconds")
     parts += [duration(seconds)] if isinstance(seconds, int | float) else []
     return " · ".join(parts)

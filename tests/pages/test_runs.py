@@ -54,7 +54,7 @@ def test_the_form_says_what_it_will_do_and_starts_it(
     app = form("generate")
     widget(app.segmented_control, "Model from").set_value("scripted").run()
     widget(app.number_input, "LLM labels").set_value(3).run()
-    assert "no charge: it runs on this machine" in texts(app)
+    assert "no charge: runs on this machine" in texts(app)
     app.button(key="run_start").click().run()
     ((kind, params, title),) = submitted
     assert (kind, title) == ("generate", "Labels of feature 6")
@@ -191,7 +191,8 @@ def test_a_result_tells_counts_scores_tokens_and_cost(tmp_path: Path) -> None:
     usage = {"tokens_in": 1000, "tokens_out": 20, "cost": None, "seconds": 3.0}
     made = {"made": 44, "failed": 1, "dead": 2, "stopped": "the token budget is used up",
             "notices": ["a plain prompt was used"], "scores": scores}  # fmt: skip
-    job = JobState("a", "generate", "t", tmp_path, "done", result={**made, **usage})
+    job = JobState("a", "generate", "t", tmp_path, "done", result={**made, **usage},
+                   params={"provider": "openai"})  # fmt: skip
     assert jobresult.lines(job) == [
         "Labels: 44 made, 1 failed, 2 features that never fire",
         "Scores: 90 scored, 2 there before",
@@ -202,6 +203,10 @@ def test_a_result_tells_counts_scores_tokens_and_cost(tmp_path: Path) -> None:
         "Stopped early: the token budget is used up",
         "a plain prompt was used",
     ]
+    local = JobState("a", "generate", "t", tmp_path, "done", result={**made, **usage})
+    assert "1,000 tokens in, 20 out · no charge: runs on this machine · 3 s" in jobresult.lines(
+        local
+    )
     score = JobState("a", "score", "t", tmp_path, "done", result={**scores, "seconds": 1.0})
     assert jobresult.lines(score)[0] == "Labels: 90 scored, 2 there before"
     assert "tokens" not in jobresult.lines(score)[-1]
