@@ -42,6 +42,7 @@ def run_checks() -> Iterator[Check]:
     yield Check("python", ok, sys.version.split()[0] + ("" if ok else "; 3.11 or newer is needed"))
     for module, package in _PACKAGES.items():
         yield _import(module, package)
+    yield _embedder()
     yield _demo_model()
     yield _device()
     yield _home()
@@ -57,6 +58,17 @@ def _import(module: str, package: str) -> Check:
         return Check(package, True, version(package))
     except PackageNotFoundError:
         return Check(package, True, "imported, version unknown")
+
+
+def _embedder() -> Check:
+    from autointerp_core.labels.embedders import default_embedder
+
+    try:
+        embedder = default_embedder()
+        width = embedder.embed(["a label"]).shape[1]
+    except Exception as error:  # any failure is what this check is for
+        return Check("embedding scores", False, f"{type(error).__name__}: {error}")
+    return Check("embedding scores", True, f"{embedder.name}, {width} dimensions, offline")
 
 
 def _demo_model() -> Check:

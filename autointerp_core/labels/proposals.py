@@ -128,7 +128,7 @@ def label_features(
     finally:
         for used in {id(p): p for p in (provider, judge) if p is not None}.values():
             used.close()
-    report.notices = _notices(report, split, options)
+    report.notices = _notices(report, split, options) + _possibly_paid(provider, judge)
     return report
 
 
@@ -168,6 +168,16 @@ def _notices(report: LabelReport, split: Split, options: LabelOptions) -> list[s
             f"at least {SMALLEST}"
         )
     return list(dict.fromkeys(told))
+
+
+def _possibly_paid(*providers: LabelProvider | None) -> list[str]:
+    """Replies that were cut off: nobody but the server knows whether they were counted."""
+    different = {id(p): p.usage for p in providers if p is not None}.values()
+    count = sum(usage.possibly_paid for usage in different)
+    tokens = sum(usage.possibly_paid_tokens for usage in different)
+    if not count:
+        return []
+    return [f"{count} replies were cut off; they may have cost another {tokens:,} prompt tokens"]
 
 
 def run_generate_job(params: dict[str, Any], progress: ProgressCallback) -> dict[str, Any]:
