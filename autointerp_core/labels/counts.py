@@ -78,11 +78,14 @@ class CorpusCounts:
         kinds = [unit.kind == "bare" for unit in units.surfaces]
         self.bare = np.zeros(self.size, dtype=np.bool_)
         self.bare[units.key_of_surface[np.asarray(kinds, dtype=np.bool_)]] = True
-        self.where = np.argsort(units.key, kind="stable")
+        order = np.argsort(units.key, kind="stable")
+        self.where = order[allowed[units.document[order]]]
         self.where_bounds = np.searchsorted(units.key[self.where], np.arange(size + 1))
-        self.previous = units.previous_key
+        self.previous, self.next = units.previous_key, units.next_key
         self.previous_count = np.bincount(self.previous[seen] + 1, minlength=size + 1)
+        self.next_count = np.bincount(self.next[seen] + 1, minlength=size + 1)
         self.class_count = units.classes[:, seen].sum(axis=1)
+        self.class_before_count = units.classes_before[:, seen].sum(axis=1)
         self.token_count = np.bincount(
             np.asarray(tokens.ids)[self.usable].astype(np.int64), minlength=1
         )
@@ -157,6 +160,14 @@ class CorpusCounts:
         # One long document about one thing must not decide alone.
         weight = weight / np.sqrt(np.bincount(inverse, weight))[inverse]
         return order, weight / weight.sum()
+
+    def spelling(self, key: int) -> str:
+        """A word as it is most often written where the model was asked about it."""
+        at = self.where[self.where_bounds[key] : self.where_bounds[key + 1]]
+        if not len(at):
+            return self.units.keys[key]
+        found, count = np.unique(self.units.surface[at], return_counts=True)
+        return self.units.surfaces[int(found[int(np.argmax(count))])].text
 
     def key_text(self, key: int, quoted: bool = False) -> str:
         """How a unit is written in a label."""

@@ -48,16 +48,22 @@ class Describer:
     def best(self, fired: Firings) -> Candidate:
         """The best description of the units fired on."""
         # Of equals the first stands, and "According to" says more than "to".
-        candidates = [*self._words(fired), *self._phrases(fired), *self._after(fired)]
-        candidates += self._classes(fired) + self._pieces(fired)
-        for last in (True, False):
-            candidates += self._affix(fired, last)
+        candidates = self.all(fired)
         best = candidates[0]
         for candidate in candidates[1:]:
             # Words themselves say most; a pattern must explain clearly more.
             if candidate.score > best.score * (1.15 if best.kind == "words" else 1.001):
                 best = candidate
         return best
+
+    def all(self, fired: Firings) -> list[Candidate]:
+        """Every description worth comparing, those by words first."""
+        candidates = [*self._words(fired), *self._phrases(fired)]
+        candidates += self._beside(fired, before=True) + self._beside(fired, before=False)
+        candidates += self._classes(fired) + self._pieces(fired)
+        for last in (True, False):
+            candidates += self._affix(fired, last)
+        return candidates
 
     def _words(self, fired: Firings) -> list[Candidate]:
         key = self.units.key[fired.unit]
@@ -123,12 +129,15 @@ class Describer:
                 return True
         return False
 
-    def _after(self, fired: Firings) -> list[Candidate]:
-        """Follows one of up to three words."""
-        previous = self.counts.previous[fired.unit]
-        found, inverse = np.unique(previous, return_inverse=True)
+    def _beside(self, fired: Firings, *, before: bool) -> list[Candidate]:
+        """Follows (or precedes) one of up to three words."""
+        beside = self.counts.previous if before else self.counts.next
+        counts = self.counts.previous_count if before else self.counts.next_count
+        kind = "after" if before else "before"
+        neighbour = beside[fired.unit]
+        found, inverse = np.unique(neighbour, return_inverse=True)
         share = np.bincount(inverse, fired.weight)
-        every = self.counts.previous[fired.every]
+        every = beside[fired.every]
         at = np.minimum(np.searchsorted(found, every), len(found) - 1)
         hits = np.bincount(at[found[at] == every], minlength=len(found))
         keys: list[int] = []
@@ -138,8 +147,8 @@ class Describer:
             if found[i] < 0 or len(keys) == 3 or (keys and share[i] < 0.08):
                 continue
             r, m = recall + share[i], matched + hits[i]
-            t = total + max(int(self.counts.previous_count[found[i] + 1]), 1)
-            tried = Candidate("after", "", float(r), float(m / t), (*keys, int(found[i])))
+            t = total + max(int(counts[found[i] + 1]), 1)
+            tried = Candidate(kind, "", float(r), float(m / t), (*keys, int(found[i])))
             if best is None or tried.score > best.score * 1.02:
                 best, recall, matched, total = tried, r, m, t
                 keys.append(int(found[i]))
@@ -204,11 +213,22 @@ class Describer:
     def _classes(self, fired: Firings) -> list[Candidate]:
         share = self.units.classes[:, fired.unit] @ fired.weight
         hits = self.units.classes[:, fired.every].sum(axis=1)
-        return [
+        out = [
             Candidate("class", name, float(r), float(h / max(int(c), 1)))
             for name, r, h, c in zip(CLASSES, share, hits, self.counts.class_count, strict=True)
             if r >= 0.6
         ]
+        share = self.units.classes_before[:, fired.unit] @ fired.weight
+        hits = self.units.classes_before[:, fired.every].sum(axis=1)
+        # Marks before are told one by one: "after comma" says more than "after punctuation".
+        out += [
+            Candidate("after class", f"after {name}", float(r), float(h / max(int(c), 1)))
+            for name, r, h, c in zip(
+                CLASSES, share, hits, self.counts.class_before_count, strict=True
+            )
+            if r >= 0.75 and name != "punctuation"
+        ]
+        return out
 
     def _affix(self, fired: Firings, last: bool) -> list[Candidate]:
         out = []

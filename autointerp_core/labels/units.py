@@ -34,10 +34,11 @@ _UNIT = regex.compile(
     regex.V1,
 )
 _YEAR = regex.compile(r"(?:1[4-9]|20)\d\d")
-_OPENING, _CLOSING = frozenset("“«„「『"), frozenset("”»「」』")
 _ENDING = frozenset(".!?。！？…")
+_QUOTES = {'"': '"', "“": "”", "«": "»", "„": "“”", "「": "」", "『": "』"}
+_BRACKETS = {"(": ")", "（": "）"}
 LONGEST_QUOTE = 60
-"""Units; a quotation mark left open further back than this is taken as a stray one."""
+"""Units; a quotation mark or bracket left open further back than this is taken as a stray one."""
 
 CLASSES = (
     "years",
@@ -49,6 +50,9 @@ CLASSES = (
     "capitalised names",
     "words inside quotes",
     "first words of sentences",
+    "words in parentheses",
+    "last words of sentences",
+    "single capital letters",
 )
 """What a unit can be, besides itself: pattern classes, no topics."""
 
@@ -149,6 +153,23 @@ class CorpusUnits:
         return out
 
     @cached_property
+    def next_key(self) -> Ints:
+        """Key of the unit after, -1 at the end of a document."""
+        out = np.full(len(self), -1, dtype=np.int64)
+        if len(self):
+            same = self.document[1:] == self.document[:-1]
+            out[:-1] = np.where(same, self.key[1:], -1)
+        return out
+
+    @cached_property
+    def classes_before(self) -> Bools:
+        """``[len(CLASSES), units]``: of which classes the unit before is."""
+        out = np.zeros((len(CLASSES), len(self)), dtype=np.bool_)
+        if len(self):
+            out[:, 1:] = self.classes[:, :-1] & (self.document[1:] == self.document[:-1])
+        return out
+
+    @cached_property
     def classes(self) -> Bools:
         """``[len(CLASSES), units]``: which units are of which class."""
         kind = np.asarray([unit.kind for unit in self.surfaces])
@@ -170,8 +191,11 @@ class CorpusUnits:
                 upper[s] & word,
                 capital[s] & first,
                 capital[s] & word & ~first,
-                self._quoted(kind) & word,
+                self._between(kind, _QUOTES) & word,
                 first,
+                self._between(kind, _BRACKETS) & (word | (kind == "number")[s]),
+                self._sentence_ends(kind) & word,
+                capital[s] & (np.asarray([len(t) == 1 for t in text])[s]) & (kind == "word")[s],
             ]
         )
 
@@ -187,8 +211,18 @@ class CorpusUnits:
         out[1:] |= again
         return out
 
-    def _quoted(self, kind: NDArray[np.str_]) -> Bools:
-        """Units between a pair of quotation marks of one paragraph."""
+    def _sentence_ends(self, kind: NDArray[np.str_]) -> Bools:
+        """Words right before a full stop (or its like), quotation marks and brackets aside."""
+        stop = np.asarray([u.text[0] in _ENDING for u in self.surfaces], dtype=np.bool_)
+        out = np.zeros(len(self), dtype=np.bool_)
+        same = self.document[1:] == self.document[:-1]
+        out[:-1] = stop[self.surface[1:]] & same
+        marks = (kind == "mark")[self.surface]
+        out[:-1] |= out[1:] & marks[1:] & same & ~stop[self.surface[1:]]
+        return out
+
+    def _between(self, kind: NDArray[np.str_], pairs: dict[str, str]) -> Bools:
+        """Units between an opening mark and its closing one, in one paragraph."""
         out = np.zeros(len(self), dtype=np.bool_)
         opened, closes, document = -1, "", -1
         for n in np.flatnonzero(np.isin(kind, ("mark", "line"))[self.surface]).tolist():
@@ -198,9 +232,8 @@ class CorpusUnits:
             if opened >= 0 and text[0] in closes:
                 out[opened + 1 : n] = True
                 opened, closes = -1, ""
-            elif opened < 0 and text in ('"', "“", "«", "„", "「", "『"):
-                opened = n
-                closes = '"' if text == '"' else "”»“」』"
+            elif opened < 0 and text in pairs:
+                opened, closes = n, pairs[text]
         return out
 
 

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from autointerp_core.errors import BadInput
+from autointerp_core.errors import BadInput, MissingDependency
+from autointerp_core.labels.embedders import WordLlamaEmbedder
 from autointerp_core.labels.search import DEAD, SearchLabeler
 from autointerp_core.labels.units import CLASSES, CorpusUnits, mark_name
 from tests.core.label_fixtures import Fire, on_words, write_study
@@ -79,7 +80,7 @@ def labeler(tmp_path_factory: pytest.TempPathFactory) -> SearchLabeler:
 
 def test_what_was_planted_is_named(labeler: SearchLabeler) -> None:
     label = {found.feature: found.text for found in labeler.label_all(list(FEATURES))}
-    assert {"monday", "tuesday", "friday"} <= set(re.findall(r"\w+", label[0].lower()))
+    assert {"weekdays", "monday", "tuesday", "friday"} <= set(re.findall(r"\w+", label[0].lower()))
     assert label[1] == "years"
     assert "net loss" in label[2]
     assert "after dollar sign" in label[3]
@@ -111,7 +112,7 @@ def test_labels_are_whole_words_of_the_text(labeler: SearchLabeler) -> None:
     """The pieces of "measuring" are " measur" and "ing"; no label shows the first of them alone."""
     text = " ".join(DOCUMENTS).lower()
     ours = "after near words ending in with text about containing starting names capitalised "
-    ours += "dollar sign comma years numbers"
+    ours += "dollar sign comma years numbers weekdays"
     words = set(re.findall(r"\w+", text)) | set(ours.split()) | {"ing"}
     for found in labeler.label_all(list(FEATURES)):
         assert set(re.findall(r"\w+", (found.text or "").lower())) <= words
@@ -222,3 +223,86 @@ def test_marks_have_names() -> None:
     assert mark_name("-") == "hyphen"
     assert mark_name("\n\n") == "line break"
     assert mark_name("...") == '"..."'
+
+
+def test_candidates_are_different_phrases_the_label_first(labeler: SearchLabeler) -> None:
+    for feature in (0, 1, 2, 5, 8, 9):
+        found = labeler.candidates(feature, limit=16)
+        assert found[0] == labeler.label(feature).text
+        assert len(found) == len({text.casefold() for text in found}) <= 16
+        assert all(1 <= len(text.split()) <= 9 for text in found)
+        assert labeler.candidates(feature, limit=2) == found[:2]
+    assert len(labeler.candidates(0)) >= 4
+    assert labeler.candidates(7) == []
+    with pytest.raises(BadInput, match="feature 999"):
+        labeler.candidates(999)
+
+
+def bracketed(pieces: list[str]) -> list[float]:
+    """Fires on words between brackets."""
+    depth = np.cumsum([("(" in p) - (")" in p) for p in pieces])
+    return [2.0 * (d > 0 and p.strip().isalpha()) for d, p in zip(depth, pieces, strict=True)]
+
+
+PLACES: dict[int, Fire] = {
+    0: piecewise(lambda p, i: bare(p, i + 1) == "," and bare(p, i).isalpha()),
+    1: bracketed,
+    2: piecewise(lambda p, i: bare(p, i).isalpha() and bare(p, i - 1).isdigit()),
+    3: piecewise(lambda p, i: bare(p, i).isalpha() and bare(p, i + 1) == "."),
+}
+
+
+def test_places_are_named(tmp_path: Path) -> None:
+    draw = random.Random(5)
+    nouns = [*SUBJECTS, "valley", "castle", "window", "ladder", "kettle", "forest"]
+
+    def line() -> str:
+        a, b, c, d, e, f = draw.sample(nouns, 6)
+        first = draw.choice(["One", "This", "Some", "Every", "No", "That"])
+        how = draw.choice(["beside a", "with the", "under one", "like any", "and their"])
+        return f"{first} {a}, or ({b} {e} {f}) had {draw.randrange(3, 900)} {c} {how} {d}."
+
+    documents = [" ".join(line() for _ in range(8)) for _ in range(30)]
+    labeler = SearchLabeler(write_study(tmp_path / "s", documents, PLACES))
+    label = {found.feature: found.text for found in labeler.label_all(list(PLACES))}
+    assert label[0] == "before comma"
+    assert label[1] == "words in parentheses"
+    assert label[2] == "after numbers"
+    assert label[3] in ("last words of sentences", "before period")
+
+
+def test_words_of_a_kind_are_told_by_it(tmp_path: Path) -> None:
+    """Names of many countries, each seen twice, can be told by what they are."""
+    places = "France Spain Italy Russia China India Japan Canada Brazil Egypt Greece Mexico Peru"
+    names = places.split()
+    draw = random.Random(3)
+    documents = []
+    for name in names * 2:
+        words = [*draw.sample(SUBJECTS, 3), *draw.sample(NAMES, 3), name]
+        draw.shuffle(words)
+        documents.append(f"They saw {' and '.join(words)} there.")
+    study = write_study(tmp_path / "s", documents, {1: on_words(*names)})
+    assert any("countries" in text for text in SearchLabeler(study).candidates(1, limit=5))
+
+
+def test_without_word_vectors_labels_come_from_counting(
+    labeler: SearchLabeler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def absent(self: WordLlamaEmbedder, texts: object) -> None:
+        raise MissingDependency("not installed")
+
+    monkeypatch.setattr(WordLlamaEmbedder, "embed", absent)
+    poorer = SearchLabeler(labeler.study)
+    assert "monday" in (poorer.label(0).text or "").lower()
+    assert poorer.label(6).text == labeler.label(6).text
+
+
+def test_documents_left_out_change_nothing(tmp_path: Path) -> None:
+    """Whatever stands in other documents, the labels are the same."""
+    kept = [sentences(seed) for seed in range(24)]
+    labels = []
+    for number, others in enumerate(([sentences(99)], ["Lorem ipsum dolor, (sit) 1999. " * 40])):
+        study = write_study(tmp_path / str(number), kept + others, FEATURES)
+        found = SearchLabeler(study, documents=range(24)).label_all(list(FEATURES))
+        labels.append([label.text for label in found])
+    assert labels[0] == labels[1]
