@@ -25,7 +25,7 @@ def estimate_line(
         str(opened.study.folder), opened.stamp, list(features), repr(options), what, options
     )
     parts = [
-        f"About {rough(found.requests)} requests",
+        f"About {rough(found.requests)} request{'' if found.requests == 1 else 's'}",
         f"{rough(found.tokens_in)} tokens in",
         f"{rough(found.tokens_out)} out",
         money(found.dollars) if options.paid else FREE,

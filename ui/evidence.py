@@ -34,7 +34,9 @@ _ABOUT = (
 
 def show(opened: readers.OpenStudy, row: Row) -> list[Group]:
     """Controls (in the row they are called from) and the windows they leave, in groups."""
-    judged = [p for p in reversed(row.state.proposals) if _files(p)]
+    own = row.state.own  # a person's label may be scored as well
+    every = [*row.state.proposals, *([own] if own is not None else [])]
+    judged = [p for p in reversed(every) if _files(p)]
     if not judged:
         return []
     current = row.state.shown()
@@ -84,7 +86,7 @@ def nothing(row: Row) -> None:
         if row.dead:
             st.text("This feature never fires: there is nothing to judge its labels by.")
             return
-        if not row.state.proposals:
+        if row.state.label is None:
             st.text("There is no label to score yet. Generate one first.")
             return
         shown = row.state.shown()

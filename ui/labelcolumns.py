@@ -57,7 +57,7 @@ LABEL_COLUMNS: dict[str, tuple[Any, Callable[[LabelState], Any]]] = {
     "noted": (bool, lambda state: bool(state.note)),
     "has_llm": (bool, lambda state: state.label_llm is not None),
     "has_search": (bool, lambda state: state.label_search is not None),
-    "score": (np.float64, lambda state: _number(state.test_score if state.proposals else None)),
+    "score": (np.float64, lambda state: _number(state.test_score)),
     "agreement": (np.float64, agreement),
 }
 """Name in :class:`~ui.index.Snapshot`, kind of value, and how it is read from a state."""

@@ -30,8 +30,9 @@ def badges(row: Row) -> None:
     with st.container(key="current_label", width="content"):
         st.text(state.label if state.label is not None else f"({missing_reason(row)})")
     status_badges(state)
-    with st.container(key="title_score", width=300):
-        scoreview.compact("score_now", state.shown())
+    if state.label is not None:
+        with st.container(key="title_score", width=300):
+            scoreview.compact("score_now", state.shown())
 
 
 def status_badges(state: LabelState) -> None:

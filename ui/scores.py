@@ -134,9 +134,9 @@ def shown(proposal: Proposal | None) -> list[Shown]:
 
 
 def why_not(proposal: Proposal | None) -> str:
-    """Why a proposal has no score, in a few words; empty where it has one."""
+    """Why a proposal has no score, in a few words; empty where it has one. None: not scored."""
     if proposal is None:
-        return ""
+        return NOT_SCORED
     if any(score.known for score in shown(proposal)):
         return ""
     if proposal.score is not None:

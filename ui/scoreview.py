@@ -24,9 +24,7 @@ def panel(key: str, proposal: Proposal | None) -> None:
 def compact(key: str, proposal: Proposal | None) -> None:
     """One drawing for the page's title: the mean of the scorers, or that there is none."""
     found = [score for score in scores.shown(proposal) if score.known]
-    if proposal is None:
-        return
-    if proposal.test_score is None or not found:
+    if proposal is None or proposal.test_score is None or not found:
         _draw(key, [], scores.why_not(proposal), compact=True)
         return
     if len(found) == 1:

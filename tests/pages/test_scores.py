@@ -194,3 +194,15 @@ def test_the_same_words_agree_whatever_their_scores(study: Path) -> None:
         )
         state = history.state(SAE, 119)
     assert agreement(state) == 1.0
+
+
+def test_a_persons_label_has_its_own_score(study: Path, open_page: Open) -> None:
+    with LabelHistory.open() as history:
+        event = history.override(SAE, 6, "my own words", author="Ana")
+    app = open_page("feature", study="small", feature="6")
+    assert drawn(app)[0]["why"] == "not scored yet"
+    record_score(6, event.id, {"detection": a_score(0.77)}, rank=0.7, source="human")
+    app = open_page("feature", study="small", feature="6")
+    assert drawn(app)[0]["scores"][0]["value"] == 0.77
+    table = element(open_page("features", study="small", sort="score", dir="desc"), "rows")
+    assert (table["rows"][0]["feature"], table["rows"][0]["score"]) == (6, 0.77)
