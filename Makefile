@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PORT ?= 8501
 
-.PHONY: app demo test lint oracle bench bench-ui chromium install install-dev
+.PHONY: app demo test lint oracle bench bench-ui bench-labels chromium install install-dev
 
 app: demo  ## install, build the demo study once, serve the app
 	$(BIN)/streamlit run app.py --server.port $(PORT)
@@ -29,6 +29,9 @@ bench: install-dev  ## extraction against its limit and against sae-dashboard
 
 bench-ui: install-dev chromium  ## waits in the browser on large synthetic studies
 	$(BIN)/python -m benchmarks.ui
+
+bench-labels: install-dev demo  ## how good labels are, on planted features and on the demo
+	$(BIN)/python -m benchmarks.labels
 
 install: $(VENV)/.installed
 install-dev: $(VENV)/.installed-dev

@@ -1,0 +1,349 @@
+"""How good labels are: on planted features, whose meaning is known, and on the demo's own.
+
+    make bench-labels                              (or: python -m benchmarks.labels --no-llm)
+
+Methods: ``naive`` (the three commonest peak words), ``search`` (the search label), and two of the
+demo's own language model on a sample of features: ``words`` (free-form) and ``ranked`` (the
+search labeller's phrases, the likeliest). All see documents of the label part alone and are
+judged on the test part; nothing here is tuned on it.
+
+Per method: concept named (the rule of :mod:`benchmarks.planted.concepts`); embedding AUROC,
+medians over features, against all, easy and hard silent windows, beside a floor of 0.5;
+detection and fuzzing by a judge that knows the planted rules, and by the language model on a
+few demo features; labels a minute, tokens and cost.
+
+*At equal word count*: both labels are cut to as many words as the shorter one has.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autointerp_core.home import home, studies_dir
+from autointerp_core.labels.candidates import rank_labels
+from autointerp_core.labels.embedders import KnownTexts, default_embedder
+from autointerp_core.labels.generate import generate_labels
+from autointerp_core.labels.judge import Judge, LLMJudge
+from autointerp_core.labels.local import LocalProvider
+from autointerp_core.labels.options import JUDGED
+from autointerp_core.labels.provider import Price
+from autointerp_core.labels.scores import AUROC, mean_interval, value_of
+from autointerp_core.labels.search import SearchLabeler
+from autointerp_core.labels.search_run import search_labeler
+from autointerp_core.labels.split import LABEL, TEST, Split
+from autointerp_core.labels.trials import EMBEDDING, Trial, embed_trials, judge_trials
+from autointerp_core.labels.windows import EASY, HARD, WindowSampler, WindowSet
+from autointerp_core.store.derive import LabelState
+from autointerp_core.store.history import LabelHistory
+from autointerp_core.store.study import Study
+from benchmarks.planted.build import Planted, build_planted
+from benchmarks.planted.concepts import LEXICAL, PATTERN
+from benchmarks.planted.judge import PlantedJudge
+from benchmarks.report import Row, publish
+
+NAIVE, SEARCH, WORDS, RANKED = "naive", "search", "words", "ranked"
+NAIVE_WORDS = 3
+DRAWS = 2000
+"""Bootstrap draws of features."""
+EXAMPLE_PRICE = Price(0.15, 0.60)
+"""Dollars a million tokens: what a small hosted model costs; local models have no price."""
+MODEL = "demo"
+
+Labels = dict[int, str | None]
+Values = Mapping[int, tuple[float, float, float]]
+"""AUROC against all, easy and hard silent windows; NaN where there are none."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What making some labels took."""
+
+    labels: int
+    seconds: float
+    tokens_in: int = 0
+    tokens_out: int = 0
+
+
+def naive_labels(
+    labeler: SearchLabeler, split: Split, features: Sequence[int], words: int = NAIVE_WORDS
+) -> Labels:
+    """The commonest words (else marks) that a feature peaks on in the label part."""
+    units = labeler.units
+    out: Labels = {}
+    for feature in features:
+        token, _ = split.peaks(feature, LABEL)
+        counted = Counter(units.keys[units.key[u]] for u in units.token_unit[token] if u >= 0)
+        ranked = [key for key, _ in counted.most_common()]
+        spoken = [key for key in ranked if any(c.isalnum() for c in key)]
+        out[feature] = " ".join((spoken or ranked)[:words]) or None
+    return out
+
+
+def search_labels(labeler: SearchLabeler, features: Sequence[int]) -> tuple[Labels, Cost]:
+    """The search labels, timed."""
+    begun = time.perf_counter()
+    labels = {found.feature: found.text for found in labeler.label_all(features)}
+    return labels, Cost(len(labels), time.perf_counter() - begun)
+
+
+def llm_labels(
+    provider: LocalProvider, labeler: SearchLabeler, split: Split, features: Sequence[int]
+) -> dict[str, tuple[Labels, Cost]]:
+    """Free-form and ranked labels of the model, each in a history of its own."""
+    out = {}
+    for method in (WORDS, RANKED):
+        with TemporaryDirectory() as folder:
+            begun = time.perf_counter()
+            with LabelHistory.open(Path(folder) / "labels.db") as history:
+                if method == WORDS:
+                    report = generate_labels(
+                        split.study, features, provider, history, method="words", split=split
+                    )
+                else:
+                    report = rank_labels(split, features, provider, history, labeler)
+                states = history.states(split.study.info.sae_fingerprint, list(features))
+            seconds = time.perf_counter() - begun
+        labels = {feature: _llm_text(states[feature]) for feature in features}
+        out[method] = labels, Cost(report.made, seconds, report.tokens_in, report.tokens_out)
+    return out
+
+
+def _llm_text(state: LabelState) -> str | None:
+    return state.label_llm
+
+
+def cut_alike(one: Labels, other: Labels) -> tuple[dict[int, str], dict[int, str]]:
+    """Labels that both have, each pair cut to the words of the shorter."""
+    left: dict[int, str] = {}
+    right: dict[int, str] = {}
+    for feature, text in one.items():
+        against = other.get(feature)
+        if not text or not against:
+            continue
+        words, others = text.split(), against.split()
+        count = min(len(words), len(others))
+        left[feature], right[feature] = " ".join(words[:count]), " ".join(others[:count])
+    return left, right
+
+
+def embedding_values(
+    labels: Mapping[int, str | None], windows: Mapping[int, WindowSet], known: KnownTexts
+) -> Values:
+    """The embedding score of each label that has windows."""
+    trials = [
+        Trial.of(EMBEDDING, text, windows[feature], 0)
+        for feature, text in labels.items()
+        if text and feature in windows
+    ]
+    out: dict[int, tuple[float, float, float]] = {}
+    for first in range(0, len(trials), 64):
+        embed_trials(trials[first : first + 64], known)
+        for trial in trials[first : first + 64]:
+            kind = np.asarray([window.kind for window in trial.windows])
+            silent = (np.isin(kind, (EASY, HARD)), kind == EASY, kind == HARD)
+            active = trial.said[~silent[0]]
+            values = [value_of(AUROC, active, trial.said[part]) for part in silent]
+            out[trial.feature] = tuple(np.nan if v is None else v for v in values)  # type: ignore[assignment]
+    return out
+
+
+def sample_windows(study: Study, split: Split, features: Sequence[int]) -> dict[int, WindowSet]:
+    """Test windows of the features that have enough of them."""
+    sampler = WindowSampler(study, split)
+    found = {feature: sampler.sample(feature, TEST) for feature in features}
+    return {feature: drawn for feature, drawn in found.items() if drawn.problem is None}
+
+
+def median_rows(name: str, values: Values) -> list[Row]:
+    """Median AUROC against all, easy and hard windows."""
+    table = np.asarray(list(values.values()))
+    return [
+        Row(f"{name}_{kind}", float(np.nanmedian(table[:, i])), note=_floor(len(table)))
+        for i, kind in enumerate(("all", "easy", "hard"))
+    ]
+
+
+def difference_rows(name: str, one: Values, other: Values, limit: float | None) -> list[Row]:
+    """Difference of the medians of two labels of the same features, and its 95 % interval.
+
+    ``limit`` is for all windows; the lower end of its interval must be above 0 too.
+    """
+    common = sorted(set(one) & set(other))
+    a = np.asarray([one[feature] for feature in common])
+    b = np.asarray([other[feature] for feature in common])
+    generator = np.random.default_rng(0)
+    draws = generator.integers(0, len(common), (DRAWS, len(common)))
+    rows = []
+    for i, kind in enumerate(("all", "easy", "hard")):
+        x, y = a[:, i], b[:, i]
+        value = float(np.nanmedian(x) - np.nanmedian(y))
+        spread = np.nanmedian(x[draws], axis=1) - np.nanmedian(y[draws], axis=1)
+        low, high = (float(v) for v in np.nanpercentile(spread, (2.5, 97.5)))
+        judged = limit if kind == "all" else None
+        note = f"95 % interval {low:+.3f} to {high:+.3f}, {len(common)} features"
+        rows.append(Row(f"{name}_{kind}", value, judged, ">=", repeats=DRAWS, note=note))
+        if judged is not None:
+            rows.append(Row(f"{name}_{kind}_low", low, 0.0, ">="))
+    return rows
+
+
+def judged_rows(
+    name: str, labels: Labels, windows: Mapping[int, WindowSet], judge: Judge
+) -> list[Row]:
+    """Mean balanced accuracy over features of detection and fuzzing."""
+    trials = [
+        Trial.of(scorer, text, windows[feature], 0)
+        for scorer in JUDGED
+        for feature, text in labels.items()
+        if text and feature in windows
+    ]
+    judge_trials(trials, judge)
+    rows = []
+    for scorer in JUDGED:
+        values = [v for t in trials if t.scorer == scorer and (v := t.value()) is not None]
+        found = mean_interval(values)
+        if found is not None:
+            note = f"interval {found.low:.3f} to {found.high:.3f}, {_floor(len(values))}"
+            rows.append(Row(f"{name}_{scorer}", found.value, note=note))
+    return rows
+
+
+def named_rows(method: str, labels: Labels, planted: Planted, limits: bool) -> list[Row]:
+    """Shares of planted concepts that the labels name, by kind, held-out ones apart."""
+    concepts = {f: c for f, c in planted.concepts.items() if f in labels}
+    rows = []
+    for kind, limit in ((LEXICAL, 0.8), (PATTERN, 0.5), (None, None)):
+        chosen = [f for f, c in concepts.items() if kind in (c.kind, None)]
+        right = {f: concepts[f].named_by(labels[f]) for f in chosen}
+        held = [right[f] for f in chosen if concepts[f].held_out]
+        note = f"{len(chosen)} concepts; held-out half {np.mean(held):.3f} of {len(held)}"
+        value = float(np.mean(list(right.values())))
+        judged = limit if limits else None
+        rows.append(Row(f"named_{method}_{kind or 'overall'}", value, judged, ">=", note=note))
+    return rows
+
+
+def cost_rows(method: str, cost: Cost) -> list[Row]:
+    """Labels a minute, tokens a label, and dollars a thousand labels at the example price."""
+    made = max(cost.labels, 1)
+    dollars = EXAMPLE_PRICE.of(cost.tokens_in, cost.tokens_out) / made * 1000
+    price = f"at ${EXAMPLE_PRICE.tokens_in} in, ${EXAMPLE_PRICE.tokens_out} out a million tokens"
+    rows = [Row(f"labels_per_minute_{method}", cost.labels / max(cost.seconds, 1e-9) * 60)]
+    if cost.tokens_in:
+        rows += [
+            Row(f"tokens_in_per_label_{method}", cost.tokens_in / made),
+            Row(f"tokens_out_per_label_{method}", cost.tokens_out / made),
+            Row(f"dollars_per_1000_{method}", dollars, note=f"{price}; a local model's is unknown"),
+        ]
+    return rows
+
+
+def demo_study() -> Study:
+    """The demo study that ``make demo`` built."""
+    return Study(studies_dir() / json.loads((home() / "demo.json").read_bytes())["study"])
+
+
+def _floor(features: int) -> str:
+    return f"floor 0.5, {features} features"
+
+
+def _every(items: Sequence[int], wanted: int) -> list[int]:
+    """At most ``wanted`` of the items, evenly spread."""
+    step: NDArray[np.int64] = np.unique(
+        np.linspace(0, len(items) - 1, min(wanted, len(items))).astype(np.int64)
+    )
+    return [items[i] for i in step.tolist()]
+
+
+def planted_part(folder: Path, provider: LocalProvider | None, sample: int) -> list[Row]:
+    """Everything measured on planted features."""
+    planted = build_planted(folder)
+    labels: dict[str, Labels] = {NAIVE: {}, SEARCH: {}, WORDS: {}, RANKED: {}}
+    own: Labels = {}
+    windows: dict[str, dict[int, WindowSet]] = {}
+    for study in (planted.lexical, planted.pattern):
+        split = Split(study)
+        labeler = search_labeler(split)
+        features = [int(feature) for feature in study.features]
+        labels[NAIVE] |= naive_labels(labeler, split, features)
+        labels[SEARCH] |= search_labels(labeler, features)[0]
+        own |= {feature: planted.concepts[feature].name for feature in features}
+        windows[study.id] = sample_windows(study, split, features)
+        if provider is not None:
+            some = _every(features, sample // 2)
+            for method, (made, _) in llm_labels(provider, labeler, split, some).items():
+                labels[method] |= made
+    rows = []
+    for method in (NAIVE, SEARCH, WORDS, RANKED):
+        if labels[method]:
+            rows += named_rows(method, labels[method], planted, method == SEARCH)
+    overall = [row.value for row in rows if row.name.endswith("_overall")]
+    rows.append(Row("named_search_minus_naive", overall[1] - overall[0], 0.15, ">="))
+    every = {f: found for drawn in windows.values() for f, found in drawn.items()}
+    for method, made in ((NAIVE, labels[NAIVE]), (SEARCH, labels[SEARCH]), ("own_name", own)):
+        rows += judged_rows(f"planted_{method}", made, every, PlantedJudge())
+    return rows
+
+
+def demo_part(provider: LocalProvider | None, sample: int, judged: int) -> list[Row]:
+    """Everything measured on the demo's live features."""
+    study = demo_study()
+    split = Split(study)
+    labeler = search_labeler(split)
+    live = study.table.loc[study.table["num_examples"] > 0, "feature"].tolist()
+    naive = naive_labels(labeler, split, live)
+    search, cost = search_labels(labeler, live)
+    windows = sample_windows(study, split, live)
+    known = KnownTexts(default_embedder())
+    rows = cost_rows(SEARCH, cost)
+    values = {}
+    for method, labels in ((NAIVE, naive), (SEARCH, search)):
+        values[method] = embedding_values(labels, windows, known)
+        rows += median_rows(f"auroc_{method}", values[method])
+    cut = [embedding_values(part, windows, known) for part in cut_alike(search, naive)]
+    rows += difference_rows("auroc_search_minus_naive_equal_words", cut[0], cut[1], 0.05)
+    if provider is None:
+        return rows
+    some = _every([feature for feature in live if feature in windows], sample)
+    made = llm_labels(provider, labeler, split, some)
+    for method, (labels, cost) in made.items():
+        values[method] = embedding_values(labels, windows, known)
+        rows += median_rows(f"auroc_{method}", values[method]) + cost_rows(method, cost)
+    rows += difference_rows("auroc_ranked_minus_words", values[RANKED], values[WORDS], 0.05)
+    few = _every(some, judged)
+    small = WindowSampler(study, split, per_class=10)
+    drawn = {f: found for f in few if (found := small.sample(f, TEST)).problem is None}
+    for method, labels in ((NAIVE, naive), (SEARCH, search), (RANKED, made[RANKED][0])):
+        chosen = {feature: labels.get(feature) for feature in few}
+        rows += judged_rows(f"demo_{method}_llm", chosen, drawn, LLMJudge(provider))
+    return rows
+
+
+def main() -> int:
+    """Measure, print and write ``benchmarks/out/labels.json``."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--no-llm", action="store_true", help="leave the language model out")
+    parser.add_argument("--sample", type=int, default=60, help="features labelled by the model")
+    parser.add_argument("--judged", type=int, default=8, help="features judged by the model")
+    arguments = parser.parse_args()
+    provider = None if arguments.no_llm else LocalProvider(MODEL)
+    begun = time.perf_counter()
+    with TemporaryDirectory() as folder:
+        rows = planted_part(Path(folder), provider, arguments.sample)
+    rows += demo_part(provider, arguments.sample, arguments.judged)
+    rows.append(Row("seconds", time.perf_counter() - begun))
+    return publish("labels", rows)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
