@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.labels import cut_alike
 from benchmarks.planted.build import Planted, agreement, build_planted
 from benchmarks.planted.concepts import LEXICAL, LEXICAL_CONCEPTS, PATTERN, Concept
+from benchmarks.planted.judge import spans_of
 from benchmarks.planted.patterns import PATTERN_CONCEPTS
 
 CONCEPTS = {concept.name: concept for concept in (*LEXICAL_CONCEPTS, *PATTERN_CONCEPTS)}
@@ -111,3 +113,22 @@ def test_a_concept_is_in_the_same_half_every_time() -> None:
         halves[concept.held_out] += 1
         assert Concept(PATTERN, concept.name, ()).held_out == concept.held_out
     assert min(halves.values()) >= 0.35 * len(CONCEPTS)
+
+
+def test_the_judge_reads_labels_not_features() -> None:
+    text = "In June he came to the house, 12 men with him."
+
+    def said(label: str) -> list[str]:
+        return [text[low:high] for low, high in spans_of(label, text)]
+
+    assert said("calendar months") == ["June"]
+    assert said("February, July") == ["June"]  # two members name the concept
+    assert said("house") == ["house"]  # names nothing: taken at its word
+    assert said('after "the"') == ["house"]
+    assert said("numbers") == ["12"]
+
+
+def test_labels_are_compared_at_equal_word_count() -> None:
+    left, right = cut_alike({1: "a, b, c d", 2: "x", 3: None, 4: "p q"}, {1: "k l m", 2: "y z"})
+    assert left == {1: "a, b, c", 2: "x"}
+    assert right == {1: "k l m", 2: "y"}
