@@ -10,6 +10,7 @@ import streamlit as st
 
 from autointerp_core.errors import AutointerpError
 from autointerp_core.labels.evidence import JudgedWindow, read_evidence
+from autointerp_core.store.derive import EvidencePlace
 from autointerp_core.store.history import Proposal
 from ui import readers, runform, runs, scores
 from ui.index import Row
@@ -116,9 +117,10 @@ def _groups(
     verdict: str,
     kinds: Sequence[str],
 ) -> list[Group]:
-    folder, stamp, name = _place(opened, proposal, scorer)
+    place = _files(proposal)[scorer]
+    folder = _folder(opened, place)
     try:
-        found = _read(folder, stamp, name, row.feature, proposal.event_id)
+        found = _read(str(folder), readers.stamp_of(folder), place.file, row.feature, place.event)
     except AutointerpError as error:
         return [Group("Judged windows", [], empty=sentence(str(error)))]
     lines = [line for kind, by, line in found if by == scorer and kind in kinds]
@@ -135,19 +137,18 @@ def _plain(scorer: str) -> str:
     return "".join(c if c.isalnum() else " " for c in scorer)[:40].strip() or "unnamed"
 
 
-def _files(proposal: Proposal) -> dict[str, str]:
-    """Evidence file of each scorer that kept one, in the order in which scores are told."""
+def _files(proposal: Proposal) -> dict[str, EvidencePlace]:
+    """Where each scorer's evidence is, of those that kept one, in the order of the scores."""
     kept = proposal.scoring.get("evidence") or {}
-    return {s.name: str(kept[s.name]) for s in scores.shown(proposal) if kept.get(s.name)}
+    return {s.name: kept[s.name] for s in scores.shown(proposal) if kept.get(s.name)}
 
 
-def _place(opened: readers.OpenStudy, proposal: Proposal, scorer: str) -> tuple[str, int, str]:
-    """Study folder, its stamp, and the file; labels may have been scored on another study."""
-    folder = opened.study.folder
-    other = str(proposal.scoring.get("study") or opened.info.id)
-    if other != opened.info.id and Path(other).name == other:
-        folder = folder.with_name(other)
-    return str(folder), readers.stamp_of(folder), _files(proposal)[scorer]
+def _folder(opened: readers.OpenStudy, place: EvidencePlace) -> Path:
+    """The study's folder; labels may have been scored on another study."""
+    other = place.study or opened.info.id
+    if other == opened.info.id or Path(other).name != other:
+        return opened.study.folder
+    return opened.study.folder.with_name(other)
 
 
 @st.cache_data(max_entries=128, show_spinner=False)

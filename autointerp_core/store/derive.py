@@ -4,15 +4,16 @@ The rules:
 
 * Proposals are ``generated`` and ``imported`` events. A ``scored`` event adds its
   ``details["scores"]`` (measured on test documents, for people) and ``details["validate"]``
-  (on other documents, to choose by) to the proposal it names as parent; later ones replace
-  earlier ones of the same name.
+  (on other documents, to choose by) to every proposal with the text of the event it names as
+  parent; later ones replace earlier ones of the same name.
 * A decision is an ``accepted``, ``overridden`` or ``reverted`` event that no ``undone``
   event names as parent. The last one gives label and status. ``undone`` events cannot be
   undone themselves: redoing is deciding again (or reverting to the undone event).
 * Without a decision the label is the best-scored proposal's, else ``label_llm``, else
   ``label_search``, else the last imported text. What ranks a proposal is the mean of its
   ``validate`` scores; an event without any ranks by its ``details["score"]``, and one
-  without that by the mean of its ``scores``.
+  without that by the mean of its ``scores``. Those that more scorers judged come first: means
+  over different scorers do not compare.
 * ``label_llm`` and ``label_search`` are the newest of their kind, unless that one is scored
   and an older one is scored better.
 """
@@ -23,7 +24,7 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from sys import intern
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 from autointerp_core.store.events import (
     ACCEPTED,
@@ -55,6 +56,15 @@ Row: TypeAlias = tuple[
 """feature, id, kind, text, source, method, reason, parent, details (of ``scored`` only)."""
 
 
+class EvidencePlace(NamedTuple):
+    """Where the judged windows behind a score are kept."""
+
+    study: str | None
+    file: str
+    event: int
+    """The event that was scored: the newest with this text at the time."""
+
+
 @dataclass(frozen=True, slots=True)
 class Proposal:
     """One text somebody or something proposed for a feature."""
@@ -70,7 +80,9 @@ class Proposal:
     test_score: float | None = None
     """Mean of ``scores``; None where there are none."""
     scoring: Mapping[str, Any] = field(default_factory=dict)
-    """``unscored`` (a reason), ``study``, and ``evidence``: the file of each scorer."""
+    """``unscored`` (a reason), and ``evidence``: an :class:`EvidencePlace` for each scorer."""
+    judged: int = 0
+    """Scorers that ``score`` is a mean of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,12 +145,13 @@ def derive(feature: int, events: Iterable[LabelEvent]) -> LabelState:
 def derive_rows(feature: int, rows: list[Row]) -> LabelState:
     """:func:`derive` on bare tuples, for hundreds of thousands of features."""
     undone: set[int | None] = set()
-    scored: dict[int, Mapping[str, Any]] = {}
+    scorings: list[Row] = []
     for row in rows:
         if row[2] == UNDONE:
             undone.add(row[7])
-        elif row[2] == SCORED and row[7] is not None and row[8]:
-            scored[row[7]] = _merged(scored.get(row[7], {}), row[8])
+        elif row[2] == SCORED and row[8]:
+            scorings.append(row)
+    scored = _scores_by_text(rows, scorings) if scorings else {}
 
     proposals: list[Proposal] = []
     llm: Row | None = None
@@ -194,7 +207,8 @@ def derive_rows(feature: int, rows: list[Row]) -> LabelState:
             if plain is not None:
                 current, label, label_source = plain[1], plain[3], plain[4]
     own = None
-    if current in scored and decision is not None:
+    written = label in scored and all(p.text != label for p in proposals)
+    if written and current is not None:
         own = _proposal(current, label or "", label_source or "human", None, scored)
     return LabelState(
         feature,
@@ -239,10 +253,24 @@ def mean_value(scores: Mapping[str, Any]) -> float | None:
     return sum(found) / len(found) if found else None
 
 
-def _merged(before: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
-    """What is known of a proposal's scores after one more scored event."""
+def _scores_by_text(rows: list[Row], scorings: list[Row]) -> dict[str, Mapping[str, Any]]:
+    """What scored events say of each text, whichever event with it they name."""
+    texts = {row[1]: row[3] for row in rows if row[3] and row[2] != NOTED}
+    scored: dict[str, Mapping[str, Any]] = {}
+    for row in scorings:
+        text = texts.get(row[7] or 0)
+        if text is not None and row[7] is not None and row[8]:
+            scored[text] = _merged(scored.get(text, {}), row[8], row[7])
+    return scored
+
+
+def _merged(before: Mapping[str, Any], new: Mapping[str, Any], event: int) -> dict[str, Any]:
+    """What is known of a text's scores after one more scored event."""
     scores = new.get("scores") or {}
-    evidence = dict.fromkeys(scores, new.get("evidence"))
+    evidence = {}
+    if new.get("evidence"):
+        place = EvidencePlace(new.get("study"), str(new["evidence"]), event)
+        evidence = dict.fromkeys(scores, place)
     return {
         **before,
         **new,
@@ -260,10 +288,10 @@ def _proposal(
     text: str,
     source: str,
     method: str | None,
-    scored: dict[int, Mapping[str, Any]],
+    scored: Mapping[str, Mapping[str, Any]],
 ) -> Proposal:
     source = intern(source)  # the same few strings, half a million times
-    details = scored.get(event_id) if scored else None
+    details = scored.get(text) if scored else None
     if details is None:
         return Proposal(event_id, text, source, method, _NO_SCORES)
     return Proposal(
@@ -274,19 +302,15 @@ def _proposal(
         details["scores"],
         ranking_score(details),
         mean_value(details["scores"]),
-        {name: details.get(name) for name in ("study", "unscored", "evidence")},
+        {name: details.get(name) for name in ("unscored", "evidence")},
+        sum(value is not None for value in details["validate"].values()),
     )
 
 
 def _best(proposals: list[Proposal]) -> Proposal | None:
-    """The highest score; of equals the newest."""
-    best: Proposal | None = None
-    for proposal in proposals:
-        if proposal.score is not None and (
-            best is None or best.score is None or proposal.score >= best.score
-        ):
-            best = proposal
-    return best
+    """The highest score among those that most scorers judged; of equals the newest."""
+    scored = [p for p in proposals if p.score is not None]
+    return max(scored, key=lambda p: (p.judged, p.score or 0.0, p.event_id), default=None)
 
 
 def _better(

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autointerp_core.errors import LabelRejected
-from autointerp_core.store.derive import LabelState, derive, ranking_score
+from autointerp_core.store.derive import EvidencePlace, LabelState, derive, ranking_score
 from autointerp_core.store.events import TOPIC_OF, LabelEvent
 from autointerp_core.store.text import clean_label, clean_note, safe_text
 
@@ -155,16 +155,17 @@ def test_the_label_of_an_unreviewed_feature_follows_the_rule(events: list[LabelE
     state = derive(7, events)
     if state.status != "unreviewed":
         return
-    scores: dict[int, float] = {}
+    texts = {e.id: e.text for e in events}
+    scores: dict[str | None, float] = {}
     for each in events:
         if each.kind == "scored":
             assert each.parent is not None
-            scores[each.parent] = each.details["scores"]["embedding"]
-    texts = {e.id: e.text for e in events}
+            scores[texts[each.parent]] = each.details["scores"]["embedding"]
     if scores:
-        best = max(scores, key=lambda event_id: (scores[event_id], event_id))
-        assert (state.label, state.current_event) == (texts[best], best)
-        assert state.label_source == next(e.source for e in events if e.id == best)
+        judged = [e for e in events if e.kind in ("generated", "imported") and e.text in scores]
+        best = max(judged, key=lambda e: (scores[e.text], e.id))
+        assert (state.label, state.current_event) == (best.text, best.id)
+        assert state.label_source == best.source
     elif state.label_llm is not None or state.label_search is not None:
         assert state.label == (state.label_llm or state.label_search)
 
@@ -261,9 +262,8 @@ def test_validate_chooses_and_test_is_shown() -> None:
     shown = state.shown()
     assert shown is not None
     assert shown.scoring == {
-        "study": "s",
         "unscored": None,
-        "evidence": {"embedding": "run-4"},
+        "evidence": {"embedding": EvidencePlace("s", "run-4", 1)},
     }
     newer = derive(7, [*histories_of(state), event(9, "generated", text="new", source="llm:m")])
     assert newer.label_llm == "new"
@@ -276,6 +276,24 @@ def histories_of(state: LabelState) -> list[LabelEvent]:
         out.append(event(2 * n + 1, "generated", text=proposal.text, source=proposal.source))
         out.append(scored(2 * n + 2, 2 * n + 1, proposal.score, proposal.test_score or 0.0))
     return out
+
+
+def test_scores_belong_to_texts_and_more_judges_count_first() -> None:
+    judged = {"embedding": 0.5, "detection": 0.6}
+    events = [
+        event(1, "generated", text="same", source="search"),
+        event(2, "generated", text="other", source="llm:m"),
+        scored(3, 1, 0.7, 0.7),
+        scored(4, 2, 0.9, 0.9),
+        event(5, "generated", text="same", source="search", method="newer"),
+        event(6, "scored", parent=5, details={"validate": judged, "scores": {"detection": 0.6}}),
+    ]
+    state = derive(7, events)
+    first, _, third = state.proposals
+    assert first.scores == third.scores == {"embedding": {"value": 0.7}, "detection": 0.6}
+    assert (third.score, third.judged) == (0.55, 2)
+    # 0.9 by embedding alone and 0.55 by two scorers do not compare.
+    assert state.label == "same"
 
 
 def test_what_only_test_documents_scored_is_never_chosen_by_it() -> None:

@@ -317,7 +317,8 @@ def test_scores_from_one_study_are_not_lost_in_another(
     score_labels(tiny, [0], history)
     state = history.state(study.info.sae_fingerprint, 0)
     assert state.test_score is not None
-    assert state.proposals[0].scoring["study"] == study.id
+    places = state.proposals[0].scoring["evidence"].values()
+    assert {place.study for place in places} == {study.id}
     nobody = RuleJudge(lambda question: TimeoutError("no reply"))
     score_labels(study, [0], history, scorers=BOTH, judge=nobody, again=True)
     assert history.state(study.info.sae_fingerprint, 0).test_score == state.test_score
