@@ -2,10 +2,11 @@
 
     make bench-labels                              (or: python -m benchmarks.labels --no-llm)
 
-Methods: ``naive`` (the three commonest peak words), ``search`` (the search label), and two of the
-demo's own language model on a sample of features: ``words`` (free-form) and ``ranked`` (the
-search labeller's phrases, the likeliest). All see documents of the label part alone and are
-judged on the test part; nothing here is tuned on it.
+Methods: ``naive`` (the three commonest peak words), ``search`` (the search label), and on a sample
+of features, by the demo's own language model, ``words`` (free-form), ``ranked`` (the search
+labeller's phrases, the likeliest) and ``chosen`` (``--candidates 3 --scoring embedding``: the
+best of these on validate documents). All see documents of the label part alone and are judged on
+the test part.
 
 Per method: concept named (the rule of :mod:`benchmarks.planted.concepts`); embedding AUROC,
 medians over features, against all, easy and hard silent windows, beside a floor of 0.5;
@@ -30,28 +31,31 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autointerp_core.home import home, studies_dir
-from autointerp_core.labels.candidates import rank_labels
+from autointerp_core.labels.candidates import PHRASES
 from autointerp_core.labels.embedders import KnownTexts, default_embedder
-from autointerp_core.labels.generate import generate_labels
+from autointerp_core.labels.evidence import FOLDER as EVIDENCE
 from autointerp_core.labels.judge import Judge, LLMJudge
 from autointerp_core.labels.local import LocalProvider
-from autointerp_core.labels.options import JUDGED
+from autointerp_core.labels.options import JUDGED, RANKED, LabelOptions
+from autointerp_core.labels.prompts import get_method
+from autointerp_core.labels.proposals import label_features
 from autointerp_core.labels.provider import Price
 from autointerp_core.labels.scores import AUROC, mean_interval, value_of
 from autointerp_core.labels.search import SearchLabeler
 from autointerp_core.labels.search_run import search_labeler
-from autointerp_core.labels.split import LABEL, TEST, Split
+from autointerp_core.labels.split import LABEL, TEST, Split, shown_examples
 from autointerp_core.labels.trials import EMBEDDING, Trial, embed_trials, judge_trials
 from autointerp_core.labels.windows import EASY, HARD, WindowSampler, WindowSet
-from autointerp_core.store.derive import LabelState
 from autointerp_core.store.history import LabelHistory
 from autointerp_core.store.study import Study
 from benchmarks.planted.build import Planted, build_planted
 from benchmarks.planted.concepts import LEXICAL, PATTERN
 from benchmarks.planted.judge import PlantedJudge
+from benchmarks.ranking import batching_saving, rank_saving
 from benchmarks.report import Row, publish
 
-NAIVE, SEARCH, WORDS, RANKED = "naive", "search", "words", "ranked"
+NAIVE, SEARCH, WORDS, CHOSEN = "naive", "search", "words", "chosen"
+TOKENS = ("tokens_in", "tokens_out")
 NAIVE_WORDS = 3
 DRAWS = 2000
 """Bootstrap draws of features."""
@@ -96,30 +100,42 @@ def search_labels(labeler: SearchLabeler, features: Sequence[int]) -> tuple[Labe
     return labels, Cost(len(labels), time.perf_counter() - begun)
 
 
-def llm_labels(
-    provider: LocalProvider, labeler: SearchLabeler, split: Split, features: Sequence[int]
-) -> dict[str, tuple[Labels, Cost]]:
-    """Free-form and ranked labels of the model, each in a history of its own."""
-    out = {}
-    for method in (WORDS, RANKED):
-        with TemporaryDirectory() as folder:
-            begun = time.perf_counter()
-            with LabelHistory.open(Path(folder) / "labels.db") as history:
-                if method == WORDS:
-                    report = generate_labels(
-                        split.study, features, provider, history, method="words", split=split
-                    )
-                else:
-                    report = rank_labels(split, features, provider, history, labeler)
-                states = history.states(split.study.info.sae_fingerprint, list(features))
-            seconds = time.perf_counter() - begun
-        labels = {feature: _llm_text(states[feature]) for feature in features}
-        out[method] = labels, Cost(report.made, seconds, report.tokens_in, report.tokens_out)
+def llm_labels(study: Study, features: Sequence[int]) -> dict[str, tuple[Labels, Cost]]:
+    """What ``--candidates 3 --scoring embedding`` makes of features, by method.
+
+    In a history of its own, and beside the study, not in it.
+    """
+    options = LabelOptions(
+        model_path=MODEL, method=WORDS, max_examples=20, candidates=3, scorers=(EMBEDDING,)
+    )
+    with TemporaryDirectory() as folder:
+        copy = Path(folder) / study.id
+        copy.mkdir()
+        for part in study.folder.iterdir():
+            if part.name != EVIDENCE:
+                (copy / part.name).symlink_to(part)
+        with LabelHistory.open(Path(folder) / "labels.db") as history:
+            label_features(Study(copy), features, history, options)
+            sae = study.info.sae_fingerprint
+            states = history.states(sae, list(features))
+            made = {
+                method: history.generated_index(sae, method, f"llm:{LocalProvider(MODEL).model}")
+                for method in (WORDS, RANKED)
+            }
+    out: dict[str, tuple[Labels, Cost]] = {}
+    for method, events in made.items():
+        details = [event.details for event in events.values()]
+        cost = Cost(
+            len(events),
+            sum(d["seconds"] for d in details),
+            sum(d["tokens_in"] for d in details),
+            sum(d["tokens_out"] for d in details),
+        )
+        out[method] = {feature: event.text for (feature, _), event in events.items()}, cost
+    costs = [cost for _, cost in out.values()]
+    total = Cost(len(features), *(sum(getattr(c, n) for c in costs) for n in ("seconds", *TOKENS)))
+    out[CHOSEN] = {feature: states[feature].label for feature in features}, total
     return out
-
-
-def _llm_text(state: LabelState) -> str | None:
-    return state.label_llm
 
 
 def cut_alike(one: Labels, other: Labels) -> tuple[dict[int, str], dict[int, str]]:
@@ -268,7 +284,7 @@ def _every(items: Sequence[int], wanted: int) -> list[int]:
 def planted_part(folder: Path, provider: LocalProvider | None, sample: int) -> list[Row]:
     """Everything measured on planted features."""
     planted = build_planted(folder)
-    labels: dict[str, Labels] = {NAIVE: {}, SEARCH: {}, WORDS: {}, RANKED: {}}
+    labels: dict[str, Labels] = {NAIVE: {}, SEARCH: {}, WORDS: {}, RANKED: {}, CHOSEN: {}}
     own: Labels = {}
     windows: dict[str, dict[int, WindowSet]] = {}
     for study in (planted.lexical, planted.pattern):
@@ -281,10 +297,10 @@ def planted_part(folder: Path, provider: LocalProvider | None, sample: int) -> l
         windows[study.id] = sample_windows(study, split, features)
         if provider is not None:
             some = _every(features, sample // 2)
-            for method, (made, _) in llm_labels(provider, labeler, split, some).items():
+            for method, (made, _) in llm_labels(study, some).items():
                 labels[method] |= made
     rows = []
-    for method in (NAIVE, SEARCH, WORDS, RANKED):
+    for method in labels:
         if labels[method]:
             rows += named_rows(method, labels[method], planted, method == SEARCH)
     overall = [row.value for row in rows if row.name.endswith("_overall")]
@@ -315,18 +331,55 @@ def demo_part(provider: LocalProvider | None, sample: int, judged: int) -> list[
     if provider is None:
         return rows
     some = _every([feature for feature in live if feature in windows], sample)
-    made = llm_labels(provider, labeler, split, some)
+    made = llm_labels(study, some)
     for method, (labels, cost) in made.items():
         values[method] = embedding_values(labels, windows, known)
         rows += median_rows(f"auroc_{method}", values[method]) + cost_rows(method, cost)
-    rows += difference_rows("auroc_ranked_minus_words", values[RANKED], values[WORDS], 0.05)
+    rows += difference_rows("auroc_ranked_minus_words", values[RANKED], values[WORDS], None)
+    rows += difference_rows("auroc_chosen_minus_words", values[CHOSEN], values[WORDS], 0.05)
+    rows += saving_rows(split, labeler, provider, some)
     few = _every(some, judged)
     small = WindowSampler(study, split, per_class=10)
     drawn = {f: found for f in few if (found := small.sample(f, TEST)).problem is None}
-    for method, labels in ((NAIVE, naive), (SEARCH, search), (RANKED, made[RANKED][0])):
+    for method, labels in ((NAIVE, naive), (SEARCH, search), (CHOSEN, made[CHOSEN][0])):
         chosen = {feature: labels.get(feature) for feature in few}
         rows += judged_rows(f"demo_{method}_llm", chosen, drawn, LLMJudge(provider))
     return rows
+
+
+def saving_rows(
+    split: Split, labeler: SearchLabeler, provider: LocalProvider, features: Sequence[int]
+) -> list[Row]:
+    """What encoding a context once saves, as ratios of times taken side by side."""
+    asked = []
+    for feature in features[:8]:
+        examples = shown_examples(split, feature, limit=10)
+        prompt = get_method("peaks").build(split.study, feature, examples, None)
+        phrases = labeler.candidates(feature, PHRASES)
+        if len(phrases) >= 8:
+            asked.append((prompt, phrases))
+    rank = rank_saving(provider, asked)
+    prompts = [
+        get_method(WORDS).build(split.study, f, shown_examples(split, f, limit=20), None)
+        for f in features[:16]
+    ]
+    batching = batching_saving(MODEL, prompts)
+    return [
+        Row(
+            "ratio_rank_alone_vs_cached",
+            rank.ratio,
+            3.0,
+            ">=",
+            repeats=rank.repeats,
+            note=f"worst difference {rank.worst_difference:.1e}, 8 to {PHRASES} phrases",
+        ),
+        Row(
+            "ratio_write_alone_vs_batched",
+            batching.ratio,
+            repeats=batching.repeats,
+            note=f"{batching.worst_difference:.0%} of the answers differ",
+        ),
+    ]
 
 
 def main() -> int:

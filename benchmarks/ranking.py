@@ -10,6 +10,7 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 from autointerp_core.labels.local import LocalProvider
@@ -36,8 +37,8 @@ def rank_saving(
     prompt, phrases = asked[0]
     provider.rank(prompt, phrases[:2])  # loads the model
     for prompt, phrases in asked:
-        together, quick = _timed(lambda: provider.rank(prompt, phrases))
-        alone, slow = _timed(lambda: [provider.rank(prompt, [p])[0] for p in phrases])
+        together, quick = _timed(partial(provider.rank, prompt, phrases))
+        alone, slow = _timed(partial(_one_by_one, provider, prompt, phrases))
         ratios.append(slow / quick)
         worst = max(worst, *(abs(a - b) for a, b in zip(together, alone, strict=True)))
     return Saving(statistics.median(ratios), len(ratios), worst)
@@ -50,16 +51,22 @@ def batching_saving(model_path: str, prompts: Sequence[ChatPrompt], repeats: int
     for provider in (batched, single):
         list(provider.complete(prompts[:1]))  # loads the model
     for _ in range(repeats):
-        quick_answers, quick = _timed(lambda: _answers(batched, prompts))
-        slow_answers, slow = _timed(
-            lambda: [text for prompt in prompts for text in _answers(single, [prompt])]
-        )
+        quick_answers, quick = _timed(partial(_answers, batched, prompts))
+        slow_answers, slow = _timed(partial(_each_alone, single, prompts))
         ratios.append(slow / quick)
         same = sum(a == b for a, b in zip(quick_answers, slow_answers, strict=True))
         differing = max(differing, 1 - same / len(prompts))
     batched.close()
     single.close()
     return Saving(statistics.median(ratios), repeats, differing)
+
+
+def _one_by_one(provider: LocalProvider, prompt: ChatPrompt, phrases: Sequence[str]) -> list[float]:
+    return [provider.rank(prompt, [phrase])[0] for phrase in phrases]
+
+
+def _each_alone(provider: LocalProvider, prompts: Sequence[ChatPrompt]) -> list[str | None]:
+    return [_answers(provider, [prompt])[0] for prompt in prompts]
 
 
 def _answers(provider: LocalProvider, prompts: Sequence[ChatPrompt]) -> list[str | None]:

@@ -289,7 +289,9 @@ class Describer:
         at = fired.unit[self.units.key[fired.unit] == key]
         weight = fired.weight[self.units.key[fired.unit] == key]
         if not self.units.keys[key][0].isalnum():
-            return self.counts.key_text(key, quoted=True)
+            name = self.counts.key_text(key, quoted=True)
+            mark = self.units.keys[key]
+            return f"{name} ({mark})" if name[0].isalpha() and mark.isprintable() else name
         # In a list the words themselves are the point, as long as they are words.
         alone = not quoted and not self.counts.bare[key]
         before, after = (0, 0) if alone else self._grow(at, weight, key)
