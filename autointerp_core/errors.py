@@ -76,6 +76,10 @@ class ProviderError(AutointerpError):
     """A label provider failed for good (not for one answer only)."""
 
 
+class PromptTooLong(ProviderError):
+    """A prompt and what may follow it do not fit the model's context; a shorter one may."""
+
+
 class ProviderSetupError(ProviderError, BadInput):
     """Nothing can be asked as things stand: no key, a wrong one, no such model, no server."""
 
