@@ -268,7 +268,8 @@ class Requests:
                 else errors.UNREADABLE
             )
         probability, given = wire.chance_of_yes(raw) if self.judged else (None, True)
-        if not given:
+        # An empty reply or a refusal holds no token that could have had a probability.
+        if not given and wire.has_words(raw):
             provider.learn(replace(provider.dialect, top_logprobs=0))
         usage = getattr(raw, "usage", None)
         tokens_in = getattr(usage, "prompt_tokens", None)

@@ -195,6 +195,14 @@ def content(reply: Any) -> str | None:
         return None
 
 
+def has_words(reply: Any) -> bool:
+    """Whether the model wrote anything as its answer; a refusal in its own field is none."""
+    try:
+        return bool(str(reply.choices[0].message.content or "").strip())
+    except (AttributeError, IndexError, TypeError):
+        return False
+
+
 def unwrap(text: str, field: str | None) -> str:
     """The string that an answer in JSON holds; any other text as it is."""
     if field is None:

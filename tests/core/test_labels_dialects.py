@@ -11,7 +11,14 @@ import pytest
 
 from autointerp_core.labels.answers import AnswerCache
 from autointerp_core.labels.openai_api import Limits
-from autointerp_core.labels.openai_wire import Dialect, chance_of_yes, is_too_long, refused, unwrap
+from autointerp_core.labels.openai_wire import (
+    Dialect,
+    chance_of_yes,
+    has_words,
+    is_too_long,
+    refused,
+    unwrap,
+)
 from autointerp_core.labels.provider import (
     YES_NO,
     ChatPrompt,
@@ -93,6 +100,29 @@ def test_without_probabilities_the_word_counts(offers: Offers, refusals: bool) -
         list(asked.yes_no(prompts(1, first=0), fresh=True))
         assert server.bodies[-1]["max_tokens"] == YES_NO.max_new_tokens
         assert "logprobs" not in server.bodies[-1]
+
+
+def test_an_empty_reply_does_not_turn_probabilities_off() -> None:
+    with chat_server(lambda n, _: "empty" if n == 0 else "ok", chances=lambda _: CHANCES) as server:
+        asked = provider(server, Limits(concurrency=1))
+        found = list(asked.yes_no(prompts(4)))
+        assert found[0].error == "empty answer"
+        assert [v.probability for v in found] == [None, *[pytest.approx(P_YES)] * 3]
+        assert asked.dialect == Dialect()
+        assert asked.notices == []
+        # What is kept are the probabilities, not the words.
+        again = {v.index: v.probability for v in provider(server).yes_no(prompts(4))}
+        assert again == {v.index: v.probability for v in found}
+        assert len(server.asked) == 4
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"), [("Yes", True), ("", False), (" \n", False), (None, False)]
+)
+def test_a_refusal_is_no_words(content: str | None, expected: bool) -> None:
+    message = SimpleNamespace(content=content, refusal="I will not")
+    assert has_words(SimpleNamespace(choices=[SimpleNamespace(message=message)])) is expected
+    assert not has_words(SimpleNamespace(choices=[]))
 
 
 def test_a_server_with_fewer_likeliest_tokens_gives_those() -> None:
