@@ -130,26 +130,37 @@ def _run_label(given: argparse.Namespace, report: ProgressCallback) -> int:
     report(Progress("done"))
     dead = f", {result['num_dead']} dead" if result["num_dead"] else ""
     print(f"{result['num_features']} features{dead}; study {result['study_path']}")
-    print(
-        f"labels: {result['labels_made']} made, {result['labels_reused']} reused, "
-        f"{result['labels_failed']} failed; {_spent(result)}"
-    )
+    print(f"search labels: {result['search_labels']}")
+    if given.label_provider != "none":
+        print(
+            f"LLM labels: {result['labels_made']} made, {result['labels_reused']} reused, "
+            f"{result['labels_failed']} failed"
+        )
+    for why, count in result["labels_failed_why"].items():
+        print(f"failed: {count} × {why}")
+    if result["requests"]:
+        print(_spent(result, paid="openai" in (given.label_provider, given.judge_provider)))
     for line in _score_lines(result["scores"]):
         print(line)
     for notice in result["notices"]:
         print(f"note: {notice}")
     if result["stopped"]:
-        print(f"stopped: {result['stopped']}; the same command goes on from here")
+        again = (
+            "the same command, without --regenerate," if given.regenerate else "the same command"
+        )
+        print(f"stopped: {result['stopped']}; {again} goes on from here")
     print(result["examples_path"])
     print(result["labels_path"])
     return 0
 
 
-def _spent(result: dict[str, Any]) -> str:
+def _spent(result: dict[str, Any], *, paid: bool) -> str:
     """Tokens and money; a cost that is not known is said to be unknown, not 0."""
+    line = f"{result['tokens_in']:,} tokens in, {result['tokens_out']:,} out"
+    if not paid:
+        return f"{line}, on this machine"
     cost = result["cost"]
-    money = "cost unknown" if cost is None else f"${cost:.4f}"
-    return f"{result['tokens_in']:,} tokens in, {result['tokens_out']:,} out, {money}"
+    return f"{line}, " + ("cost unknown (no price given)" if cost is None else f"${cost:.4f}")
 
 
 def _score_lines(report: dict[str, Any] | None) -> list[str]:
@@ -165,6 +176,7 @@ def _score_lines(report: dict[str, Any] | None) -> list[str]:
             f"other features' labels {shuffled}; {found['n']:,} judgements, "
             f"{found['n_missing']:,} missing; judge {found['judge']}"
         )
+    lines += [f"{name}: {why}" for name, why in report.get("without", {}).items()]
     lines += [f"no score for {n:,} features: {why}" for why, n in report["unscored"].items()]
     return lines
 

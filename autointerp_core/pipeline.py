@@ -59,6 +59,7 @@ def run_labeling(
     candidates: int = 2,
     scoring: str = "none",
     score_windows: int = 20,
+    embedder: str = "wordllama",
     judge_provider: str | None = None,
     judge_model_path: str | None = None,
     hold_out: bool = True,
@@ -106,11 +107,13 @@ def run_labeling(
         label_base_url: Server of the openai provider; None: ``OPENAI_BASE_URL``, else OpenAI.
         label_hint: What the texts are about, say ``"finance"``; told to the labeller.
         label_concurrency: Requests to a server at a time.
-        candidates: Proposals a feature, the search label among them; with scores the best
-            one on validation documents is the label.
+        candidates: Proposals a feature: the search label, and at least one of the model; with
+            scores the best one on validation documents is the label.
         scoring: ``"none"``, ``"all"``, or some of ``"embedding,detection,fuzzing"``; the last
             two ask the judge model.
         score_windows: Activating windows a score is measured on; as many silent ones.
+        embedder: Of the embedding scores: ``"wordllama"`` (offline), or
+            ``"sentence-transformers:<model>"`` where that package is installed.
         judge_provider: Provider of the judge; None: the labeller's.
         judge_model_path: Model that judges; None: the labeller's.
         hold_out: Keep half of the documents from the labeller, to score labels on. Without
@@ -125,7 +128,8 @@ def run_labeling(
     Returns:
         ``examples_path``, ``labels_path``, ``study_path``, and counts: ``num_features``,
         ``num_dead``, ``features_computed``, ``labels_made``, ``labels_reused``,
-        ``labels_failed``, ``tokens_in``, ``tokens_out``, ``cost`` (None: unknown),
+        ``labels_failed`` and ``labels_failed_why``, ``search_labels``, ``requests``,
+        ``tokens_in``, ``tokens_out``, ``cost`` (None: unknown),
         ``stopped`` (why a budget ended the run, else None), ``scores`` (a summary by scorer),
         ``notices``, ``warnings``.
 
@@ -151,6 +155,7 @@ def run_labeling(
         hold_out=hold_out,
         scorers=parse_scoring(scoring),
         score_windows=score_windows,
+        embedder=embedder,
         judge_provider=judge_provider,
         judge_model_path=judge_model_path,
         base_url=label_base_url,
@@ -224,6 +229,8 @@ def _outcome(done: LabelReport) -> dict[str, Any]:
         "labels_made": llm.made if llm else 0,
         "labels_reused": llm.reused if llm else 0,
         "labels_failed": llm.failed if llm else 0,
+        "labels_failed_why": llm.reasons if llm else {},
+        "search_labels": done.search.made + done.search.reused,
         **total(done),
         "stopped": done.stopped,
         "scores": asdict(done.scores) if done.scores else None,

@@ -11,9 +11,10 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 
-from autointerp_core.labels.generate import llm_source
+from autointerp_core.errors import PromptTooLong
+from autointerp_core.labels.generate import known_questions, llm_source
 from autointerp_core.labels.options import RANKED
-from autointerp_core.labels.prompts import METHODS, get_method
+from autointerp_core.labels.prompts import METHODS, PromptMethod, get_method
 from autointerp_core.labels.provider import (
     ChatPrompt,
     LabelProvider,
@@ -25,8 +26,9 @@ from autointerp_core.labels.report import GenerationReport
 from autointerp_core.labels.search import SearchLabeler
 from autointerp_core.labels.split import Split, shown_examples
 from autointerp_core.progress import Progress, ProgressCallback, silent
-from autointerp_core.store.events import GENERATED
+from autointerp_core.store.events import FAILED, GENERATED
 from autointerp_core.store.history import LabelHistory
+from autointerp_core.store.study import Example
 
 PHRASES = 16
 """Phrases ranked a feature."""
@@ -83,7 +85,7 @@ def rank_labels(
     study, method = split.study, get_method(_ASKED_WITH)
     sae, source = study.info.sae_fingerprint, llm_source(provider)
     report = GenerationReport()
-    known = {} if regenerate else history.generated_index(sae, RANKED, source)
+    known = set() if regenerate else known_questions(history, split, RANKED, source)
     started = time.perf_counter()
     for done, feature in enumerate(features):
         progress(Progress("ranked labels", done, len(features), "features"))
@@ -97,10 +99,21 @@ def rank_labels(
         if (feature, key) in known:
             report.reused += 1
             continue
-        before = time.perf_counter()
-        gains = likelihood_gain(provider, prompt, phrases)
+        before, used = time.perf_counter(), provider.usage.tokens_in
+        gains = _gains(provider, method, split, feature, examples, phrases, hint)
+        tokens = provider.usage.tokens_in - used
+        report.tokens_in += tokens
+        if provider.stopped:
+            report.stopped = provider.stopped
+            break
+        if not gains:
+            why = f"the prompt is too long for {provider.model}, even with one example"
+            history.record(
+                sae, feature, FAILED, source=source, method=RANKED, reason=why, details={}
+            )
+            report.fail(why)
+            continue
         best = max(range(len(phrases)), key=lambda i: gains[i])
-        tokens = provider.count_tokens(prompt.text)
         details = {
             "prompt_hash": key,
             "documents": split.shown,
@@ -114,19 +127,45 @@ def rank_labels(
             sae, feature, GENERATED, phrases[best], source=source, method=RANKED, details=details
         )
         report.made += 1
-        report.tokens_in += tokens
     progress(Progress("ranked labels", len(features), len(features), "features"))
     report.seconds = time.perf_counter() - started
     report.notices = list(provider.notices)
     return report
 
 
+def _gains(
+    provider: LabelProvider,
+    method: PromptMethod,
+    split: Split,
+    feature: int,
+    examples: Sequence[Example],
+    phrases: Sequence[str],
+    hint: str | None,
+) -> list[float]:
+    """:func:`likelihood_gain`, with fewer examples where they are too long; empty: none fit."""
+    while examples:
+        prompt = method.build(split.study, feature, examples, hint)
+        try:
+            return likelihood_gain(provider, prompt, phrases)
+        except PromptTooLong:
+            examples = examples[: len(examples) // 2]
+    return []
+
+
 def likelihood_gain(
     provider: LabelProvider, prompt: ChatPrompt, phrases: Sequence[str]
 ) -> list[float]:
-    """How much likelier (log, summed over tokens) each phrase is under ``prompt`` than without."""
+    """How much likelier (log, summed over tokens) each phrase is under ``prompt`` than without.
+
+    Empty where a budget ended it: ``provider.stopped`` says so.
+
+    Raises:
+        PromptTooLong: the prompt and a phrase do not fit.
+    """
     given = provider.rank(prompt, phrases)
-    empty = provider.rank(without_examples(prompt), phrases)
+    empty = provider.rank(without_examples(prompt), phrases) if given else []
+    if not empty:
+        return []
     return [a - b for a, b in zip(given, empty, strict=True)]
 
 

@@ -25,7 +25,7 @@ from autointerp_core.labels.provider import (
     prompt_hash,
 )
 from autointerp_core.labels.report import GenerationReport
-from autointerp_core.labels.split import HELD_OUT, Split, shown_examples
+from autointerp_core.labels.split import HELD_OUT, LABEL, Split, shown_examples
 from autointerp_core.progress import Progress, ProgressCallback, silent
 from autointerp_core.store.events import FAILED, GENERATED
 from autointerp_core.store.history import LabelHistory
@@ -36,6 +36,8 @@ PROVIDER_ERROR = "provider"
 """``details["failure"]`` of an event that a later run tries again."""
 CHUNK = 1024
 """Features whose prompts are held in memory together."""
+WEAKER = "quantile_3"
+"""Where a method's weaker examples come from."""
 CLIPPED = 4
 """Tokens left on each side of the peak where even one example is too long."""
 RETRY = Settings(temperature=0.7, seed=1)
@@ -50,6 +52,7 @@ class _Question:
     prompt: ChatPrompt
     hash: str
     extra: str | None = None
+    shortened: bool = False
     tokens_in: int = 0
     tokens_out: int = 0
     seconds: float = 0.0
@@ -137,7 +140,7 @@ def generate_labels(
     run = _Run(
         split, provider, history, asked, settings, len(wanted), report, progress, regenerate, hint
     )
-    known = {} if regenerate else history.generated_index(run.sae, method, run.source)
+    known = set() if regenerate else known_questions(history, split, method, run.source)
     failed_before = set() if regenerate else _failed_for_good(history, run)
     questions: list[_Question] = []
     for feature in wanted:
@@ -145,12 +148,18 @@ def generate_labels(
         if not examples:
             run.nothing_to_show(feature)
             continue
+        if asked.weaker:
+            known_places = {(e.sequence_index, e.token_position) for e in examples}
+            weaker = shown_examples(split, feature, WEAKER, asked.weaker)
+            examples += [
+                e for e in weaker if (e.sequence_index, e.token_position) not in known_places
+            ]
         prompt = asked.build(study, feature, examples, hint)
         question = _Question(feature, examples, prompt, prompt_hash(prompt, settings))
         if (feature, question.hash) in known:
             report.reused += 1
         elif (feature, question.hash) in failed_before:
-            report.failed += 1
+            report.fail(f"{NO_LABEL}, as before")
         else:
             questions.append(question)
         if len(questions) == CHUNK:
@@ -182,7 +191,7 @@ class _Run:
         hint: str | None,
     ):
         self.split, self.fresh, self.hint = split, fresh, hint
-        self.shortened: set[int] = set()
+        self.shortened = 0
         self.sae = split.study.info.sae_fingerprint
         self.source = llm_source(provider)
         self.provider, self.history, self.method = provider, history, method
@@ -250,6 +259,7 @@ class _Run:
                 details={**question.details(), "documents": self.split.shown},
             )
             self.report.made += 1
+            self.shortened += question.shortened
             self.say("")
         yield from self._attempt(too_long, settings)
 
@@ -261,18 +271,17 @@ class _Run:
             examples = [clip(example, CLIPPED) for example in question.examples]
             if examples == question.examples:
                 return None
-        self.shortened.add(question.feature)
         prompt = self.method.build(self.split.study, question.feature, examples, self.hint)
         if question.extra is not None:
             prompt = prompt.with_last(question.extra)
-        return dataclasses.replace(question, examples=examples, prompt=prompt)
+        return dataclasses.replace(question, examples=examples, prompt=prompt, shortened=True)
 
     def notices(self) -> list[str]:
         """What the run itself has to tell."""
         if not self.shortened:
             return []
         return [
-            f"{len(self.shortened)} prompts were too long for {self.provider.model}: it was shown "
+            f"{self.shortened} prompts were too long for {self.provider.model}: it was shown "
             "fewer or shorter examples"
         ]
 
@@ -281,7 +290,7 @@ class _Run:
         if self.split.study.stats(feature).num_examples == 0:
             self.report.dead += 1
         elif self.history.state(self.sae, feature).llm_error == HELD_OUT:
-            self.report.failed += 1
+            self.report.fail(HELD_OUT)
         else:
             self.history.record(
                 self.sae,
@@ -291,7 +300,7 @@ class _Run:
                 method=self.method.name,
                 reason=HELD_OUT,
             )
-            self.report.failed += 1
+            self.report.fail(HELD_OUT)
 
     def _fail(self, question: _Question, reason: str, failure: str) -> None:
         self.history.record(
@@ -301,9 +310,13 @@ class _Run:
             source=self.source,
             method=self.method.name,
             reason=reason,
-            details={**question.details(), "failure": failure},
+            details={
+                **question.details(),
+                "failure": failure,
+                "documents": self.split.shown,
+            },
         )
-        self.report.failed += 1
+        self.report.fail(NO_LABEL if failure == "answer" else reason)
         self.say("")
 
     def say(self, message: str) -> None:
@@ -313,7 +326,19 @@ class _Run:
         fresh = report.made + report.failed
         rate = fresh / elapsed if fresh and elapsed > 0 else None
         left = (self.total - done) / rate if rate else None
-        self.progress(Progress("labels", done, self.total, "features", rate, left, message))
+        stage = f"{self.method.name} labels"
+        self.progress(Progress(stage, done, self.total, "features", rate, left, message))
+
+
+def known_questions(
+    history: LabelHistory, split: Split, method: str, source: str
+) -> set[tuple[int, str]]:
+    """(feature, prompt hash) of labels there are, made from the documents that may be shown now.
+
+    One made from all documents would ask the same by chance, and could not be scored.
+    """
+    found = history.generated_index(split.study.info.sae_fingerprint, method, source)
+    return {key for key, e in found.items() if e.details.get("documents") in (LABEL, split.shown)}
 
 
 def _failed_for_good(history: LabelHistory, run: _Run) -> set[tuple[int, str]]:

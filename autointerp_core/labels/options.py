@@ -56,6 +56,7 @@ class LabelOptions:
     budget_dollars: float | None = None
     budget_tokens: int | None = None
     concurrency: int = 8
+    embedder: str = "wordllama"
 
     def __post_init__(self) -> None:
         one_of("label_provider", self.provider, (*PROVIDERS, NONE))
@@ -73,6 +74,17 @@ class LabelOptions:
                 raise ParameterError(f"{name} is {value}; give at least {least}")
         for scorer in self.scorers:
             one_of("scoring", scorer, SCORERS)
+        if self.method == RANKED and self.provider not in ("local", NONE):
+            raise ParameterError(
+                f"label_method 'ranked' needs probabilities of whole phrases, which the "
+                f"{self.provider} provider does not give; use label_provider 'local'"
+            )
+        other = self.judge_provider not in (None, self.provider, "scripted")
+        if self.judged and other and self.judge_model_path is None:
+            raise ParameterError(
+                f"judge_provider {self.judge_provider!r} is another one than label_provider's; "
+                "say which model judges: judge_model_path"
+            )
         if self.scorers and not self.hold_out:
             raise ParameterError(
                 "scores need documents that the labeller has not seen; give hold_out or scoring, "
@@ -83,7 +95,7 @@ class LabelOptions:
                 f"scoring by {', '.join(self.judged)} asks a language model; with label_provider "
                 "'none' give judge_provider and judge_model_path, or score by embedding alone"
             )
-        self.provider_options()
+        self.provider_options(self.provider)
 
     @property
     def judged(self) -> tuple[str, ...]:
@@ -103,8 +115,8 @@ class LabelOptions:
             raise ParameterError("give both prices, price_in and price_out, or neither")
         return Price(self.price_in, self.price_out)
 
-    def provider_options(self) -> ProviderOptions:
-        """What a provider needs to know.
+    def provider_options(self, name: str) -> ProviderOptions:
+        """What the provider called ``name`` needs to know; only a server has prices.
 
         Raises:
             ParameterError: half a price, a budget of 0, a money budget without a price.
@@ -115,6 +127,8 @@ class LabelOptions:
             raise ParameterError(
                 "a money budget needs prices: give price_in and price_out, or budget_tokens"
             )
+        if name == "local":  # nobody is paid, so money bounds nothing
+            price, budget = None, replace(budget, dollars=None)
         return ProviderOptions(
             model_path=self.model_path,
             device=self.device,
@@ -129,7 +143,7 @@ class LabelOptions:
         """Who writes labels, not yet loaded; None where nobody does."""
         if self.provider == NONE:
             return None
-        return make_provider(self.provider, self.provider_options())
+        return make_provider(self.provider, self.provider_options(self.provider))
 
     def check(self) -> None:
         """See that whoever writes and judges can be asked, before anything is computed.
@@ -155,15 +169,15 @@ class LabelOptions:
         same_model = self.judge_model_path in (None, self.model_path)
         if self.judge_provider in (None, self.provider) and same_model:
             return labeller
-        options = replace(
-            self.provider_options(), model_path=self.judge_model_path or self.model_path
-        )
+        name = self.judge_provider or self.provider
+        model = self.judge_model_path or self.model_path
+        options = replace(self.provider_options(name), model_path=model)
         if labeller is not None:
             left = options.budget.less(labeller.usage)
             if left is None:
                 return None
             options = replace(options, budget=left)
-        return make_provider(self.judge_provider or self.provider, options)
+        return make_provider(name, options)
 
     @classmethod
     def from_params(cls, params: Mapping[str, Any], **defaults: Any) -> LabelOptions:
@@ -187,7 +201,7 @@ def parse_scoring(text: str) -> tuple[str, ...]:
     if parts in ([], [NONE]):
         return ()
     for part in parts:
-        one_of("scoring", part, (*SCORERS, "all", NONE))
+        one_of("scoring", part, SCORERS if len(parts) > 1 else (*SCORERS, "all", NONE))
     return tuple(scorer for scorer in SCORERS if scorer in parts)
 
 

@@ -35,6 +35,8 @@ class PromptMethod:
     build: Callable[[Study, int, Sequence[Example], str | None], ChatPrompt]
     parse: Callable[[str | None, ChatPrompt], str | None]
     max_new_tokens: int = MAX_NEW_TOKENS
+    weaker: int = 0
+    """Examples from a weaker quarter of the peaks that are shown after the others."""
 
     @property
     def settings(self) -> Settings:
@@ -267,11 +269,6 @@ def _build_strengths(
     lines = ["Texts:"] + [
         f"{strength(e.activation, top)}: {mark_strengths(e, top)}" for e in examples
     ]
-    weaker = study.examples(feature, "quantile_3", limit=3)
-    known = {e.document_index for e in examples}
-    # Only documents that were chosen to be shown; others may be kept for testing labels.
-    weaker = [e for e in weaker if e.document_index in known]
-    lines += [f"{strength(e.activation, top)}: {mark_strengths(e, top)}" for e in weaker]
     return _chat(lines + _marked_line(examples) + _logit_line(study, feature), hint)
 
 
@@ -345,7 +342,7 @@ METHODS: dict[str, PromptMethod] = {
         PromptMethod("peaks", _build_peaks, _parse_label),
         PromptMethod("words", _build_words, _parse_label),
         PromptMethod("texts", _build_texts, _parse_label),
-        PromptMethod("strengths", _build_strengths, _parse_label),
+        PromptMethod("strengths", _build_strengths, _parse_label, weaker=3),
         PromptMethod("contrast", _build_contrast, _parse_label),
         PromptMethod("explain", _build_explain, _parse_explained, max_new_tokens=160),
     )

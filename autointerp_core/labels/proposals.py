@@ -9,22 +9,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from autointerp_core.labels.candidates import can_rank, plan, rank_labels
+from autointerp_core.labels.embedders import make_embedder
 from autointerp_core.labels.estimate import estimate
 from autointerp_core.labels.generate import generate_labels
-from autointerp_core.labels.options import NONE, RANKED, LabelOptions
-from autointerp_core.labels.provider import LabelProvider
+from autointerp_core.labels.options import JUDGED, NONE, RANKED, LabelOptions
+from autointerp_core.labels.provider import LabelProvider, Usage
 from autointerp_core.labels.report import GenerationReport
+from autointerp_core.labels.scoring import ScoreReport, score_labels
 from autointerp_core.labels.search_run import SEARCH, record_search_labels, search_labeler
 from autointerp_core.labels.split import SMALLEST, Split
 from autointerp_core.progress import Progress, ProgressCallback, silent
 from autointerp_core.store.history import LabelHistory
 from autointerp_core.store.study import Study
-
-if TYPE_CHECKING:
-    from autointerp_core.labels.scoring import ScoreReport
 
 
 @dataclass
@@ -34,6 +33,12 @@ class LabelReport:
     search: GenerationReport
     llm: GenerationReport | None = None
     scores: ScoreReport | None = None
+    requests: int = 0
+    """Prompts that were sent to models."""
+    tokens_in: int = 0
+    tokens_out: int = 0
+    cost: float | None = 0.0
+    """US dollars; None where something was asked for at a price that is not known."""
     out_of_budget: bool = False
     """Whether nothing was left for a judge of its own."""
     notices: list[str] = field(default_factory=list)
@@ -80,7 +85,7 @@ def label_features(
     chosen = list(features) if llm_features is None else list(llm_features)
     expected = estimate(study, chosen, options)
     if expected.requests:
-        forecast = f"{expected.text(paid=options.paid)} at most, less what is known already"
+        forecast = f"{expected.text(paid=options.paid)}; less where answers are known already"
         progress(Progress("labels", message=forecast))
     judge: LabelProvider | None = None
     try:
@@ -123,37 +128,27 @@ def label_features(
         report.out_of_budget = bool(options.judged) and judge is None
         if judge is not provider and provider is not None:
             provider.close()
-        if options.scorers and not report.stopped:
-            report.scores = _score(study, features, history, options, judge, split, progress)
+        scorers = options.scorers
+        if report.stopped:  # a spent budget leaves what costs nothing
+            scorers = tuple(scorer for scorer in scorers if scorer not in JUDGED)
+        if scorers and split.holds_out:
+            report.scores = score_labels(
+                study,
+                features,
+                history,
+                scorers=scorers,
+                provider=judge,
+                embedder=make_embedder(options.embedder),
+                per_class=options.score_windows,
+                progress=progress,
+            )
     finally:
         for used in {id(p): p for p in (provider, judge) if p is not None}.values():
             used.close()
-    report.notices = _notices(report, split, options) + _possibly_paid(provider, judge)
+    usage = list({id(p): p.usage for p in (provider, judge) if p is not None}.values())
+    _count(report, usage)
+    report.notices = _notices(report, split, options) + _possibly_paid(usage)
     return report
-
-
-def _score(
-    study: Study,
-    features: Sequence[int],
-    history: LabelHistory,
-    options: LabelOptions,
-    judge: LabelProvider | None,
-    split: Split,
-    progress: ProgressCallback,
-) -> ScoreReport | None:
-    from autointerp_core.labels.scoring import score_labels
-
-    if not split.holds_out:
-        return None
-    return score_labels(
-        study,
-        features,
-        history,
-        scorers=options.scorers,
-        provider=judge,
-        per_class=options.score_windows,
-        progress=progress,
-    )
 
 
 def _notices(report: LabelReport, split: Split, options: LabelOptions) -> list[str]:
@@ -170,14 +165,29 @@ def _notices(report: LabelReport, split: Split, options: LabelOptions) -> list[s
     return list(dict.fromkeys(told))
 
 
-def _possibly_paid(*providers: LabelProvider | None) -> list[str]:
-    """Replies that were cut off: nobody but the server knows whether they were counted."""
-    different = {id(p): p.usage for p in providers if p is not None}.values()
-    count = sum(usage.possibly_paid for usage in different)
-    tokens = sum(usage.possibly_paid_tokens for usage in different)
+def _count(report: LabelReport, used: Sequence[Usage]) -> None:
+    """What providers used, into the report."""
+    for usage in used:
+        report.requests += usage.requests
+        report.tokens_in += usage.tokens_in
+        report.tokens_out += usage.tokens_out
+        asked = usage.requests or usage.possibly_paid
+        if asked and usage.dollars is None:
+            report.cost = None
+        elif report.cost is not None:
+            report.cost += usage.dollars or 0.0
+
+
+def _possibly_paid(used: Sequence[Usage]) -> list[str]:
+    """Replies that were of no use: nobody but the server knows whether they were counted."""
+    count = sum(usage.possibly_paid for usage in used)
+    tokens = sum(usage.possibly_paid_tokens for usage in used)
     if not count:
         return []
-    return [f"{count} replies were cut off; they may have cost another {tokens:,} prompt tokens"]
+    return [
+        f"{count} replies were cut off or unreadable; they may have cost another {tokens:,} "
+        "prompt tokens"
+    ]
 
 
 def run_generate_job(params: dict[str, Any], progress: ProgressCallback) -> dict[str, Any]:
@@ -216,14 +226,8 @@ def run_generate_job(params: dict[str, Any], progress: ProgressCallback) -> dict
 
 
 def total(report: LabelReport) -> dict[str, Any]:
-    """Tokens and cost of labels and scores together; cost None where any of it is unknown."""
-    parts = [part for part in (report.llm, report.scores) if part is not None]
-    tokens = {
-        name: sum(getattr(part, name) for part in parts) for name in ("tokens_in", "tokens_out")
-    }
-    paid = [part.cost for part in parts if part.tokens_in or part.tokens_out]
-    known = [cost for cost in paid if cost is not None]
-    return {**tokens, "cost": sum(known) if len(known) == len(paid) else None}
+    """What the whole run asked of models."""
+    return {name: getattr(report, name) for name in ("requests", "tokens_in", "tokens_out", "cost")}
 
 
 def own_model(study: Study) -> str:

@@ -21,11 +21,20 @@ class GenerationReport:
     stopped: str | None = None
     """Why the run ended before every feature was asked about (a budget); else None."""
     notices: list[str] = field(default_factory=list)
+    reasons: dict[str, int] = field(default_factory=dict)
+    """Why labels failed, and how many did so."""
+
+    def fail(self, reason: str) -> None:
+        """Count a label that could not be made."""
+        self.failed += 1
+        self.reasons[reason] = self.reasons.get(reason, 0) + 1
 
     def add(self, other: GenerationReport) -> None:
         """Count another run over the same features in; ``dead`` features stay the same ones."""
         self.made += other.made
         self.reused += other.reused
+        for reason, count in other.reasons.items():
+            self.reasons[reason] = self.reasons.get(reason, 0) + count
         self.failed += other.failed
         self.dead = max(self.dead, other.dead)
         self.tokens_in += other.tokens_in

@@ -128,6 +128,7 @@ def test_twice_without_a_label_is_an_error_and_never_a_phrase(
     provider = ScriptedProvider(lambda _: "I cannot help with that")
     report = generate_labels(study, [1], provider, history)
     assert (report.made, report.failed, len(provider.seen)) == (0, 1, 2)
+    assert report.reasons == {"the model gave no label": 1}
     (event,) = history.history(study.info.sae_fingerprint, 1)
     assert (event.kind, event.text) == (FAILED, None)
     assert "I cannot help with that" in (event.reason or "")
@@ -242,6 +243,39 @@ def test_a_feature_of_held_out_documents_alone_has_no_label(
     everything = Split(study, hold_out=False)
     assert generate_labels(study, [3], idle, history, split=everything).made == 1
     assert history.history(sae, 3)[-1].details["documents"] == "all"
+
+
+def test_a_label_made_from_all_documents_is_not_used_again_for_one_that_may_not(
+    tmp_path: Path, history: LabelHistory
+) -> None:
+    # Every document says the same of the word, so the prompt "words" is the same either way.
+    documents = [f"A loss and number {i}." for i in range(40)]
+    study = write_study(tmp_path / "s", documents, {1: on_words("loss")})
+    whole = Split(study, hold_out=False)
+    provider = ScriptedProvider(lambda _: "losses")
+    made = [
+        generate_labels(study, [1], provider, history, method="words", split=split, max_examples=5)
+        for split in (whole, None, None, whole)
+    ]
+    assert [(r.made, r.reused) for r in made] == [(1, 0), (1, 0), (0, 1), (0, 1)]
+    found = history.history(study.info.sae_fingerprint, 1)
+    assert [event.details["documents"] for event in found] == ["all", "label"]
+
+
+def test_strengths_shows_weaker_examples_too(tmp_path: Path, history: LabelHistory) -> None:
+    def fire(pieces: list[str]) -> list[float]:
+        number = next((int(p) for p in pieces if p.strip().isdigit()), 0)
+        return [float(number + 1) if p == " loss" else 0.0 for p in pieces]
+
+    documents = [f"In year {i} a loss was made by number{i}." for i in range(80)]
+    study = write_study(tmp_path / "s", documents, {1: fire})
+    provider = ScriptedProvider(lambda _: "net losses")
+    generate_labels(study, [1], provider, history, method="strengths", max_examples=4)
+    asked = provider.seen[0][0].messages[-1].content
+    shown = [int(n) for n in regex.findall(r"In year (\d+)", asked)]
+    assert len(shown) == 7
+    assert min(shown[:4]) > max(shown[4:])
+    assert {Split(study).part(i) for i in shown} == {LABEL}
 
 
 def test_a_small_study_is_shown_whole(tmp_path: Path, history: LabelHistory) -> None:

@@ -37,6 +37,11 @@ from autointerp_core.store.study import Example
         ({"price_in": -1.0, "price_out": 1.0}, "price is -1"),
         ({"hold_out": False, "scorers": ("embedding",)}, "has not seen"),
         ({"provider": "none", "scorers": ("detection",)}, "judge_provider"),
+        ({"provider": "openai", "method": "ranked"}, "needs probabilities of whole phrases"),
+        (
+            {"provider": "local", "scorers": ("fuzzing",), "judge_provider": "openai"},
+            "say which model judges: judge_model_path",
+        ),
     ],
 )
 def test_contradictions_are_refused(given: dict[str, Any], said: str) -> None:
@@ -48,6 +53,8 @@ def test_scoring_is_read_from_words() -> None:
     assert parse_scoring("none") == parse_scoring("") == ()
     assert parse_scoring("all") == SCORERS
     assert parse_scoring("fuzzing, embedding") == ("embedding", "fuzzing")
+    with pytest.raises(ParameterError, match="'none'; choose from"):
+        parse_scoring("embedding,none")
     with pytest.raises(ParameterError, match="'simulation'; choose from"):
         parse_scoring("embedding,simulation")
 
@@ -95,6 +102,18 @@ def test_another_judge_gets_what_is_left_of_the_budget() -> None:
     judge = options.make_judge_provider(labeller)
     assert judge is not None
     assert (judge.name, judge.model, judge.budget.tokens) == ("openai", "big", 40)
+    local = LabelOptions(
+        provider="openai",
+        model_path="big",
+        scorers=("detection",),
+        judge_provider="local",
+        judge_model_path="demo",
+        price_in=10.0,
+        price_out=10.0,
+        budget_dollars=1.0,
+    ).make_judge_provider(None)
+    assert local is not None
+    assert (local.name, local.price, local.budget.dollars) == ("local", None, None)
     same = LabelOptions(provider="scripted", scorers=("detection",))
     assert same.make_judge_provider(labeller) is labeller
     assert LabelOptions(scorers=("embedding",)).make_judge_provider(labeller) is None
