@@ -337,6 +337,7 @@ def demo_part(provider: LocalProvider | None, sample: int, judged: int) -> list[
         rows += median_rows(f"auroc_{method}", values[method]) + cost_rows(method, cost)
     rows += difference_rows("auroc_ranked_minus_words", values[RANKED], values[WORDS], None)
     rows += difference_rows("auroc_chosen_minus_words", values[CHOSEN], values[WORDS], 0.05)
+    rows += difference_rows("auroc_chosen_minus_search", values[CHOSEN], values[SEARCH], None)
     rows += saving_rows(split, labeler, provider, some)
     few = _every(some, judged)
     small = WindowSampler(study, split, per_class=10)
