@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from autointerp_core.errors import ProviderError
+from autointerp_core.errors import PromptTooLong, ProviderError
 from autointerp_core.labels.local_tokens import (
     continuation_ids,
     prompt_ids,
@@ -349,16 +349,25 @@ class LocalProvider(LabelProvider):
     def rank(self, prompt: ChatPrompt, candidates: Sequence[str]) -> list[float]:
         """Log-probability of each candidate, followed by the end of the answer.
 
-        The prompt is run once; its cache serves all candidates.
+        The prompt is run once; its cache serves all candidates, and they are counted so. An
+        empty list where there are candidates means that :attr:`stopped` says why.
+
+        Raises:
+            PromptTooLong: the prompt and the longest candidate do not fit the model's context.
+            ProviderError: the memory does not hold one candidate.
         """
+        self.stopped = None
         if not candidates:
+            return []
+        self.stopped = self.over_budget()
+        if self.stopped is not None:
             return []
         model, tokenizer = self._load()
         head = self.encode(prompt)
         tails = [[*continuation_ids(tokenizer, text), self._stops[0]] for text in candidates]
         longest = len(head) + max(len(tail) for tail in tails)
         if self._config.context_size is not None and longest > self._config.context_size:
-            raise ProviderError(
+            raise PromptTooLong(
                 f"the prompt and a candidate have {longest} tokens; {self.model} takes "
                 f"{self._config.context_size}"
             )
@@ -376,6 +385,8 @@ class LocalProvider(LabelProvider):
                     ) from error
                 batch = max(1, min(batch, len(part)) // 2)
                 _free_cuda()
+        self.usage.requests += 1
+        self.count(len(head) + sum(len(tail) for tail in tails), 0)
         return scores
 
     def _tail_scores(self, model: Any, head: list[int], tails: Sequence[list[int]]) -> list[float]:

@@ -8,10 +8,18 @@ from typing import Any
 import pytest
 import torch
 
-from autointerp_core.errors import ModelSourceError, ProviderError
+from autointerp_core.errors import ModelSourceError, PromptTooLong, ProviderError
 from autointerp_core.labels.local import LocalProvider
 from autointerp_core.labels.local_tokens import continuation_ids
-from autointerp_core.labels.provider import Budget, ChatPrompt, Completion, Message, Settings
+from autointerp_core.labels.provider import (
+    Budget,
+    ChatPrompt,
+    Completion,
+    Message,
+    Price,
+    Settings,
+    Usage,
+)
 from tests.core.tiny import tiny_llama, tiny_model
 
 QUESTIONS = [
@@ -151,8 +159,31 @@ def test_ranking_equals_scoring_each_candidate_alone(folder: Path) -> None:
         alone = sum(float(logits[len(head) - 1 + n, t]) for n, t in enumerate(tail))
         assert score == pytest.approx(alone, abs=1e-3)
     assert provider.rank(prompt, []) == []
-    with pytest.raises(ProviderError, match="takes 256"):
+
+
+def test_ranking_a_prompt_that_is_too_long_is_recognised(folder: Path) -> None:
+    provider = LocalProvider(str(folder), device="cpu")
+    with pytest.raises(PromptTooLong, match="takes 256"):
         provider.rank(ChatPrompt((Message("user", "loss " * 400),)), ["a"])
+    assert provider.usage == Usage()
+
+
+def test_ranking_is_counted_and_stopped_by_the_budget(folder: Path) -> None:
+    candidates = ["net loss", "a", *(f"frogs {n}" for n in range(20))]
+    price = Price(1.0, 9.0)
+    provider = LocalProvider(str(folder), device="cpu", price=price, budget=Budget(tokens=5))
+    assert len(provider.rank(QUESTIONS[1], candidates)) == 22
+    assert provider.stopped is None
+    tokenizer = provider._load()[1]
+    used = len(provider.encode(QUESTIONS[1])) + sum(
+        len(tokenizer(text, add_special_tokens=False)["input_ids"]) + 1 for text in candidates
+    )
+    assert provider.usage == Usage(1, used, 0, dollars=pytest.approx(used / 1e6))
+    assert provider.rank(QUESTIONS[1], candidates) == []
+    assert "5 tokens" in (provider.stopped or "")
+    assert provider.usage.requests == 1
+    assert provider.rank(QUESTIONS[1], []) == []
+    assert provider.stopped is None
 
 
 def test_a_shared_beginning_is_computed_once_and_changes_nothing(
