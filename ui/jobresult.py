@@ -29,6 +29,8 @@ def lines(job: JobState) -> list[str]:
     found = ["Labels: " + counts] if (counts := _counts(result)) else []
     if job.kind == "generate" and (counts := _counts(report)):
         found.append("Scores: " + counts)
+    reasons = _mapping(result.get("reasons"))
+    found += [f"{count:,} labels failed: {reason}" for reason, count in reasons.items()]
     found += _scores(report)
     paid = "openai" in (job.params.get("provider"), job.params.get("judge_provider"))
     found.append(_usage(result, paid=paid))
@@ -68,6 +70,7 @@ def _scores(report: Mapping[str, Any]) -> list[str]:
         found.append(f"{mean.line()}, mean over {count} features" if mean.known else mean.line())
         if mean.missing:
             found[-1] += f", {mean.missing:,} judgements missing"
+    found += [f"{name}: {why}" for name, why in _mapping(report.get("without")).items()]
     reasons = _mapping(report.get("unscored"))
     found += [f"{count:,} features not scored: {reason}" for reason, count in reasons.items()]
     return found
