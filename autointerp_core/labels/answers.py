@@ -1,7 +1,8 @@
 """Answers already paid for, kept on disk by the hash of the question.
 
 One JSON line an answer, appended and flushed the moment it is complete: a killed process
-loses none that it received. A line cut by a full disk is skipped when read.
+loses none that it received. A line cut by a full disk is skipped when read. A reply that came
+completely and could not be read is kept as an error, so that it is not paid for again.
 """
 
 from __future__ import annotations
@@ -9,12 +10,19 @@ from __future__ import annotations
 import hashlib
 import threading
 from pathlib import Path
+from typing import NamedTuple
 
 import orjson
 
 from autointerp_core.home import home
 from autointerp_core.labels.provider import Completion
 from autointerp_core.store.files import writing
+
+
+class _Known(NamedTuple):
+    text: str | None
+    probability: float | None = None
+    error: str | None = None
 
 
 class AnswerCache:
@@ -24,7 +32,7 @@ class AnswerCache:
         name = hashlib.sha256(f"{server}\n{model}".encode()).hexdigest()[:24]
         self.path = (folder or home() / "answers") / f"{name}.jsonl"
         self._lock = threading.Lock()
-        self._known: dict[str, tuple[str | None, float | None]] | None = None
+        self._known: dict[str, _Known] | None = None
 
     def get(self, key: str, index: int) -> Completion | None:
         """The answer to the question with this hash, as number ``index``, at no new cost."""
@@ -37,40 +45,53 @@ class AnswerCache:
             found = self._load().get(key)
         if found is None:
             return None
-        return Completion(index, found[0]), found[1]
+        return Completion(index, found.text, found.error), found.probability
 
     def put(self, key: str, answer: Completion, probability: float | None = None) -> None:
-        """Keep an answer, and the probability of yes of a judgement.
+        """Keep an answer, and the probability of yes of a judgement; or the error of a reply.
+
+        An error takes the place of no answer that is known.
 
         Raises:
             DiskFull, OutputError: it could not be written.
         """
-        line = orjson.dumps(
-            {
-                "key": key,
+        kept: dict[str, object] = {"key": key}
+        if answer.error is not None:
+            kept["error"] = answer.error  # and no text: an older version skips such a line
+        else:
+            kept |= {
                 "text": answer.text,
                 "tokens_in": answer.tokens_in,
                 "tokens_out": answer.tokens_out,
                 "cost": answer.cost,
-                **({} if probability is None else {"probability": probability}),
-            },
-            option=orjson.OPT_APPEND_NEWLINE,
-        )
+            }
+            if probability is not None:
+                kept["probability"] = probability
+        line = orjson.dumps(kept, option=orjson.OPT_APPEND_NEWLINE)
         with self._lock, writing(self.path):
-            self._load()[key] = (answer.text, probability)
+            _add(self._load(), key, _Known(answer.text, probability, answer.error))
             self.path.parent.mkdir(parents=True, exist_ok=True)
             # One write call on a file opened for appending: lines of two processes never mix.
             with self.path.open("ab", buffering=0) as handle:
                 handle.write(line)
 
-    def _load(self) -> dict[str, tuple[str | None, float | None]]:
+    def _load(self) -> dict[str, _Known]:
         if self._known is None:
             self._known = {}
             raw = self.path.read_bytes() if self.path.exists() else b""
             for line in raw.splitlines():
                 try:
                     found = orjson.loads(line)
-                    self._known[found["key"]] = (found["text"], found.get("probability"))
-                except (orjson.JSONDecodeError, KeyError, TypeError):
+                    error = found.get("error")
+                    text = found["text"] if error is None else None
+                    known = _Known(text, found.get("probability"), error)
+                    _add(self._known, found["key"], known)
+                except (orjson.JSONDecodeError, AttributeError, KeyError, TypeError):
                     continue  # the last line of a process that died while writing it
         return self._known
+
+
+def _add(known: dict[str, _Known], key: str, new: _Known) -> None:
+    """The last answer counts; asked anew with no success, the one before."""
+    if new.error is None or key not in known:
+        known[key] = new

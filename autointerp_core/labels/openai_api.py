@@ -4,7 +4,8 @@ OpenAI itself, vLLM, Ollama, llama.cpp, OpenRouter. What is here: the provider, 
 its memory. :mod:`.openai_requests` sends, :mod:`.openai_wire` knows requests and replies,
 :mod:`.openai_errors` what went wrong, :mod:`.openai_key` the key.
 
-A reply that was received completely is kept on disk and never asked for again.
+A reply that was received completely is kept on disk, also where it could not be read, and is not
+asked for again unless a caller wants a fresh one.
 """
 
 from __future__ import annotations

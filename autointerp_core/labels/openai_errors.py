@@ -31,6 +31,13 @@ class Refused(Exception):
         self.too_long = too_long
 
 
+class Unreadable(Refused):
+    """A reply came, completely, and holds no answer: possibly paid, and not to be asked again."""
+
+    def __init__(self) -> None:
+        super().__init__(UNREADABLE)
+
+
 class Fatal(Exception):
     """Nothing further will succeed; the message is for the person."""
 

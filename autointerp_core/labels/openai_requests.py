@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from autointerp_core.errors import ProviderError, ProviderSetupError
 from autointerp_core.labels import openai_errors as errors
 from autointerp_core.labels import openai_wire as wire
-from autointerp_core.labels.openai_errors import Again, Fatal, Refused, Unreachable
+from autointerp_core.labels.openai_errors import Again, Fatal, Refused, Unreachable, Unreadable
 from autointerp_core.labels.provider import ChatPrompt, Completion, Settings
 
 if TYPE_CHECKING:
@@ -192,6 +192,12 @@ class Requests:
                     reason, wait, lost = str(error), error.wait, isinstance(error, Unreachable)
                     if error.possibly_paid:
                         self._possibly_paid(question)
+                except Unreadable as error:
+                    self._possibly_paid(question)
+                    unreadable = Completion(question.indices[0], None, str(error))
+                    self.provider.keep(question.key, unreadable, None)
+                    worked += time.perf_counter() - began
+                    return self._failed(question, str(error), worked)
                 except Refused as error:
                     worked += time.perf_counter() - began
                     return self._failed(question, str(error), worked, too_long=error.too_long)
@@ -262,11 +268,10 @@ class Requests:
         if text is None:
             problem = getattr(raw, "error", None)
             why = problem.get("message") if isinstance(problem, dict) else None
-            raise Refused(
-                f"the server answered with an error: {errors.tidy(str(why))}"
-                if why
-                else errors.UNREADABLE
-            )
+            if why:
+                # An error, whatever its status: nothing was generated, and a rerun may ask again.
+                raise Refused(f"the server answered with an error: {errors.tidy(str(why))}")
+            raise Unreadable
         probability, given = wire.chance_of_yes(raw) if self.judged else (None, True)
         # An empty reply or a refusal holds no token that could have had a probability.
         if not given and wire.has_words(raw):
@@ -317,7 +322,8 @@ class Requests:
                 raise meaning from error
             # A body that is not JSON, for which the SDK has no error of its own, included.
             except (openai.APIResponseValidationError, ValueError) as error:
-                raise Refused(errors.UNREADABLE) from error
+                provider.reached = True
+                raise Unreadable from error
             provider.reached = True
             if bare:
                 provider.learn(provider.dialect.bare(self.judged))

@@ -14,9 +14,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 Fault = Callable[[int, str], str]
-"""From (number of the request, prompt) to ok, empty, garbage, cut, 429, quota, path (nothing
-at this address), full (context too long) or a status."""
-ANSWERED = ("ok", "empty", "garbage")
+"""From (number of the request, prompt) to ok, empty, garbage (no JSON, nor said to be), broken
+(no JSON), bare (JSON without an answer), error (one, as if it were a success), cut, 429, quota,
+path (nothing at this address), full (context too long) or a status."""
+ANSWERED = ("ok", "empty", "garbage", "broken", "bare")
 
 
 @dataclass(frozen=True)
@@ -143,6 +144,12 @@ def chat_server(
                 self._error(int(kind), f"fault {kind}")
             elif kind == "garbage":
                 self._raw(200, b"<html>not what you asked for", "text/html")
+            elif kind == "broken":
+                self._raw(200, b'{"choices": [', "application/json")
+            elif kind == "bare":
+                self._send(200, {"id": "x", "object": "chat.completion", "choices": []})
+            elif kind == "error":
+                self._send(200, {"error": {"message": "no upstream", "code": 502}})
             elif kind == "cut":
                 self.send_response(200)
                 self.send_header("content-type", "application/json")

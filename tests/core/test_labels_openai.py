@@ -25,6 +25,7 @@ from autointerp_core.labels.provider import (
     Message,
     Price,
     ProviderOptions,
+    Usage,
     Verdict,
     make_provider,
 )
@@ -57,6 +58,14 @@ def by_index(found: list[Completion]) -> dict[int, Completion]:
     return {completion.index: completion for completion in found}
 
 
+Ask = Callable[[OpenAIProvider, list[ChatPrompt]], list[Completion] | list[Verdict]]
+BOTH: list[Ask] = [
+    lambda asked, given: list(asked.complete(given)),
+    lambda asked, given: list(asked.yes_no(given)),
+]
+both = pytest.mark.parametrize("ask", BOTH, ids=["complete", "yes_no"])
+
+
 def mixed(number: int, prompt: str) -> str:
     """One request in five fails, each in its own way."""
     return ("429", "500", "cut", "garbage", "empty")[number // 5 % 5] if number % 5 == 0 else "ok"
@@ -74,6 +83,12 @@ def test_a_thousand_features_with_every_fifth_reply_failing() -> None:
         began = time.perf_counter()
         found = by_index(list(asked.complete(prompts(1000))))
         took = time.perf_counter() - began
+        sent = len(server.asked)
+        rerun = by_index(list(provider(server, limits).complete(prompts(1000))))
+        assert len(server.asked) == sent
+    assert {n: (c.text, c.error) for n, c in rerun.items()} == {
+        n: (c.text, c.error) for n, c in found.items()
+    }
     assert sorted(found) == list(range(1000))
     for index, completion in found.items():
         if completion.error is None:
@@ -87,8 +102,9 @@ def test_a_thousand_features_with_every_fifth_reply_failing() -> None:
     assert all("could not be read" in (c.error or "") for c in errors)
     assert max(server.complete_replies().values()) == 1
     assert server.busiest <= limits.concurrency
-    assert asked.usage.possibly_paid == kinds["cut"]
-    assert asked.usage.possibly_paid_tokens >= kinds["cut"]
+    assert asked.usage.possibly_paid == kinds["cut"] + kinds["garbage"]
+    # "feature 0" is three tokens.
+    assert asked.usage.possibly_paid_tokens >= 3 * asked.usage.possibly_paid
     assert asked.usage.requests == len(server.asked)
     waits = Counter(prompt for prompt, kind in server.asked if kind == "429")
     ideal = len(server.asked) * each / limits.concurrency + max(waits.values()) * asks
@@ -96,6 +112,49 @@ def test_a_thousand_features_with_every_fifth_reply_failing() -> None:
         f"\n{len(server.asked)} requests in {took:.1f} s, ideal {ideal:.1f} s: {took / ideal:.2f}"
     )
     assert took <= 1.5 * ideal
+
+
+@both
+@pytest.mark.parametrize("kind", ["garbage", "broken", "bare"])
+def test_a_reply_that_cannot_be_read_is_counted_and_not_asked_for_again(
+    kind: str, ask: Ask
+) -> None:
+    with chat_server(
+        lambda n, _: kind if n < 3 else "ok", chances=lambda _: {"Yes": 1.0}
+    ) as server:
+        first = provider(server)
+        found = ask(first, prompts(3))
+        assert all("could not be read" in (answer.error or "") for answer in found)
+        assert first.usage.possibly_paid == 3
+        assert first.usage.possibly_paid_tokens == 9
+        assert first.usage.tokens_in == 0
+        second = provider(server)
+        again = ask(second, prompts(3))
+        assert {a.index: a.error for a in again} == {a.index: a.error for a in found}
+        assert second.usage == Usage()
+        assert len(server.asked) == 3
+        # Until somebody asks for it: then what is answered counts, also from then on.
+        for call in (second.complete, second.yes_no):
+            assert all(answer.error is None for answer in call(prompts(3), fresh=True))
+        assert all(answer.error is None for answer in ask(provider(server), prompts(3)))
+        assert len(server.asked) == 9
+
+
+def test_a_budget_stops_a_server_that_says_nothing_readable() -> None:
+    with chat_server(lambda n, _: "garbage") as server:
+        asked = provider(server, Limits(concurrency=1), budget=Budget(tokens=30))
+        assert len(list(asked.complete(prompts(50)))) == 10
+        assert "30 tokens" in (asked.stopped or "")
+        assert len(server.asked) == 10
+
+
+def test_an_error_in_place_of_an_answer_is_no_unreadable_reply() -> None:
+    with chat_server(lambda n, _: "error" if n == 0 else "ok") as server:
+        asked = provider(server)
+        (found,) = asked.complete(prompts(1))
+        assert found.error == "the server answered with an error: no upstream"
+        assert asked.usage.possibly_paid == 0
+        assert next(provider(server).complete(prompts(1))).text == "label of feature 0"
 
 
 def test_answers_are_not_paid_for_twice() -> None:
@@ -123,14 +182,6 @@ def test_attempts_end() -> None:
         (found,) = provider(server, limits).complete(prompts(1))
         assert found.error == "no answer after 3 attempts (status 500)"
         assert len(server.asked) == 3
-
-
-Ask = Callable[[OpenAIProvider, list[ChatPrompt]], list[Completion] | list[Verdict]]
-BOTH: list[Ask] = [
-    lambda asked, given: list(asked.complete(given)),
-    lambda asked, given: list(asked.yes_no(given)),
-]
-both = pytest.mark.parametrize("ask", BOTH, ids=["complete", "yes_no"])
 
 
 @both
