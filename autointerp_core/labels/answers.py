@@ -8,6 +8,7 @@ completely and could not be read is kept as an error, so that it is not paid for
 from __future__ import annotations
 
 import hashlib
+import os
 import threading
 from pathlib import Path
 from typing import NamedTuple
@@ -72,7 +73,12 @@ class AnswerCache:
             _add(self._load(), key, _Known(answer.text, probability, answer.error))
             self.path.parent.mkdir(parents=True, exist_ok=True)
             # One write call on a file opened for appending: lines of two processes never mix.
-            with self.path.open("ab", buffering=0) as handle:
+            with self.path.open("a+b", buffering=0) as handle:
+                # Behind a line that somebody died in, this one would be lost as well.
+                if handle.seek(0, os.SEEK_END):
+                    handle.seek(-1, os.SEEK_END)
+                    if handle.read(1) != b"\n":
+                        line = b"\n" + line
                 handle.write(line)
 
     def _load(self) -> dict[str, _Known]:

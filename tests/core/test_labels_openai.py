@@ -410,6 +410,29 @@ def test_a_damaged_line_in_the_cache_is_skipped(tmp_path: Path) -> None:
     again = AnswerCache("s", "m", tmp_path)
     assert again.get("a", 7) == Completion(7, "one")
     assert again.get("b", 7) is None
+    # What is written behind it is not lost with it.
+    again.put("c", Completion(0, "two"))
+    cache.put("d", Completion(0, "three"))
+    last = AnswerCache("s", "m", tmp_path)
+    assert [last.get(key, 1) for key in "abcd"] == [
+        Completion(1, "one"),
+        None,
+        Completion(1, "two"),
+        Completion(1, "three"),
+    ]
+    assert len(cache.path.read_bytes().splitlines()) == 4
+
+
+def test_an_unreadable_reply_takes_the_place_of_no_answer(tmp_path: Path) -> None:
+    cache = AnswerCache("s", "m", tmp_path)
+    cache.put("a", Completion(0, "one"), 0.25)
+    cache.put("a", Completion(0, None, "garbage"))
+    cache.put("b", Completion(0, None, "garbage"))
+    for known in (cache, AnswerCache("s", "m", tmp_path)):
+        assert known.find("a", 1) == (Completion(1, "one"), 0.25)
+        assert known.find("b", 1) == (Completion(1, None, "garbage"), None)
+    cache.put("b", Completion(0, "two"))
+    assert AnswerCache("s", "m", tmp_path).get("b", 1) == Completion(1, "two")
 
 
 SCRIPT = """
