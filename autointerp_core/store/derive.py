@@ -9,11 +9,12 @@ The rules:
 * A decision is an ``accepted``, ``overridden`` or ``reverted`` event that no ``undone``
   event names as parent. The last one gives label and status. ``undone`` events cannot be
   undone themselves: redoing is deciding again (or reverting to the undone event).
-* Without a decision the label is the best-scored proposal's, else ``label_llm``, else
-  ``label_search``, else the last imported text. What ranks a proposal is the mean of its
-  ``validate`` scores; an event without any ranks by its ``details["score"]``, and one
-  without that by the mean of its ``scores``. Those that more scorers judged come first: means
-  over different scorers do not compare.
+* Without a decision the label is the best-scored proposal's (:func:`ranked`), else
+  ``label_llm``, else ``label_search``, else the last imported text. Proposals are compared by
+  the scorers that all of them have a ``validate`` score of; where there are none, by the mean
+  of what each has, else by ``details["score"]``, else by the mean of its ``scores``.
+* No score is ever replaced by a missing one, nor one of a real judge by a scripted one (whose
+  answers are canned); a scripted proposal comes after all others, scored or not.
 * ``label_llm`` and ``label_search`` are the newest of their kind, unless that one is scored
   and an older one is scored better.
 """
@@ -21,7 +22,7 @@ The rules:
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from sys import intern
 from typing import Any, Literal, NamedTuple, TypeAlias
@@ -40,6 +41,9 @@ from autointerp_core.store.events import (
     UNFLAGGED,
     LabelEvent,
 )
+
+SCRIPTED = "llm:scripted"
+"""Source of canned labels, and judge of canned scores: for trying the program out."""
 
 Status: TypeAlias = Literal["unreviewed", "accepted", "overridden"]
 Row: TypeAlias = tuple[
@@ -81,8 +85,8 @@ class Proposal:
     """Mean of ``scores``; None where there are none."""
     scoring: Mapping[str, Any] = field(default_factory=dict)
     """``unscored`` (a reason), and ``evidence``: an :class:`EvidencePlace` for each scorer."""
-    judged: int = 0
-    """Scorers that ``score`` is a mean of."""
+    validate: Mapping[str, Any] = field(default_factory=dict)
+    """By scorer, measured on other documents than ``scores``: what it is ranked by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +175,9 @@ def derive_rows(feature: int, rows: list[Row]) -> LabelState:
             elif source == "search":
                 search, search_error = row, None
             elif source.startswith("llm:"):
-                llm, llm_error = row, None
+                llm_error = None
+                if source != SCRIPTED or llm is None or llm[4] == SCRIPTED:
+                    llm = row
         elif kind == FAILED:
             if source == "search":
                 search_error = reason or text or "unknown reason"
@@ -188,9 +194,10 @@ def derive_rows(feature: int, rows: list[Row]) -> LabelState:
         elif kind == NOTED:
             note = text or None
 
+    ordered = ranked(proposals) if scored else []
     if scored:
-        llm = _better(llm, rows, proposals, "llm:")
-        search = _better(search, rows, proposals, "search")
+        llm = _better(llm, rows, ordered, "llm:")
+        search = _better(search, rows, ordered, "search")
     label: str | None = None
     label_source: str | None = None
     current: int | None = None
@@ -199,11 +206,14 @@ def derive_rows(feature: int, rows: list[Row]) -> LabelState:
         current, label = decision[1], decision[3]
         status, label_source = _standing(decision, rows)
     else:
-        best = _best(proposals) if scored else None
+        best = ordered[-1] if ordered else None
+        if best is not None and best.source == SCRIPTED:
+            best = best if all(p.source == SCRIPTED for p in proposals) else None
         if best is not None:
             current, label, label_source = best.event_id, best.text, best.source
         else:
-            plain = llm or search or imported
+            canned = llm is not None and llm[4] == SCRIPTED
+            plain = (search or imported or llm) if canned else (llm or search or imported)
             if plain is not None:
                 current, label, label_source = plain[1], plain[3], plain[4]
     own = None
@@ -266,18 +276,39 @@ def _scores_by_text(rows: list[Row], scorings: list[Row]) -> dict[str, Mapping[s
 
 def _merged(before: Mapping[str, Any], new: Mapping[str, Any], event: int) -> dict[str, Any]:
     """What is known of a text's scores after one more scored event."""
-    scores = new.get("scores") or {}
-    evidence = {}
-    if new.get("evidence"):
-        place = EvidencePlace(new.get("study"), str(new["evidence"]), event)
-        evidence = dict.fromkeys(scores, place)
-    return {
-        **before,
-        **new,
-        "scores": {**before.get("scores", {}), **scores},
-        "validate": {**before.get("validate", {}), **(new.get("validate") or {})},
-        "evidence": {**before.get("evidence", {}), **evidence},
+    had, judges = dict(before.get("validate", {})), dict(before.get("judges", {}))
+    scores = dict(before.get("scores", {}))
+    evidence = dict(before.get("evidence", {}))
+    given = new.get("scores") or {}
+    said_by = {
+        **{name: _judge(score) for name, score in given.items()},
+        **(new.get("judges") or {}),
     }
+    for name, value in (new.get("validate") or {}).items():
+        if _replaces(had.get(name), judges.get(name), value, said_by.get(name)):
+            had[name], judges[name] = value, said_by.get(name)
+    place = EvidencePlace(new.get("study"), str(new.get("evidence")), event)
+    for name, score in given.items():
+        old = scores.get(name)
+        if _replaces(old, _judge(old), score, _judge(score)):
+            scores[name] = score
+            evidence.pop(name, None)
+            if new.get("evidence"):
+                evidence[name] = place
+    kept = {"scores": scores, "validate": had, "judges": judges, "evidence": evidence}
+    return {**before, **new, **kept}
+
+
+def _replaces(old: Any, old_judge: str | None, new: Any, new_judge: str | None) -> bool:
+    if mean_value({"": old}) is None:
+        return True
+    if mean_value({"": new}) is None:
+        return False
+    return new_judge != SCRIPTED or old_judge == SCRIPTED
+
+
+def _judge(score: Any) -> str | None:
+    return score.get("judge") if isinstance(score, Mapping) else None
 
 
 _NO_SCORES: Mapping[str, Any] = {}
@@ -294,6 +325,7 @@ def _proposal(
     details = scored.get(text) if scored else None
     if details is None:
         return Proposal(event_id, text, source, method, _NO_SCORES)
+    test_score = mean_value(details["scores"])
     return Proposal(
         event_id,
         text,
@@ -301,27 +333,55 @@ def _proposal(
         method,
         details["scores"],
         ranking_score(details),
-        mean_value(details["scores"]),
-        {name: details.get(name) for name in ("unscored", "evidence")},
-        sum(value is not None for value in details["validate"].values()),
+        test_score,
+        {
+            "unscored": details.get("unscored") if test_score is None else None,
+            "evidence": details["evidence"],
+        },
+        details["validate"],
     )
 
 
-def _best(proposals: list[Proposal]) -> Proposal | None:
-    """The highest score among those that most scorers judged; of equals the newest."""
+def ranked(proposals: Iterable[Proposal]) -> list[Proposal]:
+    """The scored proposals of one feature, best last: the one order of proposals there is.
+
+    By the mean over the scorers that all have a ``validate`` score of, so that a proposal whose
+    judge failed, or that fewer scorers were asked about, is compared by what the others have
+    too. Where no scorer is common to all, by ``score``. Of equals the newest is best. Scripted
+    proposals come first, whatever their scores.
+    """
     scored = [p for p in proposals if p.score is not None]
-    return max(scored, key=lambda p: (p.judged, p.score or 0.0, p.event_id), default=None)
+    real = [p for p in scored if p.source != SCRIPTED]
+    common = _common([p.validate for p in real or scored])
+
+    def place(proposal: Proposal) -> tuple[bool, float, int]:
+        value = mean_value({name: proposal.validate.get(name) for name in common})
+        if value is None:
+            value = proposal.score or 0.0
+        return proposal.source != SCRIPTED, value, proposal.event_id
+
+    return sorted(scored, key=place)
+
+
+def _common(validate: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Names that have a number in each."""
+    if not validate:
+        return []
+    return [
+        name
+        for name in validate[0]
+        if all(_number(values.get(name)) is not None for values in validate)
+    ]
 
 
 def _better(
-    newest: Row | None, rows: list[Row], proposals: list[Proposal], source: str
+    newest: Row | None, rows: list[Row], ordered: list[Proposal], source: str
 ) -> Row | None:
     """The best-scored proposal of a kind, where its newest one is scored at all."""
-    same = [p for p in proposals if p.source.startswith(source)]
-    if newest is None or not same or same[-1].score is None:
+    same = [p for p in ordered if p.source.startswith(source)]
+    if newest is None or all(p.event_id != newest[1] for p in same):
         return newest
-    best = _best(same)
-    return next(row for row in rows if best is not None and row[1] == best.event_id)
+    return next(row for row in rows if row[1] == same[-1].event_id)
 
 
 def _standing(decision: Row, rows: list[Row]) -> tuple[Status, str]:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autointerp_core.errors import LabelRejected
-from autointerp_core.store.derive import EvidencePlace, LabelState, derive, ranking_score
+from autointerp_core.store.derive import EvidencePlace, LabelState, derive, ranked, ranking_score
 from autointerp_core.store.events import TOPIC_OF, LabelEvent
 from autointerp_core.store.text import clean_label, clean_note, safe_text
 
@@ -278,7 +278,7 @@ def histories_of(state: LabelState) -> list[LabelEvent]:
     return out
 
 
-def test_scores_belong_to_texts_and_more_judges_count_first() -> None:
+def test_scores_belong_to_texts_and_compare_by_what_all_have() -> None:
     judged = {"embedding": 0.5, "detection": 0.6}
     events = [
         event(1, "generated", text="same", source="search"),
@@ -291,9 +291,86 @@ def test_scores_belong_to_texts_and_more_judges_count_first() -> None:
     state = derive(7, events)
     first, _, third = state.proposals
     assert first.scores == third.scores == {"embedding": {"value": 0.7}, "detection": 0.6}
-    assert (third.score, third.judged) == (0.55, 2)
-    # 0.9 by embedding alone and 0.55 by two scorers do not compare.
-    assert state.label == "same"
+    assert (third.score, third.validate) == (0.55, judged)
+    # By embedding, which both have: 0.9 and 0.5.
+    assert (state.label, ranked(state.proposals)[-1].text) == ("other", "other")
+
+
+def validated(event_id: int, parent: int, judge: str = "llm:x", **values: Any) -> LabelEvent:
+    details = {"validate": values, "judges": dict.fromkeys(values, judge)}
+    return event(event_id, "scored", parent=parent, details=details)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "best"),
+    [
+        # An outage left the first without detection: it is not locked out, nor favoured.
+        ({"embedding": 0.9, "detection": None}, {"embedding": 0.8, "detection": 0.95}, "first"),
+        ({"embedding": 0.7}, {"embedding": 0.8, "detection": 0.5}, "second"),
+        ({"embedding": 0.9}, {"detection": 0.8}, "first"),
+        ({"embedding": 0.5, "detection": 0.9}, {"embedding": 0.6, "detection": 0.6}, "first"),
+        ({"embedding": 0.5}, {"embedding": 0.5, "detection": 0.1}, "second"),
+    ],
+)
+def test_proposals_compare_by_the_scorers_they_share(
+    first: dict[str, float], second: dict[str, float], best: str
+) -> None:
+    events = [
+        event(1, "generated", text="first", source="llm:m"),
+        event(2, "generated", text="second", source="llm:m"),
+        validated(3, 1, **first),
+        validated(4, 2, **second),
+    ]
+    state = derive(7, events)
+    assert (state.label, state.label_llm) == (best, best)
+
+
+def test_a_missing_score_replaces_none() -> None:
+    kept = {
+        "validate": {"detection": 0.8},
+        "scores": {"detection": {"value": 0.7}},
+        "evidence": "a",
+    }
+    lost = {
+        "validate": {"detection": None},
+        "scores": {"detection": {"value": None}},
+        "evidence": "b",
+        "unscored": "no judgement",
+    }
+    events = [
+        event(1, "generated", text="a", source="llm:m"),
+        event(2, "scored", parent=1, details=kept),
+        event(3, "scored", parent=1, details=lost),
+    ]
+    found = derive(7, events).proposals[0]
+    assert (found.score, found.test_score) == (0.8, 0.7)
+    assert found.scoring["evidence"]["detection"].file == "a"
+    assert found.scoring["unscored"] is None
+
+
+def test_canned_labels_and_scores_give_way_to_real_ones() -> None:
+    canned = event(3, "generated", text="canned", source="llm:scripted")
+    found = event(1, "generated", text="found", source="search")
+    real = event(2, "generated", text="real", source="llm:m")
+    alone = derive(7, [canned])
+    assert (alone.label, alone.label_llm) == ("canned", "canned")
+    state = derive(7, [found, canned, validated(4, 3, embedding=0.99)])
+    assert (state.label, state.label_llm) == ("found", "canned")
+    state = derive(7, [real, canned])
+    assert (state.label, state.label_llm) == ("real", "real")
+    scores = [validated(4, 3, embedding=0.99), validated(5, 2, embedding=0.6)]
+    state = derive(7, [found, real, canned, *scores])
+    assert (state.label, state.label_llm) == ("real", "real")
+
+    judged = [real, validated(3, 2, "llm:gpt", detection=0.7)]
+    played = validated(4, 2, "llm:scripted", detection=1.0)
+    assert derive(7, [*judged, played]).score == 0.7
+    assert derive(7, [real, played, validated(5, 2, "llm:gpt", detection=0.7)]).score == 0.7
+    tested = [
+        event(i, "scored", parent=2, details={"scores": {"detection": {"value": v, "judge": j}}})
+        for i, v, j in ((3, 0.7, "llm:gpt"), (4, 1.0, "llm:scripted"))
+    ]
+    assert derive(7, [real, *tested]).test_score == 0.7
 
 
 def test_what_only_test_documents_scored_is_never_chosen_by_it() -> None:
