@@ -17,6 +17,7 @@ from autointerp_core.labels.scores import (
     balanced_accuracy,
     mean_interval,
     score,
+    t95,
 )
 
 MEASURES = (auroc, balanced_accuracy)
@@ -189,5 +190,32 @@ def test_mean_over_features() -> None:
     found = mean_interval([0.4, 0.5, 0.6])
     assert found is not None
     assert found.value == pytest.approx(0.5)
-    assert found.low == pytest.approx(0.5 - 1.96 * 0.1 / 3**0.5, abs=1e-3)
+    assert found.low == pytest.approx(0.5 - 4.303 * 0.1 / 3**0.5, abs=1e-3)
     assert auroc_value([1, 2], [1]) == 0.75
+
+
+def test_few_features_that_are_all_alike_are_not_certain() -> None:
+    assert mean_interval([0.9], [(0.7, 0.96)]) == (0.9, 0.7, 0.96)
+    assert mean_interval([1.0, 1.0]) == (1.0, 0.0, 1.0)
+    assert mean_interval([1.0] * 30) == pytest.approx((1.0, 0.9, 1.0))
+    found = mean_interval([0.8] * 4, [(0.6, 1.0)] * 4)
+    assert found is not None
+    assert found.low == pytest.approx(0.8 - 3.182 * 0.4 / (2 * 1.96) / 2, abs=1e-3)
+    wider = mean_interval([0.7, 0.9] * 2, [(0.6, 1.0)] * 4)
+    assert wider is not None
+    assert wider.low < found.low
+
+
+@pytest.mark.parametrize(
+    ("freedom", "known"),
+    [(1, 12.706), (9, 2.262), (20, 2.086), (21, 2.0796), (30, 2.042), (60, 2.000), (120, 1.980)],
+)
+def test_student_t(freedom: int, known: float) -> None:
+    assert t95(freedom) == pytest.approx(known, abs=6e-4)
+
+
+@pytest.mark.parametrize("n", [2, 5, 20])
+def test_interval_of_a_mean_covers_what_is_true(n: int) -> None:
+    draws = np.random.default_rng(0).normal(0.6, 0.05, (2000, n))
+    found = [mean_interval(row) for row in draws.tolist()]
+    assert np.mean([e is not None and e.low <= 0.6 <= e.high for e in found]) >= 0.94
