@@ -5,7 +5,8 @@
 * *hard*: the other active windows, with as many silent tokens marked instead, none in a word
   that the feature fires in. The text is right and the marks are wrong, so a judge that only
   looks for the label anywhere in the text fails here.
-* *easy*: silent windows with tokens marked at random, as many as in an active one.
+* silent windows with tokens marked at random, as many as in an active one: *easy* ones, or
+  *hard* ones where there are no others.
 
 Each window is asked about once: two questions about one text would not be two observations.
 """
@@ -17,11 +18,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from autointerp_core.labels.split import PARTS
-from autointerp_core.labels.windows import EASY, HARD, Window, WindowSet
+from autointerp_core.labels.windows import HARD, MIN_ACTIVE, Window, WindowSet
 from autointerp_core.store.study import Example
 
 SHARE = 0.3
 """Of the peak's activation; weaker tokens beside a peak are often only its echo."""
+
+
+TOO_FEW = f"fewer than {MIN_ACTIVE} windows whose firing tokens could be marked"
 
 
 @dataclass(frozen=True)
@@ -33,22 +37,27 @@ class MarkedWindow:
 
 
 def marked_windows(found: WindowSet, seed: int = 0) -> list[MarkedWindow]:
-    """The questions of a window set: active, then easy, then hard; same seed, same marks."""
+    """The questions of a window set: active, then easy, then hard; same seed, same marks.
+
+    None at all where fewer than ``MIN_ACTIVE`` would be marked rightly.
+    """
     generator = np.random.default_rng([seed, found.feature, PARTS.index(found.part), 0x465A])
     right = [MarkedWindow(w, firing_tokens(w.example)) for w in found.active[::2]]
+    if len(right) < MIN_ACTIVE:
+        return []
     hard = []
     for window in found.active[1::2]:
         count = len(firing_tokens(window.example))
         marked = _some(generator, silent_tokens(window.example), count)
         if marked:
             hard.append(MarkedWindow(replace(window, kind=HARD), marked))
-    easy = []
+    silent = []
     for window in (found.easy or found.hard)[: len(right)]:
-        count = len(right[int(generator.integers(len(right)))].marked) if right else 1
+        count = len(right[int(generator.integers(len(right)))].marked)
         marked = _some(generator, silent_tokens(window.example), count)
         if marked:
-            easy.append(MarkedWindow(replace(window, kind=EASY), marked))
-    return [*right, *easy, *hard]
+            silent.append(MarkedWindow(window, marked))
+    return [*right, *silent, *hard]
 
 
 def firing_tokens(example: Example) -> tuple[int, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -207,6 +208,15 @@ def test_fuzzing_marks(study: Study) -> None:
             assert not any(values)
         if entry.window.kind == "hard":
             assert example.activation > 0
+
+
+def test_fuzzing_keeps_kinds_and_refuses_few_windows(study: Study) -> None:
+    found = WindowSampler(study, Split(study)).sample(0, TEST)
+    hard = [m for m in marked_windows(replace(found, easy=())) if not m.window.active]
+    assert len(hard) == 20
+    assert {m.window.kind for m in hard} == {"hard"}
+    assert marked_windows(replace(found, active=found.active[:9]))
+    assert marked_windows(replace(found, active=found.active[:8])) == []
 
 
 def test_no_piece_of_a_firing_word_is_marked_as_wrong(tmp_path: Path) -> None:
