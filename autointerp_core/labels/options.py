@@ -80,7 +80,7 @@ class LabelOptions:
                 f"{self.provider} provider does not give; use label_provider 'local'"
             )
         other = self.judge_provider not in (None, self.provider, "scripted")
-        if self.judged and other and self.judge_model_path is None:
+        if self.judged and other and self.provider != NONE and self.judge_model_path is None:
             raise ParameterError(
                 f"judge_provider {self.judge_provider!r} is another one than label_provider's; "
                 "say which model judges: judge_model_path"
