@@ -175,7 +175,7 @@ class Usage:
     tokens_in: int = 0
     tokens_out: int = 0
     possibly_paid: int = 0
-    """Requests whose reply was cut off: the server may have counted them."""
+    """Requests whose reply was cut off or unreadable: the server may have counted them."""
     possibly_paid_tokens: int = 0
     """Estimated prompt tokens of those requests."""
     dollars: float | None = None
@@ -300,8 +300,11 @@ class LabelProvider(ABC):
     def rank(self, prompt: ChatPrompt, candidates: Sequence[str]) -> list[float]:
         """Log-probability of each candidate as the answer to ``prompt``.
 
+        An empty list where a budget is used up; :attr:`stopped` says so.
+
         Raises:
             ProviderError: this provider gives no probabilities.
+            PromptTooLong: the prompt and a candidate do not fit the model's context.
         """
         raise ProviderError(
             f"the {self.name} provider gives no probabilities; it cannot rank {len(candidates)} "
