@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import reduce
 from typing import Any
 
 import orjson
 
-from autointerp_core.labels.split import LABEL
+from autointerp_core.labels.split import LABEL, TEST, VALIDATE
 from autointerp_core.labels.trials import Trial
 from autointerp_core.store.derive import derive, mean_value
 from autointerp_core.store.events import GENERATED, PROPOSALS, SCORED, LabelEvent
@@ -30,14 +31,12 @@ class Contender:
     source: str
     shown: bool
     """Whether a person is shown it, so that it is judged on test whatever its rank."""
-    decided: bool
-    """Whether a person decided on it."""
     problem: str | None
     """Why it cannot be scored at all."""
     key: str
     """A hash of what is asked."""
     before: Mapping[str, Any] | None
-    """Details of the newest event of exactly this question; None: not asked before."""
+    """Details of the events of exactly this question, together; None: not asked before."""
     scored_before: bool
     """Whether anything ever gave it a number."""
     validate: list[Trial] = field(default_factory=list)
@@ -53,6 +52,33 @@ class Contender:
     @property
     def tested(self) -> bool:
         return self.before is not None and bool(self.before.get("tested"))
+
+    def lacking(self, part: str, scorer: str) -> int | None:
+        """Judgements that were asked for before and not had; None: not asked, or not known."""
+        if self.before is None:
+            return None
+        if part == VALIDATE:
+            found = (self.before.get("lacking") or {}).get(scorer)
+            if found is not None:
+                return int(found)
+            values = self.before.get("validate") or {}
+            if not values:
+                return 0  # there were no windows
+            # An event from before this was counted: only what has no value can be told.
+            unknown = values.get(scorer) is None and self.before.get("missing")
+            return None if unknown else 0
+        score = (self.before.get("scores") or {}).get(scorer)
+        if score is None:
+            return None if self.before.get("scores") else 0
+        return int(score.get("n_missing") or 0)
+
+    def due(self, part: str, scorers: Iterable[str]) -> list[str]:
+        """The scorers to ask in this part: those not asked, and those with missing answers."""
+        if self.problem is not None:
+            return []
+        if part == TEST and not self.tested:
+            return list(scorers)
+        return [scorer for scorer in scorers if self.lacking(part, scorer) != 0]
 
 
 def contenders(
@@ -95,14 +121,23 @@ def contenders(
                 text,
                 event.source,
                 shown=text in shown,
-                decided=state.status != "unreviewed" and text == state.label,
                 problem=_problem(event),
                 key=key,
-                before=asked[-1] if asked and not again and not _unanswered(asked[-1]) else None,
+                before=reduce(together, asked) if asked and not again else None,
                 scored_before=any(_has_number(details) for details in same),
             )
         )
     return found
+
+
+def together(before: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+    """Details of two scored events of one question: of each scorer, what came last."""
+    by_scorer = {
+        name: {**(before.get(name) or {}), **(new.get(name) or {})}
+        for name in ("scores", "validate", "lacking")
+    }
+    tested = bool(before.get("tested") or new.get("tested"))
+    return {**before, **new, **by_scorer, "tested": tested}
 
 
 def _key(text: str, asked_how: Mapping[str, Any]) -> str:
@@ -120,8 +155,3 @@ def _problem(event: LabelEvent) -> str | None:
 def _has_number(details: Mapping[str, Any]) -> bool:
     parts = (details.get("scores") or {}, details.get("validate") or {})
     return any(mean_value(part) is not None for part in parts)
-
-
-def _unanswered(details: Mapping[str, Any]) -> bool:
-    """Whether a score is lacking only because judgements were; then it is asked for again."""
-    return bool(details.get("missing")) and not _has_number(details)

@@ -4,21 +4,22 @@ Every different proposal of a feature is judged on *validate* documents: that ra
 best of them, the newest LLM label, the newest search label and the label that stands now are
 judged on *test* documents too: that is what a person is shown, beside what labels of other
 features get on the same windows. Each proposal gets one ``scored`` event; a rerun skips what
-was asked before. A kill loses the features of one chunk, never a label.
+was asked before, and asks again for judgements that could not be had. A kill loses the features
+of one chunk, never a label.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from autointerp_core.errors import OutputError, ParameterError
 from autointerp_core.labels.baseline import OtherLabels
-from autointerp_core.labels.contenders import Contender, contenders
+from autointerp_core.labels.contenders import Contender, contenders, together
 from autointerp_core.labels.embedders import (
     WORDLLAMA,
     Embedder,
@@ -27,16 +28,17 @@ from autointerp_core.labels.embedders import (
     make_embedder,
 )
 from autointerp_core.labels.evidence import Evidence, new_name, write_evidence
+from autointerp_core.labels.fuzzing import TOO_FEW
 from autointerp_core.labels.judge import Judge, LLMJudge
 from autointerp_core.labels.options import JUDGED, SCORERS, LabelOptions, one_of
 from autointerp_core.labels.provider import LabelProvider
 from autointerp_core.labels.score_report import ScoreReport, ScorerSummary, summarise
 from autointerp_core.labels.split import SMALLEST, TEST, VALIDATE, Split
-from autointerp_core.labels.trials import EMBEDDING, Trial, embed_trials, judge_trials
+from autointerp_core.labels.trials import EMBEDDING, FUZZING, Trial, embed_trials, judge_trials
 from autointerp_core.labels.windows import MIN_ACTIVE, PER_CLASS, WindowSampler, WindowSet
 from autointerp_core.progress import Progress, ProgressCallback, silent
-from autointerp_core.store.derive import mean_value
-from autointerp_core.store.events import SCORED, NewEvent
+from autointerp_core.store.derive import LabelState, Row, derive_rows, mean_value
+from autointerp_core.store.events import SCORED, LabelEvent, NewEvent
 from autointerp_core.store.history import LabelHistory
 from autointerp_core.store.study import Study
 
@@ -150,9 +152,29 @@ def _in_order(scorers: Sequence[str]) -> tuple[str, ...]:
 class _Feature:
     """A feature in a chunk: its texts, its windows, and the labels of others put to them."""
 
-    def __init__(self, feature: int, found: list[Contender], sampler: WindowSampler | None):
+    def __init__(
+        self,
+        feature: int,
+        events: Sequence[LabelEvent],
+        found: list[Contender],
+        sampler: WindowSampler | None,
+    ):
         self.feature, self.contenders, self._sampler = feature, found, sampler
         self.baseline: list[Trial] = []
+        self._events = events
+
+    def state_with(self, scored: Iterable[tuple[Contender, Mapping[str, Any]]]) -> LabelState:
+        """The state once these details are recorded: what stands then is decided in one place."""
+        rows: list[Row] = [
+            (self.feature, e.id, e.kind, e.text, e.source, e.method, e.reason, e.parent, e.details)
+            for e in self._events
+        ]
+        for one, details in scored:
+            next_id = rows[-1][1] + 1
+            rows.append(
+                (self.feature, next_id, SCORED, None, one.source, None, None, one.event, details)
+            )
+        return derive_rows(self.feature, rows)
 
     @cached_property
     def sets(self) -> dict[str, WindowSet]:
@@ -237,6 +259,9 @@ class _Run:
             summary = summarise([found[scorer] for found in self.shown if scorer in found])
             if summary is not None:
                 self.report.scorers[scorer] = summary
+            elif labels:
+                scores = [found[scorer] for found in self.shown if scorer in found]
+                self.report.explain(scorer, [s["reason"] for s in scores if s.get("reason")])
         if self.judge is not None:
             self.report.notices += self.judge.notices
         self.report.notices = list(dict.fromkeys(self.report.notices))
@@ -248,13 +273,16 @@ class _Run:
             for one in entry.contenders:
                 if one.before is not None:
                     one.values = dict(one.before.get("validate") or {})
-                elif one.problem is None and (where := entry.usable(VALIDATE)) is not None:
-                    one.validate = self._trials(one.text, where)
+                due = one.due(VALIDATE, self.scorers)
+                where = entry.usable(VALIDATE) if due else None
+                if where is not None:
+                    one.validate = self._trials(one.text, where, due)
         self._ask([t for entry in chunk for one in entry.contenders for t in one.validate], say)
         for entry in chunk:
             for one in entry.contenders:
                 if one.validate and all(trial.complete for trial in one.validate):
-                    one.values = {t.scorer: _four_digits(t.value()) for t in one.validate}
+                    found = {t.scorer: _four_digits(t.value()) for t in one.validate}
+                    one.values = {**one.values, **found}
         if not self.report.stopped:
             for entry in chunk:
                 self._prepare_test(entry, others)
@@ -266,31 +294,32 @@ class _Run:
     def _open(self, feature: int) -> _Feature:
         events = self.history.history(self.sae, feature)
         found = contenders(feature, events, self.asked_how, again=self.again)
-        return _Feature(feature, found, self.sampler if self.split.holds_out else None)
+        return _Feature(feature, events, found, self.sampler if self.split.holds_out else None)
 
     def _prepare_test(self, entry: _Feature, others: OtherLabels) -> None:
-        ranked = [one for one in entry.contenders if one.rank is not None]
-        if ranked:
-            # Of equals the newest, as in the label that is derived from the scores.
-            max(ranked, key=lambda one: (one.rank or 0.0, one.event)).shown = True
-        due = [
-            one for one in entry.contenders if one.shown and not one.tested and one.problem is None
-        ]
-        where = entry.usable(TEST) if due else None
+        judged = [(one, self._ranking(one)) for one in entry.contenders if one.validate]
+        state = entry.state_with(judged)
+        for one in entry.contenders:
+            one.shown |= one.text in (state.label, state.label_llm, state.label_search)
+        due = {one.event: one.due(TEST, self.scorers) for one in entry.contenders if one.shown}
+        where = entry.usable(TEST) if any(due.values()) else None
         if where is None:
             return
-        for one in due:
-            one.test = self._trials(one.text, where)
+        for one in entry.contenders:
+            one.test = self._trials(one.text, where, due.get(one.event, []))
+        asked = {scorer for found in due.values() for scorer in found}
         own = [one.text for one in entry.contenders]
         for place, text in enumerate(others.of(entry.feature, own, SHUFFLED)):
-            scorers = [s for s in self.scorers if place == 0 or s not in JUDGED]
+            scorers = [s for s in self.scorers if s in asked and (place == 0 or s not in JUDGED)]
             entry.baseline += self._trials(text, where, scorers)
 
-    def _trials(
-        self, text: str, where: WindowSet, scorers: Iterable[str] | None = None
-    ) -> list[Trial]:
-        wanted = self.scorers if scorers is None else scorers
-        return [Trial.of(scorer, text, where, self.seed) for scorer in wanted]
+    def _ranking(self, one: Contender) -> dict[str, Any]:
+        """What of the details of a scored event decides which label stands."""
+        judges = {scorer: self._judge_of(scorer) for scorer in one.values}
+        return {"score": one.rank, "validate": one.values, "judges": judges}
+
+    def _trials(self, text: str, where: WindowSet, scorers: Iterable[str]) -> list[Trial]:
+        return [Trial.of(scorer, text, where, self.seed) for scorer in scorers]
 
     def _ask(self, trials: list[Trial], say: Say) -> None:
         embedded = [trial for trial in trials if trial.scorer == EMBEDDING]
@@ -308,7 +337,7 @@ class _Run:
         for trial in trials:
             self.report.tokens_in += trial.tokens_in
             self.report.tokens_out += trial.tokens_out
-            self.report.missing += len(trial.errors)
+            self.report.add_missing(trial.scorer, trial.errors.values())
             if trial.cost is not None:
                 self.report.cost = (self.report.cost or 0.0) + trial.cost
 
@@ -319,15 +348,17 @@ class _Run:
         events = []
         for entry in chunk:
             known: dict[int, Mapping[str, Any]] = {}
+            new: list[tuple[Contender, Mapping[str, Any]]] = []
             for one in entry.contenders:
                 details = self._details(entry, one, name)
                 if details is not None:
                     events.append(self._event(one, details))
+                    new.append((one, details))
                     self.report.labels += bool(one.validate or one.test)
                 elif one.before is not None:
                     self.report.reused += 1
-                known[one.event] = details or one.before or {}
-            self._count(entry, known)
+                known[one.event] = together(one.before or {}, details or {})
+            self._count(entry, new, known)
         self.history.record_many(events)
 
     def _details(self, entry: _Feature, one: Contender, evidence: str | None) -> Any:
@@ -336,40 +367,42 @@ class _Run:
         if any(not trial.complete for trial in one.validate):
             return None
         tested = bool(one.test) and all(trial.complete for trial in one.test)
-        if one.before is not None and not tested:
+        if one.before is not None and not any(_learnt(one, t) for t in trials if t.complete):
             return None
         reason = self._reason(entry, one)
         if not one.validate and not tested and reason is None:
             return None  # stopped before it was judged
         if not trials and (one.scored_before or one.before is not None):
             return None  # what is known is better than a reason
-        scores = {
-            trial.scorer: trial.score(
-                self._judge_of(trial.scorer), entry.shuffled(trial.scorer)
-            ).as_json()
-            for trial in one.test
-            if tested and (trial.value() is not None or not one.scored_before)
-        }
+        given = {t.scorer: self._score(entry, t) for t in one.test if tested}
+        before = one.before or {}
+        scores = {**(before.get("scores") or {}), **given}
         if tested and mean_value(scores) is None:
             reason = next((s["reason"] for s in scores.values() if s["reason"]), reason)
         costs = [trial.cost for trial in trials if trial.cost is not None]
         return {
-            "score": one.rank,
+            **self._ranking(one),
             "test_score": mean_value(scores),
-            "scores": scores,
-            "validate": one.values,
+            "scores": given,
             "study": self.study.id,
             "key": one.key,
             "tested": tested or reason is not None,
             "evidence": evidence if trials else None,
             "unscored": None if mean_value(scores) is not None else reason,
             "documents_active": entry.sets[TEST].documents if entry.sets else None,
+            "lacking": {trial.scorer: trial.missing for trial in one.validate},
             "missing": sum(trial.missing for trial in trials if trial.complete),
             "tokens_in": sum(trial.tokens_in for trial in trials),
             "tokens_out": sum(trial.tokens_out for trial in trials),
             "seconds": round(sum(trial.seconds for trial in trials), 4),
             "cost": sum(costs) if costs else None,
         }
+
+    def _score(self, entry: _Feature, trial: Trial) -> dict[str, Any]:
+        found = trial.score(self._judge_of(trial.scorer), entry.shuffled(trial.scorer))
+        if trial.scorer == FUZZING and not trial.windows:
+            found = replace(found, reason=TOO_FEW)
+        return found.as_json()
 
     def _reason(self, entry: _Feature, one: Contender) -> str | None:
         """Why a text has no test score, whoever judges; None where it could have one."""
@@ -407,13 +440,21 @@ class _Run:
             return None
         return name
 
-    def _count(self, entry: _Feature, known: Mapping[int, Mapping[str, Any]]) -> None:
+    def _count(
+        self,
+        entry: _Feature,
+        new: Iterable[tuple[Contender, Mapping[str, Any]]],
+        known: Mapping[int, Mapping[str, Any]],
+    ) -> None:
         """Into the report: the label that stands now, or why it has no score."""
-        standing = _standing(entry.contenders)
+        label = entry.state_with(new).label
+        standing = next((one for one in entry.contenders if one.text == label), None)
+        if standing is None:  # somebody took the label back while this ran
+            return
         scores = known[standing.event].get("scores") or {}
+        self.shown.append(scores)
         if mean_value(scores) is not None:
             self.report.features += 1
-            self.shown.append(scores)
             return
         reason = known[standing.event].get("unscored") or self._reason(entry, standing)
         documents = known[standing.event].get("documents_active")
@@ -434,9 +475,12 @@ def _four_digits(value: float | None) -> float | None:
     return None if value is None else round(value, 4)
 
 
-def _standing(found: Sequence[Contender]) -> Contender:
-    """The text that is the feature's label now: decided on, else ranked best, else newest."""
-    return max(found, key=lambda one: (one.decided, one.rank is not None, one.rank or 0, one.event))
+def _learnt(one: Contender, trial: Trial) -> bool:
+    """Whether a trial says more than was known: a repeated failure is not recorded again."""
+    before = one.lacking(trial.part, trial.scorer)
+    if trial.part == TEST and not one.tested:
+        before = None
+    return before is None or trial.missing < before
 
 
 def _evidence(entry: _Feature) -> Iterable[Evidence]:

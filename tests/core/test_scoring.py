@@ -108,6 +108,10 @@ def test_a_judge_that_answers_nothing_gives_no_score(study: Study, history: Labe
     report = _run(study, history, RuleJudge(lambda question: TimeoutError("no reply")))
     assert report.features == 0
     assert report.scorers == {}
+    assert report.without["detection"] == (
+        "no score, 360 judgements missing (commonest reason: no reply)"
+    )
+    assert report.missing_by == {"detection": 360, "fuzzing": 270}
     details = _scored(history, study)[-1].details
     assert (details["score"], details["test_score"]) == (None, None)
     assert details["scores"]["detection"]["value"] is None
@@ -255,6 +259,91 @@ def test_shuffled_labels_come_from_elsewhere_where_one_feature_is_scored(
     judge = RuleJudge(oracle)
     score_labels(study, [0], history, scorers=("detection",), judge=judge)
     assert len({q.label for q in judge.asked} - {"days of the week"}) == 1
+
+
+def test_only_what_is_missing_is_asked_again(study: Study, history: LabelHistory) -> None:
+    cut = True
+
+    def outage(question: Question) -> float | Exception:
+        hit = cut and question.marked is None and question.window.kind != "active"
+        return TimeoutError("no reply") if hit else oracle(question)
+
+    every = ("embedding", *BOTH)
+    _propose(history, study, {0: "days of the week"})
+    first = score_labels(study, [0], history, scorers=every, judge=RuleJudge(outage))
+    assert set(first.scorers) == {"embedding", "fuzzing"}
+    assert first.without == {
+        "detection": "no score, 60 judgements missing (commonest reason: no reply)"
+    }
+    # The same outage again: nothing new to record.
+    same = score_labels(study, [0], history, scorers=every, judge=RuleJudge(outage))
+    assert (same.labels, same.features, len(_scored(history, study))) == (0, 1, 1)
+    assert set(same.scorers) == {"embedding", "fuzzing"}
+    cut = False
+    judge = RuleJudge(outage)
+    second = score_labels(study, [0], history, scorers=every, judge=judge)
+    assert all(question.marked is None for question in judge.asked)
+    assert len([q for q in judge.asked if q.label == "days of the week"]) == 80
+    assert set(second.scorers) == set(every)
+    assert (second.without, second.missing, second.scorers["detection"].n_missing) == ({}, 0, 0)
+    found = history.state(study.info.sae_fingerprint, 0).proposals[0]
+    assert set(found.validate) == set(found.scores) == set(every)
+    assert found.score == pytest.approx(np.mean(list(found.validate.values())))
+    files = {name: place.file for name, place in found.scoring["evidence"].items()}
+    assert files["embedding"] == files["fuzzing"] != files["detection"]
+    rest = RuleJudge(oracle)
+    assert score_labels(study, [0], history, scorers=every, judge=rest).reused == 1
+    assert rest.asked == []
+
+
+def test_a_few_missing_judgements_are_asked_again(study: Study, history: LabelHistory) -> None:
+    turn = iter(range(10**6))
+    judge = RuleJudge(lambda q: TimeoutError("cut") if next(turn) % 9 == 0 else oracle(q))
+    first = _run(study, history, judge)
+    assert first.missing > 0
+    second = score_labels(study, [0, 1, 2], history, scorers=BOTH, judge=RuleJudge(oracle))
+    assert second.missing == 0
+    assert all(found.n_missing == 0 for found in second.scorers.values())
+
+
+def test_the_summary_is_of_the_label_that_stands(study: Study, history: LabelHistory) -> None:
+    sae = study.info.sae_fingerprint
+    _propose(history, study, {0: "fruit"})
+    score_labels(study, [0], history, scorers=("embedding", "detection"), judge=RuleJudge(oracle))
+    _propose(history, study, {0: "days of the week"}, source="search")
+    report = score_labels(study, [0], history)
+    state = history.state(sae, 0)
+    assert state.label == "days of the week"  # though only one scorer judged it
+    assert state.test_score == pytest.approx(report.scorers["embedding"].mean)
+    _propose(history, study, {0: "canned"}, source="llm:scripted")
+    report = score_labels(study, [0], history)
+    state = history.state(sae, 0)
+    assert (state.label, state.label_llm) == ("days of the week", "fruit")
+    assert state.test_score == pytest.approx(report.scorers["embedding"].mean)
+
+
+def test_a_scripted_judge_replaces_no_real_one(study: Study, history: LabelHistory) -> None:
+    _propose(history, study, {0: "days of the week"})
+    score_labels(study, [0], history, scorers=BOTH, judge=RuleJudge(oracle))
+    before = history.state(study.info.sae_fingerprint, 0)
+    canned = ScriptedProvider(verdicts=lambda prompt: 0.0)
+    report = score_labels(study, [0], history, scorers=BOTH, provider=canned)
+    assert report.scorers["detection"].mean == 0.5
+    after = history.state(study.info.sae_fingerprint, 0)
+    assert (after.score, after.test_score) == (before.score, before.test_score)
+
+
+def test_too_few_windows_to_mark_is_said(study: Study, history: LabelHistory) -> None:
+    _propose(history, study, {0: "days of the week"})
+    judge = RuleJudge(oracle)
+    report = score_labels(study, [0], history, scorers=BOTH, judge=judge, per_class=6)
+    assert report.without == {
+        "fuzzing": "no score, fewer than 5 windows whose firing tokens could be marked"
+    }
+    assert all(question.marked is None for question in judge.asked)
+    assert score_labels(
+        study, [0], history, scorers=BOTH, judge=RuleJudge(oracle), per_class=6
+    ).reused == 1  # fmt: skip
 
 
 # ------------------------------------------------------------------ no score
