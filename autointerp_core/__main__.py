@@ -219,6 +219,7 @@ class _Terminal:
         self.stage = ""
         self.width = 0
         self.said = 0.0
+        self.told = ""
 
     def report(self, progress: Progress) -> None:
         if progress.stage == "done":
@@ -226,7 +227,11 @@ class _Terminal:
             return
         now = time.monotonic()
         complete = progress.total > 0 and progress.done >= progress.total
-        fresh = progress.stage != self.stage or bool(progress.message) or complete
+        # "40 of 360 judgements" after "20 of 360" is no news, only a count.
+        kind = re.sub(r"\d+", "", progress.message)
+        news = bool(kind) and kind != self.told
+        fresh = progress.stage != self.stage or news or (complete and not kind)
+        self.told = kind
         pause = 0.1 if self.rewrites else _QUIET_SECONDS
         if not fresh and now - self.said < pause:
             return
