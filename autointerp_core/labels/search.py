@@ -48,6 +48,8 @@ CATEGORY_WORDS = 40
 """Commonest peak words that a category is looked for among."""
 COMPARED = 8
 """Lists of words compared, as whole labels, with the words that counting found."""
+TOLD = 0.9
+"""Share of what a feature fires on that words must cover to need no others beside them."""
 WORTH = 0.05
 """AUROC that a category may cost."""
 
@@ -204,11 +206,14 @@ class SearchLabeler:
                 look.fired, 3
             )  # what they are says more than how they are written
         weak = main.precision < 0.5 and main.recall < 0.9
+        # Where a few words are what it fires on, further ones would only dress them up.
+        told = kind == "words" and main.recall >= TOLD
         if not (kind in _LOOSE or weak):
             return text, kind, None
         value = None
         if look.evidence is not None:
-            texts = [text, *(self._listed(look.fired, keys) for keys in look.lists[:COMPARED])]
+            lists = [] if told else look.lists[:COMPARED]
+            texts = [text, *(self._listed(look.fired, keys) for keys in lists)]
             auroc = self._wordings.texts_auroc(texts, look.evidence)
             best = int(np.argmax(auroc))
             text, kind = texts[best], "near words" if best else kind
