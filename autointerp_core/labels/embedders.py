@@ -149,8 +149,8 @@ def unit_rows(vectors: Vectors) -> Vectors:
 def _wordllama() -> Any:
     try:
         with _logging_as_it_was():
-            import wordllama  # type: ignore[import-untyped]
-            from wordllama import WordLlama  # type: ignore[import-untyped]
+            import wordllama
+            from wordllama import WordLlama
     except ImportError as error:
         raise MissingDependency(
             "embedding scores need wordllama; run: pip install wordllama"
@@ -168,9 +168,7 @@ def _wordllama() -> Any:
 @cache
 def _sentence_transformer(path: str) -> Any:
     try:
-        from sentence_transformers import (  # type: ignore[import-not-found]
-            SentenceTransformer,
-        )
+        from sentence_transformers import SentenceTransformer
     except ImportError as error:
         raise MissingDependency(
             f"the embedder {SENTENCE_TRANSFORMERS}:{path} needs a package that is not installed; "

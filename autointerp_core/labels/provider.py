@@ -343,7 +343,7 @@ class LabelProvider(ABC):
             return f"the budget of ${self.budget.dollars:g} is used up"
         return None
 
-    def check(self) -> None:  # noqa: B027 — most have nothing to check
+    def check(self) -> None:
         """See whether it can be asked at all, before hours are spent on what it is to read.
 
         Cheap, and sends nothing: a server that is down is found out by the first prompt.
@@ -352,6 +352,7 @@ class LabelProvider(ABC):
             ProviderSetupError: there is no key.
             BadInput: there is no such model.
         """
+        return
 
     def close(self) -> None:
         """Free what it holds (a model's memory); it may be used again."""

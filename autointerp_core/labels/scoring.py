@@ -13,7 +13,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -251,7 +251,7 @@ class _Run:
         say(0)
         for at in range(0, len(asked), size):
             chunk = asked[at : at + size]
-            self._chunk(chunk, others, lambda message, at=at: say(at, message))  # type: ignore[misc]
+            self._chunk(chunk, others, partial(say, at))
             if self.report.stopped:
                 break
             say(at + len(chunk))

@@ -57,7 +57,7 @@ def concept_study(folder: Path, count: int = 150, **options: int) -> Study:
     """A study with a feature a concept: 0, 1, 2 as in ``CONCEPTS``; 3 never fires."""
     features: dict[int, Fire] = {i: graded(*m) for i, m in enumerate(CONCEPTS.values())}
     features[3] = lambda pieces: [0.0] * len(pieces)
-    return write_study(folder, documents(count, **options), features)  # type: ignore[arg-type]
+    return write_study(folder, documents(count, **options), features)
 
 
 class RuleJudge(Judge):

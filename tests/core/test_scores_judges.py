@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import subprocess
 import sys
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -19,7 +20,8 @@ from autointerp_core.labels.embedders import (
     default_embedder,
     make_embedder,
 )
-from autointerp_core.labels.judge import LLMJudge, Question, marked_text, plain, prompt_for
+from autointerp_core.labels.judge import LLMJudge, Question, marked_text, prompt_for
+from autointerp_core.labels.prompts import plain
 from autointerp_core.labels.provider import ChatPrompt
 from autointerp_core.labels.scripted import ScriptedProvider
 from autointerp_core.labels.windows import Window
@@ -154,7 +156,7 @@ class _Counting(Embedder):
     def __init__(self) -> None:
         self.seen: list[str] = []
 
-    def embed(self, texts: list[str]) -> Vectors:  # type: ignore[override]
+    def embed(self, texts: Sequence[str]) -> Vectors:
         self.seen += texts
         return np.array([[len(text), 1] for text in texts], dtype=np.float32)
 
