@@ -194,7 +194,7 @@ def _run_demo(given: argparse.Namespace, report: ProgressCallback) -> int:
 
 
 def _run_export(given: argparse.Namespace, report: ProgressCallback) -> int:
-    from autointerp_core.labels.export import export_study
+    from autointerp_core.export.study import export_study
 
     for path in export_study(given.study, given.feature_indices, given.output_dir):
         print(path)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from autointerp_core.errors import StudyError
-from autointerp_core.features import FeatureRequest
+from autointerp_core.feature_request import FeatureRequest
 from autointerp_core.home import home, studies_dir
 from autointerp_core.progress import Progress, ProgressCallback, silent
 from autointerp_core.sources.demo import demo_sae_path
@@ -20,7 +20,7 @@ from autointerp_core.store.study import read_info
 if TYPE_CHECKING:
     from autointerp_core.extraction.request import ExtractionRequest
     from autointerp_core.labels.options import LabelOptions
-    from autointerp_core.labels.proposals import LabelReport
+    from autointerp_core.labels.run import LabelReport
     from autointerp_core.store.study import Study
 
 ENGINES = ("native", "sae-dashboard")
@@ -188,7 +188,7 @@ def run_labeling(
         n_examples=max_examples_per_feature,
     )
     done = _label(request, engine, options, report=report)
-    from autointerp_core.labels.results import write_feature_examples, write_feature_labels
+    from autointerp_core.export.result_files import write_feature_examples, write_feature_labels
     from autointerp_core.store.history import LabelHistory
 
     features = list(asked.indices) if asked.indices is not None else done.study.features.tolist()
@@ -222,7 +222,7 @@ class _Labelled:
 
 def _outcome(done: LabelReport) -> dict[str, Any]:
     """What a run's result says about its labels."""
-    from autointerp_core.labels.proposals import total
+    from autointerp_core.labels.run import total
 
     llm = done.llm
     return {
@@ -248,13 +248,13 @@ def _label(
 ) -> _Labelled:
     """Extract, then label; ``llm_features`` limits how many get an LLM label (None: all)."""
     from autointerp_core.extraction.run import extract
-    from autointerp_core.labels.proposals import label_features
+    from autointerp_core.labels.run import label_features
     from autointerp_core.store.history import LabelHistory
 
     if engine == "native":
         extraction = extract(request, studies_dir(), report)
     else:
-        from autointerp_core.extraction.dashboard import extract_with_dashboard
+        from autointerp_core.extraction.sae_dashboard.engine import extract_with_dashboard
 
         extraction = extract_with_dashboard(request, studies_dir(), report)
     study = extraction.study

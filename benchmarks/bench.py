@@ -157,8 +157,8 @@ def _request(n_tokens: int, **changes: Any) -> Any:
 
 
 def _measure_ours(n_tokens: int, few: bool) -> dict[str, float]:
+    from autointerp_core.export.result_files import write_feature_examples
     from autointerp_core.extraction import run
-    from autointerp_core.labels.results import write_feature_examples
     from autointerp_core.sources import model
 
     apart = _Stopwatch()
@@ -234,8 +234,8 @@ def _measure_limit(n_tokens: int, _: int) -> dict[str, float]:
 
 def _measure_vis(n_tokens: int, n_features: int) -> dict[str, float]:
     """``SaeVisRunner`` in the blocks of 256 it is used with, stopped after the cap."""
-    from autointerp_core.extraction.dashboard_vis import Rectangle, load_bridge, run_sae_vis
     from autointerp_core.extraction.run import _resolve
+    from autointerp_core.extraction.sae_dashboard.runner import Rectangle, load_bridge, run_sae_vis
     from autointerp_core.extraction.tokens import write_tokens
     from autointerp_core.progress import silent
     from autointerp_core.store.study import TokenStore

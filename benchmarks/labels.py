@@ -31,21 +31,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autointerp_core.home import home, studies_dir
-from autointerp_core.labels.candidates import PHRASES
+from autointerp_core.labels.document_split import LABEL, TEST, Split, shown_examples
 from autointerp_core.labels.embedders import KnownTexts, default_embedder
-from autointerp_core.labels.evidence import FOLDER as EVIDENCE
-from autointerp_core.labels.judge import Judge, LLMJudge
-from autointerp_core.labels.local import LocalProvider
+from autointerp_core.labels.explain.prompts import get_method
 from autointerp_core.labels.options import JUDGED, RANKED, LabelOptions
-from autointerp_core.labels.prompts import get_method
-from autointerp_core.labels.proposals import label_features
-from autointerp_core.labels.provider import Price
-from autointerp_core.labels.scores import AUROC, mean_interval, value_of
-from autointerp_core.labels.search import SearchLabeler
-from autointerp_core.labels.search_run import search_labeler
-from autointerp_core.labels.split import LABEL, TEST, Split, shown_examples
-from autointerp_core.labels.trials import EMBEDDING, Trial, embed_trials, judge_trials
-from autointerp_core.labels.windows import EASY, HARD, WindowSampler, WindowSet
+from autointerp_core.labels.providers.base import Price
+from autointerp_core.labels.providers.local import LocalProvider
+from autointerp_core.labels.run import label_features
+from autointerp_core.labels.scoring.evidence import FOLDER as EVIDENCE
+from autointerp_core.labels.scoring.judge import Judge, LLMJudge
+from autointerp_core.labels.scoring.sample_windows import EASY, HARD, WindowSampler, WindowSet
+from autointerp_core.labels.scoring.score_statistics import AUROC, mean_interval, value_of
+from autointerp_core.labels.scoring.scorer_runs import EMBEDDING, Trial, embed_trials, judge_trials
+from autointerp_core.labels.search.labeler import SearchLabeler
+from autointerp_core.labels.search.rank_phrases import PHRASES
+from autointerp_core.labels.search.record import search_labeler
 from autointerp_core.store.history import LabelHistory
 from autointerp_core.store.study import Study
 from benchmarks.planted.build import Planted, build_planted

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
-from autointerp_core.labels.local import LocalProvider
-from autointerp_core.labels.provider import ChatPrompt
+from autointerp_core.labels.providers.base import ChatPrompt
+from autointerp_core.labels.providers.local import LocalProvider
 
 _T = TypeVar("_T")
 

@@ -1,6 +1,7 @@
 """Export: files out, labels in."""
 
-from ui import exportpage, shell
+from ui import shell
+from ui.export import page
 
 shell.setup()
-exportpage.show(shell.need_study())
+page.show(shell.need_study())

@@ -1,6 +1,7 @@
 """One feature: its examples, statistics and labels, and the decision on its label."""
 
-from ui import featurepage, shell
+from ui import shell
+from ui.feature import page
 
 shell.setup()
-featurepage.show(shell.need_study())
+page.show(shell.need_study())

@@ -1,6 +1,7 @@
 """The features of a study: filter, sort, search, page, open one."""
 
-from ui import featurelist, shell
+from ui import shell
+from ui.features import page
 
 shell.setup()
-featurelist.show(shell.need_study())
+page.show(shell.need_study())

@@ -1,6 +1,7 @@
 """Review: one feature at a time from a queue, by keyboard."""
 
-from ui import reviewpage, shell
+from ui import shell
+from ui.review import page
 
 shell.setup()
-reviewpage.show(shell.need_study())
+page.show(shell.need_study())

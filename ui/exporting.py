@@ -9,8 +9,8 @@ from pathlib import Path
 import orjson
 import pandas as pd
 
-from autointerp_core.labels import tables
-from autointerp_core.labels.results import label_rows, write_feature_examples
+from autointerp_core.export import tables
+from autointerp_core.export.result_files import label_rows, write_feature_examples
 from ui import readers
 
 

@@ -14,13 +14,13 @@ from pathlib import Path
 import streamlit as st
 
 from autointerp_core.errors import StudyError
+from autointerp_core.explore.feature_index import FeatureIndex, Snapshot
 from autointerp_core.home import home, studies_dir
 from autointerp_core.jobs import list_jobs
 from autointerp_core.store.history import LabelHistory
 from autointerp_core.store.study import SPECIAL, Example, Study, StudyInfo
 from autointerp_core.store.study import list_studies as read_studies
-from ui.index import FeatureIndex, Snapshot
-from ui.tokens import Line
+from ui.elements.tokens import Line
 
 _STUDIES_OPEN = 3
 

@@ -16,8 +16,9 @@ import streamlit as st
 from streamlit.navigation.page import Page
 
 from autointerp_core.errors import AutointerpError, LabelConflict
-from ui import author, readers, url, welcome
-from ui.words import sentence
+from ui import readers, url, welcome
+from ui.decisions import author
+from ui.sentences import sentence
 
 TITLE = "Autointerp Explorer"
 ICON = Path(__file__).parent / "icon.png"

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import streamlit as st
 
-from ui.view import View
+from autointerp_core.explore.view import View
 
 
 def params() -> dict[str, str]:

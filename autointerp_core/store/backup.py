@@ -23,7 +23,7 @@ from typing import Any, BinaryIO
 import orjson
 
 from autointerp_core.errors import DiskFull, LabelStoreError
-from autointerp_core.store.text import safe_json
+from autointerp_core.store.text_cleaning import safe_json
 
 BACKUP_NAME = "labels-backup.jsonl"
 _BLOCK = 1 << 16

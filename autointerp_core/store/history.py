@@ -1,7 +1,7 @@
 """The label history: every proposal, score and human decision, kept for good in SQL.
 
 One append-only table (see :mod:`.schema`), copied line by line to a backup file (see
-:mod:`.backup`); what is true now is derived from it (see :mod:`.derive`). Safe to use
+:mod:`.backup`); what is true now is derived from it (see :mod:`.label_state`). Safe to use
 from many threads and many processes at once: writers queue on a lock file and on the
 database's own write lock; readers never wait.
 """
@@ -24,8 +24,6 @@ from sqlalchemy.engine import URL
 from autointerp_core.errors import LabelConflict, LabelStoreError, ParameterError
 from autointerp_core.home import home
 from autointerp_core.store.backup import BACKUP_NAME, Backup
-from autointerp_core.store.derive import LabelState, Proposal, derive, derive_rows
-from autointerp_core.store.derive import Row as StateRow
 from autointerp_core.store.events import (
     ACCEPTED,
     FLAGGED,
@@ -42,6 +40,8 @@ from autointerp_core.store.events import (
     LabelEvent,
     NewEvent,
 )
+from autointerp_core.store.label_state import LabelState, Proposal, derive, derive_rows
+from autointerp_core.store.label_state import Row as StateRow
 from autointerp_core.store.schema import (
     database_url,
     events_table,
@@ -55,7 +55,13 @@ from autointerp_core.store.schema import (
     sqlite_file,
     store_table,
 )
-from autointerp_core.store.text import clean_label, clean_note, one_line, safe_json, safe_text
+from autointerp_core.store.text_cleaning import (
+    clean_label,
+    clean_note,
+    one_line,
+    safe_json,
+    safe_text,
+)
 
 __all__ = [
     "KINDS",

@@ -34,7 +34,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlch
 
 from autointerp_core.errors import DiskFull, LabelStoreError, MissingDependency
 from autointerp_core.home import home
-from autointerp_core.store.text import one_line
+from autointerp_core.store.text_cleaning import one_line
 
 SCHEMA_VERSION = 1
 _ID = BigInteger().with_variant(Integer, "sqlite")

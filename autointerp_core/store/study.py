@@ -44,7 +44,7 @@ from numpy.typing import NDArray
 from safetensors import safe_open
 
 from autointerp_core.errors import BadInput, StudyError
-from autointerp_core.store.passes import FloatArray, Pass
+from autointerp_core.store.feature_shards import FloatArray, Pass
 from autointerp_core.store.records import (
     Example,
     FeatureStats,

@@ -13,7 +13,7 @@ from functools import cache
 
 import numpy as np
 
-from autointerp_core.labels.judge import Judge, Judgement, Question
+from autointerp_core.labels.scoring.judge import Judge, Judgement, Question
 from benchmarks.planted.concepts import LEXICAL_CONCEPTS, Concept, Span, label_words
 from benchmarks.planted.patterns import PATTERN_CONCEPTS
 

@@ -16,9 +16,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from autointerp_core.labels.evidence import Evidence, write_evidence
-from autointerp_core.labels.trials import Trial
-from autointerp_core.labels.windows import Window
+from autointerp_core.labels.scoring.evidence import Evidence, write_evidence
+from autointerp_core.labels.scoring.sample_windows import Window
+from autointerp_core.labels.scoring.scorer_runs import Trial
 from autointerp_core.store.history import LabelHistory, NewEvent
 from autointerp_core.store.study import Study
 from benchmarks.synthetic import write_study

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from autointerp_core.labels.judge import Judge, Judgement, Question
+from autointerp_core.labels.scoring.judge import Judge, Judgement, Question
 from autointerp_core.store.study import Study
 from tests.core.label_fixtures import Fire, on_words, write_study
 

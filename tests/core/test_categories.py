@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from autointerp_core.labels.categories import category, plural
+from autointerp_core.labels.search.categories import category, plural
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from autointerp_core.__main__ import main
-from autointerp_core.labels.results import schema
+from autointerp_core.export.result_files import schema
 from autointerp_core.store.study import Study
 from tests.core.extraction_fixtures import D_SAE, HOOK, Tiny, data_files, make_tiny
 from tests.core.tiny import edit_json, tiny_topk_saelens

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from autointerp_core.errors import AutointerpError, Cancelled, MissingDependency
-from autointerp_core.extraction import dashboard
-from autointerp_core.extraction.dashboard import extract_with_dashboard
-from autointerp_core.extraction.dashboard_vis import load_bridge, run_sae_vis
 from autointerp_core.extraction.request import ExtractionRequest
 from autointerp_core.extraction.run import extract
+from autointerp_core.extraction.sae_dashboard import engine
+from autointerp_core.extraction.sae_dashboard.engine import extract_with_dashboard
+from autointerp_core.extraction.sae_dashboard.runner import load_bridge, run_sae_vis
 from autointerp_core.extraction.summary import Masks
 from autointerp_core.progress import Progress
 from autointerp_core.store.study import Example, Study
@@ -225,7 +225,7 @@ def test_out_of_memory_halves_the_batch(
 
     request = tiny_request(tiny_world, batch_sequences=4)
     calm = extract_with_dashboard(request, tmp_path / "calm").study
-    monkeypatch.setattr(dashboard, "run_sae_vis", scarce)
+    monkeypatch.setattr(engine, "run_sae_vis", scarce)
     study = extract_with_dashboard(request, tmp_path).study
     assert sizes == [4, 2, 1, 1, 1]
     assert all_firings(study).keys() == all_firings(calm).keys()
@@ -240,7 +240,7 @@ def test_a_list_that_disagrees_is_refused(
             del feature.sequence_data.seq_group_data[0].seq_data[0]
         return data
 
-    monkeypatch.setattr(dashboard, "run_sae_vis", wrong)
+    monkeypatch.setattr(engine, "run_sae_vis", wrong)
     with pytest.raises(AutointerpError, match="other top activations"):
         extract_with_dashboard(tiny_request(tiny_world), tmp_path)
 
@@ -248,7 +248,7 @@ def test_a_list_that_disagrees_is_refused(
 def test_missing_package_says_how_to_install(
     tiny_world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dashboard, "find_spec", lambda name: None)
+    monkeypatch.setattr(engine, "find_spec", lambda name: None)
     with pytest.raises(MissingDependency, match="pip install --no-deps"):
         extract_with_dashboard(tiny_request(tiny_world), tmp_path)
     assert not any(tmp_path.iterdir())

@@ -28,8 +28,8 @@ from autointerp_core.errors import (
 )
 from autointerp_core.home import PROJECT_ROOT
 from autointerp_core.store.backup import Backup
-from autointerp_core.store.derive import derive
 from autointerp_core.store.history import EditConflict, LabelHistory, NewEvent
+from autointerp_core.store.label_state import derive
 
 SAE = "sha256:abc"
 

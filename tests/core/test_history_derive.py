@@ -10,9 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autointerp_core.errors import LabelRejected
-from autointerp_core.store.derive import EvidencePlace, LabelState, derive, ranked, ranking_score
 from autointerp_core.store.events import TOPIC_OF, LabelEvent
-from autointerp_core.store.text import clean_label, clean_note, safe_text
+from autointerp_core.store.label_state import (
+    EvidencePlace,
+    LabelState,
+    derive,
+    ranked,
+    ranking_score,
+)
+from autointerp_core.store.text_cleaning import clean_label, clean_note, safe_text
 
 MACHINE = ["generated", "imported", "scored", "failed"]
 HUMAN = sorted(TOPIC_OF)

@@ -6,7 +6,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autointerp_core.labels.clean import MAX_LABEL_CHARS, clean_answer, is_refusal, limit_words
+from autointerp_core.labels.explain.parse_answer import (
+    MAX_LABEL_CHARS,
+    clean_answer,
+    is_refusal,
+    limit_words,
+)
 
 
 @pytest.mark.parametrize(

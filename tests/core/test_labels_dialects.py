@@ -9,23 +9,23 @@ from typing import Any
 
 import pytest
 
-from autointerp_core.labels.answers import AnswerCache
-from autointerp_core.labels.openai_api import Limits
-from autointerp_core.labels.openai_wire import (
-    Dialect,
-    chance_of_yes,
-    has_words,
-    is_too_long,
-    refused,
-    unwrap,
-)
-from autointerp_core.labels.provider import (
+from autointerp_core.labels.providers.answer_cache import AnswerCache
+from autointerp_core.labels.providers.base import (
     YES_NO,
     ChatPrompt,
     Completion,
     Message,
     Settings,
     prompt_hash,
+)
+from autointerp_core.labels.providers.openai_api import Limits
+from autointerp_core.labels.providers.openai_wire import (
+    Dialect,
+    chance_of_yes,
+    has_words,
+    is_too_long,
+    refused,
+    unwrap,
 )
 from tests.core.fake_chat_server import Offers, chat_server
 from tests.core.test_labels_openai import QUICK, prompts, provider

@@ -9,9 +9,10 @@ import pytest
 import regex
 
 from autointerp_core.errors import BadInput, ParameterError, ProviderError
-from autointerp_core.labels import generate
-from autointerp_core.labels.generate import generate_labels
-from autointerp_core.labels.prompts import (
+from autointerp_core.labels.document_split import HELD_OUT, LABEL, Split
+from autointerp_core.labels.explain import generate
+from autointerp_core.labels.explain.generate import generate_labels
+from autointerp_core.labels.explain.prompts import (
     FIRMER,
     METHODS,
     get_method,
@@ -20,8 +21,7 @@ from autointerp_core.labels.prompts import (
     strength,
     whole_word,
 )
-from autointerp_core.labels.proposals import run_generate_job
-from autointerp_core.labels.provider import (
+from autointerp_core.labels.providers.base import (
     GREEDY,
     ChatPrompt,
     Completion,
@@ -31,10 +31,10 @@ from autointerp_core.labels.provider import (
     make_provider,
     prompt_hash,
 )
-from autointerp_core.labels.scripted import ScriptedProvider
-from autointerp_core.labels.search import METHOD as SEARCH_METHOD
-from autointerp_core.labels.search_run import record_search_labels
-from autointerp_core.labels.split import HELD_OUT, LABEL, Split
+from autointerp_core.labels.providers.scripted import ScriptedProvider
+from autointerp_core.labels.run import run_generate_job
+from autointerp_core.labels.search.labeler import METHOD as SEARCH_METHOD
+from autointerp_core.labels.search.record import record_search_labels
 from autointerp_core.progress import Progress
 from autointerp_core.store.events import FAILED, GENERATED
 from autointerp_core.store.history import LabelHistory

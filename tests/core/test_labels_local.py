@@ -9,9 +9,7 @@ import pytest
 import torch
 
 from autointerp_core.errors import ModelSourceError, PromptTooLong, ProviderError
-from autointerp_core.labels.local import LocalProvider
-from autointerp_core.labels.local_tokens import continuation_ids
-from autointerp_core.labels.provider import (
+from autointerp_core.labels.providers.base import (
     Budget,
     ChatPrompt,
     Completion,
@@ -20,6 +18,8 @@ from autointerp_core.labels.provider import (
     Settings,
     Usage,
 )
+from autointerp_core.labels.providers.local import LocalProvider
+from autointerp_core.labels.providers.local_tokens import continuation_ids
 from tests.core.tiny import tiny_llama, tiny_model
 
 QUESTIONS = [

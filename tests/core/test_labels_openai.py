@@ -16,9 +16,8 @@ from pathlib import Path
 import pytest
 
 from autointerp_core.errors import ParameterError, ProviderError
-from autointerp_core.labels.answers import AnswerCache
-from autointerp_core.labels.openai_api import Limits, OpenAIProvider
-from autointerp_core.labels.provider import (
+from autointerp_core.labels.providers.answer_cache import AnswerCache
+from autointerp_core.labels.providers.base import (
     Budget,
     ChatPrompt,
     Completion,
@@ -29,13 +28,14 @@ from autointerp_core.labels.provider import (
     Verdict,
     make_provider,
 )
+from autointerp_core.labels.providers.openai_api import Limits, OpenAIProvider
 from tests.core.fake_chat_server import ChatServer, chat_server
 
 
 @pytest.fixture
 def no_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
-    monkeypatch.setattr("autointerp_core.labels.openai_key.PROJECT_ROOT", tmp_path)
+    monkeypatch.setattr("autointerp_core.labels.providers.openai_key.PROJECT_ROOT", tmp_path)
 
 
 QUICK = Limits(concurrency=16, timeout=5.0, first_wait=0.02)

@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 
 from autointerp_core.errors import ParameterError
-from autointerp_core.labels.candidates import can_rank, plan
-from autointerp_core.labels.judge import Question, prompt_for
-from autointerp_core.labels.local import LocalProvider
+from autointerp_core.labels.explain.prompts import METHODS
 from autointerp_core.labels.options import RANKED, SCORERS, LabelOptions, parse_scoring
-from autointerp_core.labels.prompts import METHODS
-from autointerp_core.labels.provider import ProviderOptions, make_provider
-from autointerp_core.labels.scripted import ScriptedProvider
-from autointerp_core.labels.windows import ACTIVE, Window
+from autointerp_core.labels.providers.base import ProviderOptions, make_provider
+from autointerp_core.labels.providers.local import LocalProvider
+from autointerp_core.labels.providers.scripted import ScriptedProvider
+from autointerp_core.labels.scoring.judge import Question, prompt_for
+from autointerp_core.labels.scoring.sample_windows import ACTIVE, Window
+from autointerp_core.labels.search.rank_phrases import can_rank, plan
 from autointerp_core.store.study import Example
 
 

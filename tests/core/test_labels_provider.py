@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from autointerp_core.errors import ParameterError
-from autointerp_core.labels.provider import (
+from autointerp_core.labels.providers.base import (
     Budget,
     ChatPrompt,
     Message,
@@ -16,7 +16,7 @@ from autointerp_core.labels.provider import (
     make_provider,
     read_yes_no,
 )
-from autointerp_core.labels.scripted import ScriptedProvider, YesNo
+from autointerp_core.labels.providers.scripted import ScriptedProvider, YesNo
 
 ASKED = [ChatPrompt((Message("user", f"is it {n}?"),)) for n in range(6)]
 

@@ -11,16 +11,16 @@ import numpy as np
 import pytest
 
 from autointerp_core.errors import BadInput, OutputError
-from autointerp_core.labels.generate import generate_labels
-from autointerp_core.labels.results import (
+from autointerp_core.export.result_files import (
     label_rows,
     schema,
     write_feature_examples,
     write_feature_labels,
 )
-from autointerp_core.labels.scripted import ScriptedProvider
-from autointerp_core.labels.search import DEAD
-from autointerp_core.labels.search_run import record_search_labels
+from autointerp_core.labels.explain.generate import generate_labels
+from autointerp_core.labels.providers.scripted import ScriptedProvider
+from autointerp_core.labels.search.labeler import DEAD
+from autointerp_core.labels.search.record import record_search_labels
 from autointerp_core.store.history import LabelHistory
 from autointerp_core.store.study import Study
 from tests.core.label_fixtures import on_words, write_study

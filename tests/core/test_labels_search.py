@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from autointerp_core.errors import BadInput, MissingDependency
 from autointerp_core.labels.embedders import WordLlamaEmbedder
-from autointerp_core.labels.search import DEAD, SearchLabeler
-from autointerp_core.labels.units import CLASSES, CorpusUnits, mark_name
+from autointerp_core.labels.search.corpus_words import CLASSES, CorpusUnits, mark_name
+from autointerp_core.labels.search.labeler import DEAD, SearchLabeler
 from tests.core.label_fixtures import Fire, on_words, write_study
 
 NAMES = ["Berg", "Chen", "Okafor", "Silva", "Haddad", "Novak", "Larsen", "Moreau"]

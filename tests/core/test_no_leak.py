@@ -19,13 +19,13 @@ from hypothesis import HealthCheck, given, settings
 
 from autointerp_core import run_labeling
 from autointerp_core.labels import options as options_module
-from autointerp_core.labels.candidates import plan
+from autointerp_core.labels.document_split import LABEL, TEST, VALIDATE, Split
+from autointerp_core.labels.explain.prompts import METHODS
 from autointerp_core.labels.options import LabelOptions
-from autointerp_core.labels.prompts import METHODS
-from autointerp_core.labels.proposals import label_features
-from autointerp_core.labels.provider import ChatPrompt
-from autointerp_core.labels.scripted import ScriptedProvider
-from autointerp_core.labels.split import LABEL, TEST, VALIDATE, Split
+from autointerp_core.labels.providers.base import ChatPrompt
+from autointerp_core.labels.providers.scripted import ScriptedProvider
+from autointerp_core.labels.run import label_features
+from autointerp_core.labels.search.rank_phrases import plan
 from autointerp_core.store.history import LabelHistory
 from autointerp_core.store.study import Study
 from tests.core.label_fixtures import on_words, write_study

@@ -20,11 +20,11 @@ from autointerp_core.labels.embedders import (
     default_embedder,
     make_embedder,
 )
-from autointerp_core.labels.judge import LLMJudge, Question, marked_text, prompt_for
-from autointerp_core.labels.prompts import plain
-from autointerp_core.labels.provider import ChatPrompt
-from autointerp_core.labels.scripted import ScriptedProvider
-from autointerp_core.labels.windows import Window
+from autointerp_core.labels.explain.prompts import plain
+from autointerp_core.labels.providers.base import ChatPrompt
+from autointerp_core.labels.providers.scripted import ScriptedProvider
+from autointerp_core.labels.scoring.judge import LLMJudge, Question, marked_text, prompt_for
+from autointerp_core.labels.scoring.sample_windows import Window
 from autointerp_core.store.study import Example
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from autointerp_core.labels.fuzzing import TOO_FEW
-from autointerp_core.labels.judge import Question
-from autointerp_core.labels.scoring import ScoreReport, score_labels
-from autointerp_core.labels.split import TEST, VALIDATE, Split
+from autointerp_core.labels.document_split import TEST, VALIDATE, Split
+from autointerp_core.labels.scoring.fuzzing import TOO_FEW
+from autointerp_core.labels.scoring.judge import Question
+from autointerp_core.labels.scoring.run import ScoreReport, score_labels
 from autointerp_core.store.events import GENERATED, NewEvent
 from autointerp_core.store.history import LabelHistory
 from autointerp_core.store.study import Study

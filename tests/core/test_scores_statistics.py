@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autointerp_core.labels.scores import (
+from autointerp_core.labels.scoring.score_statistics import (
     AUROC,
     BALANCED_ACCURACY,
     Estimate,

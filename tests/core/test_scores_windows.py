@@ -12,9 +12,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autointerp_core.errors import BadInput
-from autointerp_core.labels.fuzzing import firing_tokens, marked_windows, silent_tokens
-from autointerp_core.labels.split import LABEL, PARTS, TEST, VALIDATE, Split, shown_examples
-from autointerp_core.labels.windows import MIN_ACTIVE, WindowSampler, WindowSet
+from autointerp_core.labels.document_split import (
+    LABEL,
+    PARTS,
+    TEST,
+    VALIDATE,
+    Split,
+    shown_examples,
+)
+from autointerp_core.labels.scoring.fuzzing import firing_tokens, marked_windows, silent_tokens
+from autointerp_core.labels.scoring.sample_windows import MIN_ACTIVE, WindowSampler, WindowSet
 from autointerp_core.store.study import Study
 from tests.core.label_fixtures import on_words, write_study
 from tests.core.score_fixtures import DAYS, TREES, concept_study, documents, graded

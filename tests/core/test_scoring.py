@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 
 from autointerp_core.errors import BadInput, Cancelled, OutputError, ParameterError, StudyError
-from autointerp_core.labels import scoring
-from autointerp_core.labels.evidence import read_evidence
-from autointerp_core.labels.judge import Question
-from autointerp_core.labels.provider import Budget
-from autointerp_core.labels.scoring import ScoreReport, run_score_job, score_labels
-from autointerp_core.labels.scripted import ScriptedProvider
-from autointerp_core.labels.search_run import record_search_labels
-from autointerp_core.labels.split import TEST, VALIDATE, Split
+from autointerp_core.labels.document_split import TEST, VALIDATE, Split
+from autointerp_core.labels.providers.base import Budget
+from autointerp_core.labels.providers.scripted import ScriptedProvider
+from autointerp_core.labels.scoring import run
+from autointerp_core.labels.scoring.evidence import read_evidence
+from autointerp_core.labels.scoring.judge import Question
+from autointerp_core.labels.scoring.run import ScoreReport, run_score_job, score_labels
+from autointerp_core.labels.search.record import record_search_labels
 from autointerp_core.progress import Progress
 from autointerp_core.store.events import GENERATED, IMPORTED, SCORED, LabelEvent, NewEvent
 from autointerp_core.store.history import LabelHistory
@@ -473,7 +473,7 @@ def test_a_provider_with_a_budget(study: Study, history: LabelHistory) -> None:
 def test_cancelling_loses_at_most_a_chunk(
     study: Study, history: LabelHistory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(scoring, "_CHUNK", 1)
+    monkeypatch.setattr(run, "_CHUNK", 1)
     _propose(history, study, dict(enumerate(NAMES)))
 
     def cancel(report: Progress) -> None:
@@ -564,7 +564,7 @@ def test_scores_are_kept_where_evidence_cannot_be(
     def refuse(*_: object) -> None:
         raise OutputError("cannot write")
 
-    monkeypatch.setattr(scoring, "write_evidence", refuse)
+    monkeypatch.setattr(run, "write_evidence", refuse)
     _propose(history, study, {0: "days of the week"})
     report = score_labels(study, [0], history)
     assert report.features == 1

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from autointerp_core.labels.evidence import Evidence, write_evidence
-from autointerp_core.labels.trials import Trial
-from autointerp_core.labels.windows import Window
+from autointerp_core.labels.scoring.evidence import Evidence, write_evidence
+from autointerp_core.labels.scoring.sample_windows import Window
+from autointerp_core.labels.scoring.scorer_runs import Trial
 from autointerp_core.store.study import Study
 from tests.pages.conftest import Open, a_score, record_score
 from tests.pages.test_pages import element, texts

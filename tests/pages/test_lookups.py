@@ -11,15 +11,15 @@ import pytest
 from safetensors.numpy import save_file
 
 from autointerp_core.errors import SAESourceError
+from autointerp_core.explore.cofiring import companions
+from autointerp_core.explore.decoder_neighbours import neighbours
+from autointerp_core.explore.feature_index import Snapshot
+from autointerp_core.explore.view import View
+from autointerp_core.extraction.estimate import estimate
 from autointerp_core.store.history import LabelHistory
 from autointerp_core.store.study import Study
 from tests.pages.conftest import SAE
 from ui import readers
-from ui.cofiring import companions
-from ui.decoder import neighbours
-from ui.estimate import estimate
-from ui.index import Snapshot
-from ui.view import View
 
 
 @pytest.fixture

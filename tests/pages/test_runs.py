@@ -10,11 +10,12 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from autointerp_core.jobs import JobState
-from autointerp_core.labels.prompts import METHODS
+from autointerp_core.labels.explain.prompts import METHODS
 from tests.pages.conftest import Open
 from tests.pages.test_pages import texts
-from ui import cost, jobresult, runsettings
-from ui.runsettings import GENERATE, SCORE, RunSettings
+from ui.runs import cost, job_result
+from ui.runs.settings import GENERATE, SCORE, RunSettings
+from ui.runs.settings import METHODS as OFFERED
 
 KEY = "sk-never-to-be-shown"
 Submitted = list[tuple[str, dict[str, Any], str]]
@@ -144,7 +145,7 @@ def test_bulk_runs_take_what_is_ticked(study: Path, open_page: Open, submitted: 
 
 
 def test_every_method_has_a_description() -> None:
-    assert set(runsettings.METHODS) == {*METHODS, "ranked"}
+    assert set(OFFERED) == {*METHODS, "ranked"}
 
 
 @pytest.mark.parametrize(
@@ -193,7 +194,7 @@ def test_a_result_tells_counts_scores_tokens_and_cost(tmp_path: Path) -> None:
             "notices": ["a plain prompt was used"], "scores": scores}  # fmt: skip
     job = JobState("a", "generate", "t", tmp_path, "done", result={**made, **usage},
                    params={"provider": "openai"})  # fmt: skip
-    assert jobresult.lines(job) == [
+    assert job_result.lines(job) == [
         "Labels: 44 made, 1 failed, 2 features that never fire",
         "Scores: 90 scored, 2 there before",
         "detection 0.83 (95 % interval 0.79–0.87), floor 0.50, shuffled 0.51, 1,200 windows, "
@@ -204,10 +205,10 @@ def test_a_result_tells_counts_scores_tokens_and_cost(tmp_path: Path) -> None:
         "a plain prompt was used",
     ]
     local = JobState("a", "generate", "t", tmp_path, "done", result={**made, **usage})
-    assert "1,000 tokens in, 20 out · no charge: runs on this machine · 3 s" in jobresult.lines(
+    assert "1,000 tokens in, 20 out · no charge: runs on this machine · 3 s" in job_result.lines(
         local
     )
     score = JobState("a", "score", "t", tmp_path, "done", result={**scores, "seconds": 1.0})
-    assert jobresult.lines(score)[0] == "Labels: 90 scored, 2 there before"
-    assert "tokens" not in jobresult.lines(score)[-1]
-    assert jobresult.lines(JobState("a", "demo", "t", tmp_path, "done", result=made)) == []
+    assert job_result.lines(score)[0] == "Labels: 90 scored, 2 there before"
+    assert "tokens" not in job_result.lines(score)[-1]
+    assert job_result.lines(JobState("a", "demo", "t", tmp_path, "done", result=made)) == []

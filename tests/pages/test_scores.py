@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from autointerp_core.explore.label_columns import agreement
+from autointerp_core.explore.view import View
 from autointerp_core.store.history import LabelHistory, NewEvent
 from tests.pages.conftest import SAE, Open, a_score, record_score
 from tests.pages.test_pages import element, texts
 from ui import readers
-from ui.labelcolumns import agreement
-from ui.scores import Shown
-from ui.view import View
+from ui.elements.scores import Shown
 
 HOSTILE = "<img src=x onerror=alert(1)> [l](https://evil.example) :red[x] $x$"
 

@@ -9,12 +9,12 @@ import pytest
 
 from autointerp_core import jobs
 from autointerp_core.errors import BadInput
-from autointerp_core.labels import tables
+from autointerp_core.export import import_labels, tables
 from autointerp_core.store.history import LabelHistory
 from tests.pages.conftest import SAE, Open
 from tests.pages.test_pages import texts
-from ui import exporting, importing, readers
-from ui.studiespage import delete_study
+from ui import exporting, readers
+from ui.studies.page import delete_study
 
 
 def test_exported_labels_hold_the_decisions_and_come_back(study: Path) -> None:
@@ -30,17 +30,17 @@ def test_exported_labels_hold_the_decisions_and_come_back(study: Path) -> None:
     ]
     with LabelHistory.open() as history:
         history.undo(SAE, 5, author="Ana")
-    changes = importing.plan(data, opened.snapshot())
+    changes = import_labels.plan(data, opened.snapshot())
     assert [change.effect for change in changes] == ["same", "changed", "same"]
     with LabelHistory.open() as history:
-        assert importing.apply(changes, history, SAE, file_name="f.json", author="Ben") == 1
+        assert import_labels.apply(changes, history, SAE, file_name="f.json", author="Ben") == 1
         state = history.state(SAE, 5)
     assert (state.label, state.status, state.label_source) == (
         "by hand",
         "accepted",
         "import:f.json",
     )
-    assert importing.plan(data, opened.snapshot())[1].effect == "same"
+    assert import_labels.plan(data, opened.snapshot())[1].effect == "same"
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_exported_labels_hold_the_decisions_and_come_back(study: Path) -> None:
 )
 def test_a_malformed_import_is_refused_in_words(study: Path, data: bytes, says: str) -> None:
     with pytest.raises(BadInput, match=says):
-        importing.plan(data, readers.open_study("small").snapshot())
+        import_labels.plan(data, readers.open_study("small").snapshot())
 
 
 def test_an_import_says_what_it_refuses(study: Path) -> None:
@@ -63,7 +63,7 @@ def test_an_import_says_what_it_refuses(study: Path) -> None:
         {"feature_index": 5000, "label": "somewhere else"},
         {"feature_index": 2, "label": None},
     ]
-    changes = importing.plan(
+    changes = import_labels.plan(
         json.dumps({"features": rows}).encode(), readers.open_study("small").snapshot()
     )
     assert [change.effect for change in changes] == ["refused", "unknown"]

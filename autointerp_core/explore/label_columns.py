@@ -1,0 +1,63 @@
+"""What the table knows of each feature's label, as columns: filled in when a label changes.
+
+A page that sorts or filters 131,072 features then only touches arrays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from autointerp_core.explore.view import STATUSES
+from autointerp_core.store.history import LabelState, Proposal
+
+_FLOOR = 0.5
+"""Of every measure that labels are scored by."""
+
+
+def agreement(state: LabelState) -> float:
+    """How far the LLM's and the search label say the same: 1 the same, 0 not at all, NaN one.
+
+    Where both have scores of the same kind, what counts is whether they explain the feature
+    equally well: two labels in different words may mean the same, and then score alike. The
+    difference is measured in units of the way from chance to perfect. Without such scores
+    only the words can be compared; the same words are agreement, different ones may or may
+    not be, so they stay in the middle at most.
+    """
+    llm, search = state.label_llm, state.label_search
+    if not llm or not search:
+        return float("nan")
+    left, right = _scored(state.proposals, llm), _scored(state.proposals, search)
+    if left is not None and right is not None and left.scores.keys() == right.scores.keys():
+        gap = abs((left.test_score or 0.0) - (right.test_score or 0.0))
+        return 1.0 - min(gap / (1.0 - _FLOOR), 1.0)
+    one, other = set(llm.lower().split()), set(search.lower().split())
+    return 0.5 + 0.5 * len(one & other) / max(len(one | other), 1)
+
+
+def _scored(proposals: tuple[Proposal, ...], text: str) -> Proposal | None:
+    """The newest tested proposal of a text."""
+    for proposal in reversed(proposals):
+        if proposal.text == text and proposal.test_score is not None:
+            return proposal
+    return None
+
+
+def _number(value: float | None) -> float:
+    return float("nan") if value is None else value
+
+
+LABEL_COLUMNS: dict[str, tuple[Any, Callable[[LabelState], Any]]] = {
+    "label_objects": (object, lambda state: state.label),
+    "sources": (object, lambda state: state.label_source),
+    "status": (np.int8, lambda state: STATUSES.index(state.status)),
+    "flagged": (bool, lambda state: state.flagged),
+    "noted": (bool, lambda state: bool(state.note)),
+    "has_llm": (bool, lambda state: state.label_llm is not None),
+    "has_search": (bool, lambda state: state.label_search is not None),
+    "score": (np.float64, lambda state: _number(state.test_score)),
+    "agreement": (np.float64, agreement),
+}
+"""Name in :class:`~.feature_index.Snapshot`, kind of value, and how it is read from a state."""

@@ -1,0 +1,95 @@
+"""Labels from a ``feature_labels.json``: read, compared with what is there, then recorded."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from autointerp_core.errors import BadInput, LabelRejected
+from autointerp_core.explore.feature_index import Snapshot
+from autointerp_core.store.events import ACCEPTED, IMPORTED
+from autointerp_core.store.history import LabelHistory, NewEvent, clean_label
+
+Effect = Literal["new", "changed", "same", "refused", "unknown"]
+
+
+@dataclass(frozen=True)
+class Change:
+    """What importing one row would do. ``decided``: a person had decided on it."""
+
+    feature: int
+    label: str
+    decided: bool
+    effect: Effect
+    before: str | None = None
+    why: str = ""
+
+
+def plan(data: bytes, snapshot: Snapshot) -> list[Change]:
+    """What importing this file would change; nothing is recorded.
+
+    Raises:
+        BadInput: it is no label file.
+    """
+    rows = _rows(data)
+    return [_change(row, snapshot) for row in rows if row.get("label") is not None]
+
+
+def apply(
+    changes: list[Change], history: LabelHistory, sae: str, *, file_name: str, author: str
+) -> int:
+    """Record what is new or changed: the text as an imported proposal, decisions as accepted.
+
+    Returns how many features changed.
+    """
+    wanted = [change for change in changes if change.effect in ("new", "changed")]
+    source = f"import:{file_name}"
+    proposals = history.record_many(
+        NewEvent(sae, c.feature, IMPORTED, c.label, source=source, author=author) for c in wanted
+    )
+    history.record_many(
+        NewEvent(
+            sae,
+            change.feature,
+            ACCEPTED,
+            change.label,
+            author=author,
+            parent=proposal.id,
+            reason=f"decided in {file_name}",
+        )
+        for change, proposal in zip(wanted, proposals, strict=True)
+        if change.decided
+    )
+    return len(wanted)
+
+
+def _rows(data: bytes) -> list[Mapping[str, Any]]:
+    try:
+        loaded = json.loads(data.decode("utf-8-sig"))
+    except (UnicodeDecodeError, ValueError) as error:
+        raise BadInput(f"this is not a JSON file: {error}") from error
+    rows = loaded.get("features") if isinstance(loaded, dict) else None
+    if not isinstance(rows, list):
+        raise BadInput('the file has no list "features"; expected a feature_labels.json')
+    for number, row in enumerate(rows):
+        whole = isinstance(row, dict) and isinstance(row.get("feature_index"), int)
+        if not whole or isinstance(row["feature_index"], bool) or row["feature_index"] < 0:
+            raise BadInput(f'entry {number} of "features" has no "feature_index" that is a number')
+    return rows
+
+
+def _change(row: Mapping[str, Any], snapshot: Snapshot) -> Change:
+    feature, given = int(row["feature_index"]), row["label"]
+    decided = row.get("status") in ("accepted", "overridden")
+    try:
+        label = clean_label(str(given))
+    except LabelRejected as error:
+        return Change(feature, str(given), decided, "refused", why=str(error))
+    if snapshot.at(feature) is None:
+        return Change(feature, label, decided, "unknown", why="not in this study")
+    state = snapshot.state(feature)
+    if state.label == label and (not decided or state.status != "unreviewed"):
+        return Change(feature, label, decided, "same", state.label)
+    return Change(feature, label, decided, "changed" if state.label else "new", state.label)

@@ -1,0 +1,63 @@
+"""Everything a study's labels are exported as, in one folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from autointerp_core.errors import StudyError
+from autointerp_core.export.result_files import write_feature_examples, write_feature_labels
+from autointerp_core.export.tables import csv, history_table, labels_table, parquet
+from autointerp_core.feature_request import FeatureRequest
+from autointerp_core.home import studies_dir
+from autointerp_core.store.files import check_writable, write_bytes
+from autointerp_core.store.history import LabelHistory
+from autointerp_core.store.study import Study, list_studies
+
+
+def export_study(study: str, features: str = "all", output_dir: str | Path = ".") -> list[Path]:
+    """Write both result files, and labels and history as CSV and Parquet.
+
+    Args:
+        study: Id of a study, or its folder.
+        features: As ``feature_indices`` of :func:`~autointerp_core.pipeline.run_labeling`.
+        output_dir: Folder to write to.
+
+    Returns:
+        The files written.
+
+    Raises:
+        StudyError: there is no such study, or it cannot be read.
+        BadInput: the features or the folder cannot be used; nothing was written.
+    """
+    opened = _open(study)
+    asked = FeatureRequest.parse(features)
+    wanted = list(asked.indices) if asked.indices is not None else opened.features.tolist()
+    output = Path(output_dir).expanduser()
+    check_writable(output)
+    with LabelHistory.open() as history:
+        labels = labels_table(opened, history, wanted, asked.scores)
+        events = history_table(history, opened.info.sae_fingerprint)
+        write_feature_labels(output / "feature_labels.json", opened, history, wanted, asked.scores)
+    write_feature_examples(output / "feature_examples.jsonl", opened, wanted, asked.scores)
+    for name, table in (("labels", labels), ("history", events)):
+        write_bytes(output / f"{name}.csv", csv(table))
+        write_bytes(output / f"{name}.parquet", parquet(table))
+    return sorted(
+        output / name
+        for name in (
+            "feature_labels.json",
+            "feature_examples.jsonl",
+            "labels.csv",
+            "labels.parquet",
+            "history.csv",
+            "history.parquet",
+        )
+    )
+
+
+def _open(study: str) -> Study:
+    for folder in (studies_dir() / study, Path(study).expanduser()):
+        if (folder / "study.json").exists():
+            return Study(folder)
+    known = ", ".join(info.id for info in list_studies(studies_dir())[0]) or "none yet"
+    raise StudyError(f"no study {study!r}; there are: {known}")

@@ -1,0 +1,78 @@
+"""Labels and their history as tables, for spreadsheets and notebooks."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from autointerp_core.export.result_files import Scores, label_rows
+from autointerp_core.labels.options import SCORERS
+from autointerp_core.store.history import LabelHistory
+from autointerp_core.store.study import Study
+
+LABEL_COLUMNS = (
+    "feature_index",
+    "label",
+    "status",
+    "flagged",
+    "label_llm",
+    "label_search",
+    "score",
+    "num_examples",
+    "label_error",
+    "score_error",
+)
+SCORE_COLUMNS = tuple(
+    f"{scorer}{part}" for scorer in SCORERS for part in ("", "_low", "_high", "_shuffled", "_n")
+)
+_EVENT_FIELDS = ("id", "feature", "kind", "text", "source", "method", "author", "reason", "time")
+
+
+def labels_table(
+    study: Study, history: LabelHistory, features: Sequence[int], scores: Scores = None
+) -> pd.DataFrame:
+    """A row a feature: labels, status, input score, and the label's test scores."""
+    rows = label_rows(study, history, features, scores)
+    flat = [row | _flat(row["scores"]) for row in rows]
+    return pd.DataFrame(flat, columns=[*LABEL_COLUMNS, *SCORE_COLUMNS])
+
+
+def _flat(scores: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """Scores as columns; the chance floor is the same for all of them, a half."""
+    out: dict[str, Any] = {}
+    for scorer, score in scores.items():
+        out[scorer] = score["value"]
+        out |= {f"{scorer}_{part}": score[part] for part in ("low", "high", "shuffled", "n")}
+    return out
+
+
+def history_table(history: LabelHistory, sae: str) -> pd.DataFrame:
+    """A row an event of this SAE, oldest first; details as JSON."""
+    rows = [
+        {name: getattr(event, name) for name in _EVENT_FIELDS}
+        | {"parent": event.parent, "details": json.dumps(dict(event.details))}
+        for event in history.all_events(sae)
+    ]
+    return pd.DataFrame(rows, columns=[*_EVENT_FIELDS, "parent", "details"])
+
+
+def csv(table: pd.DataFrame) -> bytes:
+    """UTF-8 CSV. Cells that a spreadsheet would run as a formula get a leading apostrophe."""
+    safe = table.copy()
+    for name in safe.select_dtypes(include=["object", "string"]).columns:
+        safe[name] = safe[name].map(_harmless)
+    return safe.to_csv(index=False).encode("utf-8")
+
+
+def parquet(table: pd.DataFrame) -> bytes:
+    buffer = io.BytesIO()
+    table.to_parquet(buffer, index=False)
+    return buffer.getvalue()
+
+
+def _harmless(cell: object) -> object:
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(("=", "+", "-", "@")) else cell

@@ -1,0 +1,434 @@
+"""Labels, and yes or no, from a transformers chat model on this machine.
+
+Loads the model on the first prompt. Prompts are sorted by length and run together, and the
+beginning that all of them share (instructions, demonstrations) is computed once; with greedy
+decoding that changes no answer. Yes or no is no text: it is read from the probabilities of
+the next token. CUDA out of memory halves the batch. A model without a chat template gets the
+plain text, and that is said.
+"""
+
+from __future__ import annotations
+
+import copy
+import gc
+import time
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from autointerp_core.errors import PromptTooLong, ProviderError
+from autointerp_core.labels.providers.base import (
+    GREEDY,
+    Budget,
+    ChatPrompt,
+    Completion,
+    LabelProvider,
+    Price,
+    Settings,
+    Verdict,
+)
+from autointerp_core.labels.providers.local_tokens import (
+    continuation_ids,
+    prompt_ids,
+    stop_ids,
+    yes_no_ids,
+)
+from autointerp_core.progress import ProgressCallback, silent
+
+if TYPE_CHECKING:
+    from autointerp_core.sources.model import ModelConfig
+
+T = TypeVar("T")
+
+BATCH = 8
+JUDGED = 4
+"""Times as many prompts are judged together as are generated: each is run once, not for every
+token of an answer."""
+SHORTEST_PREFIX = 16
+"""Tokens; a shorter shared beginning is not worth its copies."""
+RANK_BATCH = 16
+"""Candidates ranked together; each holds a copy of the prompt's cache."""
+DEMO_NAME = "HuggingFaceTB/SmolLM2-135M-Instruct"
+
+
+class LocalProvider(LabelProvider):
+    """A causal language model run by transformers.
+
+    Args:
+        model_path: hub id, local folder, or ``demo``.
+        device: None takes CUDA where there is one.
+        dtype: as in :func:`~autointerp_core.sources.model.resolve_dtype`.
+        batch_size: prompts generated together.
+        price: of a local model's tokens, for whoever pays for the machine by them.
+        budget: checked before each batch.
+    """
+
+    name = "local"
+
+    def __init__(
+        self,
+        model_path: str,
+        *,
+        device: str | None = None,
+        dtype: str = "auto",
+        batch_size: int = BATCH,
+        progress: ProgressCallback = silent,
+        price: Price | None = None,
+        budget: Budget | None = None,
+    ):
+        super().__init__(price=price, budget=budget)
+        self.model_path = model_path
+        self._device_name, self._dtype_name = device, dtype
+        self._batch = max(1, batch_size)
+        self._progress = progress
+        self._loaded: tuple[Any, Any] | None = None
+        self._prefix: list[int] = []
+        self._cache: Any = None
+
+    @property
+    def model(self) -> str:
+        return DEMO_NAME if self.model_path == "demo" else self.model_path
+
+    @cached_property
+    def _config(self) -> ModelConfig:
+        from autointerp_core.sources.model import inspect_model
+
+        return inspect_model(self.model_path, self._progress)
+
+    def _load(self) -> tuple[Any, Any]:
+        """Model and tokenizer, loaded on the first call."""
+        if self._loaded is None:
+            from autointerp_core.sources.model import (
+                load_chat_model,
+                load_tokenizer,
+                resolve_device,
+                resolve_dtype,
+            )
+
+            device = resolve_device(self._device_name)
+            tokenizer = load_tokenizer(self._config)
+            model = load_chat_model(
+                self._config, device, resolve_dtype(self._dtype_name, self._config, device)
+            )
+            self._loaded = model, tokenizer
+            if not tokenizer.chat_template:
+                self.notices.append(
+                    f"{self.model} has no chat template: it gets the plain prompt, and its "
+                    "labels may be poor (an instruction-tuned model does better)"
+                )
+        return self._loaded
+
+    def check(self) -> None:
+        _ = self._config  # read from disk or hub; raises where there is none
+
+    def close(self) -> None:
+        if self._loaded is None:
+            return
+        self._loaded, self._prefix, self._cache = None, [], None
+        gc.collect()
+        import torch
+
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+    def encode(self, prompt: ChatPrompt, cue: str = "Label") -> list[int]:
+        """Token ids of a prompt, as the model is given them.
+
+        ``cue`` stands before the answer where there is no chat template.
+        """
+        return prompt_ids(self._load()[1], prompt, cue)
+
+    @cached_property
+    def _yes_no_ids(self) -> tuple[list[int], list[int]] | None:
+        """Tokens that say yes, and tokens that say no; None where they cannot be told apart."""
+        return yes_no_ids(self._load()[1])
+
+    @cached_property
+    def _stops(self) -> list[int]:
+        """Every token that ends an answer."""
+        stops = stop_ids(*self._load())
+        if not stops:
+            raise ProviderError(f"{self.model} names no end-of-text token; it cannot write labels")
+        return stops
+
+    def complete(
+        self, prompts: Sequence[ChatPrompt], settings: Settings = GREEDY, *, fresh: bool = False
+    ) -> Iterator[Completion]:
+        self.stopped = None
+        if not prompts:
+            return
+        encoded = [self.encode(prompt) for prompt in prompts]
+
+        def generate(rows: list[list[int]]) -> list[tuple[str, int]]:
+            return self._generate(rows, settings)
+
+        for i, found, seconds in self._run(encoded, settings.max_new_tokens, self._batch, generate):
+            size = len(encoded[i])
+            if found is None:
+                yield Completion(i, None, self._too_long(size), too_long=True)
+                continue
+            text, n_out = found
+            self.count(size, n_out)
+            yield Completion(i, text, None, size, n_out, seconds, self.cost(size, n_out))
+
+    def yes_no(self, prompts: Sequence[ChatPrompt], *, fresh: bool = False) -> Iterator[Verdict]:
+        """Probability of yes, from those of the next token: yes / (yes + no), every spelling."""
+        self.stopped = None
+        if not prompts:
+            return
+        if self._yes_no_ids is None:
+            # A vocabulary in which both words begin alike: the answer has to be written out.
+            yield from super().yes_no(prompts, fresh=fresh)
+            return
+        encoded = [self.encode(prompt, "Answer") for prompt in prompts]
+        for i, found, seconds in self._run(encoded, 0, JUDGED, self._chances):
+            size = len(encoded[i])
+            if found is None:
+                yield Verdict(i, None, self._too_long(size), too_long=True)
+                continue
+            self.count(size, 0)
+            yield Verdict(i, found, None, size, 0, seconds, self.cost(size, 0))
+
+    def _too_long(self, size: int) -> str:
+        return f"the prompt has {size} tokens; {self.model} takes {self._config.context_size}"
+
+    def _run(
+        self,
+        encoded: Sequence[list[int]],
+        room: int,
+        times: int,
+        work: Callable[[list[list[int]]], list[T]],
+    ) -> Iterator[tuple[int, T | None, float]]:
+        """``work`` on all prompts, the short ones first.
+
+        Args:
+            encoded: token ids of each prompt.
+            room: tokens that must be free behind a prompt.
+            times: batches given to ``work`` together; halved while the GPU is too small.
+
+        Yields:
+            Number of the prompt, what came of it (None: it is too long), seconds.
+        """
+        limit = self._config.context_size
+        order = sorted(range(len(encoded)), key=lambda i: (len(encoded[i]), i))
+        fitting = []
+        for i in order:
+            if limit is not None and len(encoded[i]) + room > limit:
+                yield i, None, 0.0
+            else:
+                fitting.append(i)
+        self._share([encoded[i] for i in fitting])
+        at, batch = 0, times * self._batch
+        while at < len(fitting):
+            self.stopped = self.over_budget()
+            if self.stopped is not None:
+                return
+            chosen = fitting[at : at + batch]
+            started = time.perf_counter()
+            try:
+                found = work([encoded[i] for i in chosen])
+            except _out_of_memory() as error:
+                if len(chosen) == 1:
+                    raise ProviderError(
+                        f"not enough memory on the GPU for {self.model} and one prompt of "
+                        f"{len(encoded[chosen[0]])} tokens; use a smaller model or device cpu"
+                    ) from error
+                batch = max(1, len(chosen) // 2)
+                self._batch = max(1, batch // times)
+                _free_cuda()
+                continue
+            each = (time.perf_counter() - started) / len(chosen)
+            self.usage.requests += len(chosen)
+            for i, result in zip(chosen, found, strict=True):
+                yield i, result, each
+            at += len(chosen)
+
+    def _share(self, rows: Sequence[list[int]]) -> None:
+        """Run the beginning that all these prompts share, once, and keep its cache."""
+        import torch
+
+        if self._prefix and all(row[: len(self._prefix)] == self._prefix for row in rows):
+            return
+        self._prefix, self._cache = [], None
+        if len(rows) < 2 or not self._attends_to_everything():
+            return
+        low, high = min(rows), max(rows)
+        longest = min(len(row) for row in rows) - 1
+        same = next((n for n in range(longest) if low[n] != high[n]), longest)
+        if same < SHORTEST_PREFIX:
+            return
+        model, _ = self._load()
+        with torch.inference_mode():
+            ids = torch.tensor([low[:same]], device=model.device)
+            self._cache = model(ids, use_cache=True, logits_to_keep=1).past_key_values
+        self._prefix = low[:same]
+
+    def _prefix_for(self, rows: Sequence[list[int]]) -> tuple[list[int], Any]:
+        """The shared beginning, and a copy of its cache for each row; nothing where none fits."""
+        size = len(self._prefix)
+        if not size or any(r[:size] != self._prefix or len(r) == size for r in rows):
+            return [], None
+        cache = copy.deepcopy(self._cache)
+        cache.batch_repeat_interleave(len(rows))
+        return self._prefix, cache
+
+    def _attends_to_everything(self) -> bool:
+        """False for models with a sliding window, whose caches forget the beginning."""
+        model, _ = self._load()
+        config = model.config.get_text_config()
+        kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
+        return kinds == {"full_attention"} and not getattr(config, "sliding_window", None)
+
+    def _generate(self, rows: Sequence[list[int]], settings: Settings) -> list[tuple[str, int]]:
+        """Text and number of generated tokens for each row of prompt ids."""
+        import torch
+        from transformers import GenerationConfig
+
+        model, tokenizer = self._load()
+        stops = self._stops
+        pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else stops[0]
+        width = max(len(row) for row in rows)
+        head, cache = self._prefix_for(rows)
+        # The padding stands between the shared beginning and the rest of each prompt.
+        ids = torch.tensor([head + [pad] * (width - len(r)) + r[len(head) :] for r in rows])
+        mask = torch.tensor(
+            [[1] * len(head) + [0] * (width - len(r)) + [1] * (len(r) - len(head)) for r in rows]
+        )
+        sampling = settings.temperature > 0
+        # Made anew, so that a checkpoint's own sampling defaults do not leak in.
+        config = GenerationConfig(
+            max_new_tokens=settings.max_new_tokens,
+            do_sample=sampling,
+            eos_token_id=stops,
+            pad_token_id=pad,
+            **({"temperature": settings.temperature, "top_p": 0.95} if sampling else {}),
+        )
+        devices = [model.device] if model.device.type == "cuda" else []
+        with torch.inference_mode(), torch.random.fork_rng(devices):
+            torch.manual_seed(settings.seed)
+            out = model.generate(
+                input_ids=ids.to(model.device),
+                attention_mask=mask.to(model.device),
+                generation_config=config,
+                **({"past_key_values": cache} if cache is not None else {}),
+            )
+        answers = []
+        for row in out[:, width:].tolist():
+            end = next((n for n, token in enumerate(row) if token in stops), len(row))
+            answers.append((tokenizer.decode(row[:end], skip_special_tokens=True), end))
+        return answers
+
+    def _chances(self, rows: Sequence[list[int]]) -> list[float]:
+        """Probability of yes against no as the next token of each row."""
+        import torch
+
+        model, _ = self._load()
+        assert self._yes_no_ids is not None
+        yes, no = (torch.tensor(ids, device=model.device) for ids in self._yes_no_ids)
+        head, cache = self._prefix_for(rows)
+        tails = [row[len(head) :] for row in rows]
+        width = max(len(tail) for tail in tails)
+        # The padding comes after everything that counts, so that nothing ever attends to it.
+        ids = torch.tensor([tail + [tail[-1]] * (width - len(tail)) for tail in tails])
+        # Only where some prompt ends: logits of every position would not fit a large vocabulary.
+        ends = sorted({len(tail) - 1 for tail in tails})
+        places = torch.tensor(ends, device=model.device)
+        at = torch.tensor([ends.index(len(tail) - 1) for tail in tails], device=model.device)
+        with torch.inference_mode():
+            logits = model(
+                ids.to(model.device),
+                logits_to_keep=places,
+                use_cache=cache is not None,
+                **({"past_key_values": cache} if cache is not None else {}),
+            ).logits
+            row = torch.arange(len(rows), device=model.device)
+            next_token = logits[row, at].float()
+            odds = next_token[:, yes].logsumexp(-1) - next_token[:, no].logsumexp(-1)
+            return [float(p) for p in odds.double().sigmoid()]
+
+    def rank(self, prompt: ChatPrompt, candidates: Sequence[str]) -> list[float]:
+        """Log-probability of each candidate, followed by the end of the answer.
+
+        The prompt is run once; its cache serves all candidates, and they are counted so. An
+        empty list where there are candidates means that :attr:`stopped` says why.
+
+        Raises:
+            PromptTooLong: the prompt and the longest candidate do not fit the model's context.
+            ProviderError: the memory does not hold one candidate.
+        """
+        self.stopped = None
+        if not candidates:
+            return []
+        self.stopped = self.over_budget()
+        if self.stopped is not None:
+            return []
+        model, tokenizer = self._load()
+        head = self.encode(prompt)
+        tails = [[*continuation_ids(tokenizer, text), self._stops[0]] for text in candidates]
+        longest = len(head) + max(len(tail) for tail in tails)
+        if self._config.context_size is not None and longest > self._config.context_size:
+            raise PromptTooLong(
+                f"the prompt and a candidate have {longest} tokens; {self.model} takes "
+                f"{self._config.context_size}"
+            )
+        scores: list[float] = []
+        batch = RANK_BATCH
+        while len(scores) < len(tails):
+            part = tails[len(scores) : len(scores) + batch]
+            try:
+                scores += self._tail_scores(model, head, part)
+            except _out_of_memory() as error:
+                if batch == 1:
+                    raise ProviderError(
+                        f"not enough memory on the GPU to rank with {self.model}; use a smaller "
+                        "model or device cpu"
+                    ) from error
+                batch = max(1, min(batch, len(part)) // 2)
+                _free_cuda()
+        self.usage.requests += 1
+        self.count(len(head) + sum(len(tail) for tail in tails), 0)
+        return scores
+
+    def _tail_scores(self, model: Any, head: list[int], tails: Sequence[list[int]]) -> list[float]:
+        """Summed log-probability of each tail after the head, which is run once."""
+        import torch
+
+        device = model.device
+        with torch.inference_mode():
+            first = model(torch.tensor([head], device=device), use_cache=True, logits_to_keep=1)
+            cache = first.past_key_values
+            start = first.logits[:, -1].float().log_softmax(-1)[0]
+            scores = start[torch.tensor([tail[0] for tail in tails], device=device)]
+            width = max(len(tail) for tail in tails) - 1
+            if not width:
+                return [float(score) for score in scores]
+            cache.batch_repeat_interleave(len(tails))
+            # What stands in the padding comes after everything that counts.
+            rows = torch.tensor(
+                [(tail[:-1] + [tail[-1]] * width)[:width] for tail in tails], device=device
+            )
+            logits = model(rows, past_key_values=cache, use_cache=True).logits
+            follow = logits.float().log_softmax(-1)
+            target = torch.tensor(
+                [(tail[1:] + [tail[-1]] * width)[:width] for tail in tails], device=device
+            )
+            counted = torch.tensor(
+                [[n < len(tail) - 1 for n in range(width)] for tail in tails], device=device
+            )
+            chosen = follow.gather(-1, target[..., None])[..., 0]
+            scores = scores + (chosen * counted).sum(-1)
+        return [float(score) for score in scores]
+
+
+def _out_of_memory() -> type[BaseException]:
+    import torch
+
+    return torch.OutOfMemoryError
+
+
+def _free_cuda() -> None:
+    import torch
+
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()

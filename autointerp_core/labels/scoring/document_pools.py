@@ -1,0 +1,147 @@
+"""The documents of each part of a study, as choosing windows from them needs them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autointerp_core.errors import BadInput
+from autointerp_core.labels.document_split import PARTS, Split
+from autointerp_core.store.study import AFTER, BEFORE, Study
+
+_POOL_TOKENS = 4_000_000
+"""Silent windows are looked for in so many tokens of a part: plenty, at a bounded cost."""
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Pool:
+    """The documents of a part that silent windows come from, in a random order."""
+
+    documents: Ints
+    inside: NDArray[np.bool_]
+    """Of every document of the study: is it in the part?"""
+    by_id: Ints
+    """Token indices of the pool, ordered by token id, then by index."""
+    ids: NDArray[np.uint32]
+    """Token ids of ``by_id``, ascending."""
+
+
+class Parts:
+    """Look-ups in a study and its split; ``seed`` orders the documents of the pools."""
+
+    def __init__(self, study: Study, split: Split, seed: int = 0):
+        self.study, self.tokens, self._split, self._seed = study, study.tokens, split, seed
+        self._pools: dict[str, Pool] = {}
+        # Windows may be a few tokens wider than asked for, so as to end between characters.
+        width = BEFORE + AFTER + 8
+        random = np.random.default_rng(0).integers(1, 2**63, width, dtype=np.uint64)
+        self._multipliers = random * np.uint64(2) + np.uint64(1)
+
+    def pool(self, part: str) -> Pool:
+        """The pool of a part; made once."""
+        if part not in self._pools:
+            tokens = self.tokens
+            inside = np.zeros(len(tokens.documents) - 1, dtype=np.bool_)
+            documents = self._split.documents(part)
+            inside[documents] = True
+            generator = np.random.default_rng([self._seed, 0x504F, PARTS.index(part)])
+            documents = generator.permutation(documents)
+            low, high = self.edges(documents)
+            kept = np.searchsorted(np.cumsum(high - low), _POOL_TOKENS) + 1
+            documents, low, high = (x[:kept] for x in (documents, low, high))
+            full = high > low
+            index = _ranges(low[full], high[full])
+            by_id = index[np.lexsort((index, tokens.ids[index]))]
+            self._pools[part] = Pool(documents[full], inside, by_id, tokens.ids[by_id])
+        return self._pools[part]
+
+    def firings(self, feature: int) -> tuple[Ints, Floats]:
+        """Token index and activation of every firing, masked ones included, in token order.
+
+        Raises:
+            BadInput: the feature is not in the study.
+        """
+        for found in self.study.passes:
+            row = int(found.rows([feature])[0])
+            if row >= 0:
+                _, token, activation = found.firings(row, row + 1)
+                return token, activation
+        raise BadInput(f"feature {feature} is not in study {self.study.id}; extract it first")
+
+    def peaks(self, fired: Ints, activation: Floats) -> Ints:
+        """The counted peak of every sequence, strongest first; of equals the earlier one."""
+        counted = self.tokens.counted[fired] > 0
+        token, strength = fired[counted], activation[counted]
+        sequence = self.tokens.sequence_of(token)
+        order = np.lexsort((token, -strength, sequence))
+        first = order[np.unique(sequence[order], return_index=True)[1]]
+        best = first[np.lexsort((token[first], -strength[first]))]
+        return token[best]
+
+    def edges(self, documents: Ints) -> tuple[Ints, Ints]:
+        """First and one-past-last token of each document."""
+        tokens = self.tokens
+        first = np.searchsorted(tokens.owners, documents)
+        last = np.searchsorted(tokens.owners, documents, "right")
+        return tokens.sequences[first], tokens.sequences[last]
+
+    def owner(self, token: Ints) -> Ints:
+        """Document of each token."""
+        owner: Ints = self.tokens.owners[self.tokens.sequence_of(token)]
+        return owner
+
+    def window(self, token: Ints) -> tuple[Ints, Ints]:
+        """First and one-past-last token of the window around each token."""
+        return self.tokens.windows(token, BEFORE, AFTER)
+
+    def shapes(self, token: Ints) -> Ints:
+        """Tokens before, and from each token on, in its window: ``[len(token), 2]``."""
+        start, stop = self.window(token)
+        return np.stack([token - start, stop - token], axis=1)
+
+    def silent(self, token: Ints, fired: Ints) -> Ints:
+        """Those of the tokens, if counted, whose whole window is free of firings."""
+        token = token[np.asarray(self.tokens.counted[token]) > 0]
+        start, stop = self.window(token)
+        silent: Ints = token[np.searchsorted(fired, start) == np.searchsorted(fired, stop)]
+        return silent
+
+    def read_alike(self, token: Ints, seen: Ints) -> NDArray[np.bool_]:
+        """Which windows around ``token`` have the token ids of a window around ``seen``."""
+        ids = self.tokens.ids
+        alike = seen[np.isin(ids[seen], np.unique(ids[token]))]
+        if not len(alike) or not len(token):
+            return np.zeros(len(token), dtype=np.bool_)
+        known = self._fingerprints(*self.window(alike))
+        return np.isin(self._fingerprints(*self.window(token)), known)
+
+    def text(self, sequence: int, start: int, stop: int) -> str:
+        """The text of the tokens ``[start, stop)`` of a sequence, with single spaces."""
+        tokens = self.tokens
+        opens = start == int(tokens.sequences[sequence])
+        begin = int(tokens.starts[sequence] if opens else tokens.ends[start - 1])
+        raw = tokens.text[begin : int(tokens.ends[stop - 1])].tobytes()
+        return " ".join(raw.decode("utf-8", "replace").split())
+
+    def _fingerprints(self, start: Ints, stop: Ints) -> NDArray[np.uint64]:
+        """A 64-bit hash of the token ids of each window (none empty)."""
+        length = stop - start
+        cell = _ranges(start, stop)
+        offset = np.cumsum(length) - length
+        place = cell - np.repeat(start, length)
+        # Ids from 1 on: token id 0 must not vanish at the end of a window.
+        term = (self.tokens.ids[cell].astype(np.uint64) + 1) * self._multipliers[place]
+        return np.add.reduceat(term, offset)
+
+
+def _ranges(start: Ints, stop: Ints) -> Ints:
+    """All integers of the ranges ``[start, stop)``, end to end."""
+    length = stop - start
+    offset = np.cumsum(length) - length
+    inside: Ints = np.arange(length.sum()) - np.repeat(offset, length)
+    return inside + np.repeat(start, length)

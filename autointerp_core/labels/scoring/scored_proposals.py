@@ -1,0 +1,157 @@
+"""The texts that compete for a feature's label, and what is known of their scores."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import reduce
+from typing import Any
+
+import orjson
+
+from autointerp_core.labels.document_split import LABEL, TEST, VALIDATE
+from autointerp_core.labels.scoring.scorer_runs import Trial
+from autointerp_core.store.events import GENERATED, PROPOSALS, SCORED, LabelEvent
+from autointerp_core.store.label_state import derive, mean_value
+
+SEEN_ALL = (
+    "made from all documents, so that none is left to test it on; make the label anew with "
+    "documents held out"
+)
+
+
+@dataclass
+class Contender:
+    """One text of a feature on its way to a score; ``event`` is the newest with this text."""
+
+    feature: int
+    event: int
+    text: str
+    source: str
+    shown: bool
+    """Whether a person is shown it, so that it is judged on test whatever its rank."""
+    problem: str | None
+    """Why it cannot be scored at all."""
+    key: str
+    """A hash of what is asked."""
+    before: Mapping[str, Any] | None
+    """Details of the events of exactly this question, together; None: not asked before."""
+    scored_before: bool
+    """Whether anything ever gave it a number."""
+    validate: list[Trial] = field(default_factory=list)
+    test: list[Trial] = field(default_factory=list)
+    values: dict[str, float | None] = field(default_factory=dict)
+    """By scorer, on validate."""
+
+    @property
+    def rank(self) -> float | None:
+        """Mean of ``values``."""
+        return mean_value(self.values)
+
+    @property
+    def tested(self) -> bool:
+        return self.before is not None and bool(self.before.get("tested"))
+
+    def lacking(self, part: str, scorer: str) -> int | None:
+        """Judgements that were asked for before and not had; None: not asked, or not known."""
+        if self.before is None:
+            return None
+        if part == VALIDATE:
+            found = (self.before.get("lacking") or {}).get(scorer)
+            if found is not None:
+                return int(found)
+            values = self.before.get("validate") or {}
+            if not values:
+                return 0  # there were no windows
+            # An event from before this was counted: only what has no value can be told.
+            unknown = values.get(scorer) is None and self.before.get("missing")
+            return None if unknown else 0
+        score = (self.before.get("scores") or {}).get(scorer)
+        if score is None:
+            return None if self.before.get("scores") else 0
+        return int(score.get("n_missing") or 0)
+
+    def due(self, part: str, scorers: Iterable[str]) -> list[str]:
+        """The scorers to ask in this part: those not asked, and those with missing answers."""
+        if self.problem is not None:
+            return []
+        if part == TEST and not self.tested:
+            return list(scorers)
+        return [scorer for scorer in scorers if self.lacking(part, scorer) != 0]
+
+
+def contenders(
+    feature: int, events: Sequence[LabelEvent], asked_how: Mapping[str, Any], *, again: bool = False
+) -> list[Contender]:
+    """The different texts of a feature, from all its events; oldest first.
+
+    The proposals, and the text that a person decided on where it was not proposed.
+
+    Args:
+        feature: the feature.
+        events: of this feature, ids ascending.
+        asked_how: what of the question is the same for every label.
+        again: forget what was asked before.
+    """
+    state = derive(feature, events)
+    newest: dict[str, LabelEvent] = {}
+    for event in events:
+        if event.kind in PROPOSALS and event.text:
+            newest[event.text] = event
+    for event in events:
+        if event.id == state.current_event and event.text:
+            newest.setdefault(event.text, event)
+    ordered = sorted(newest.values(), key=lambda event: event.id)
+    llm = [event.text for event in ordered if event.source.startswith("llm:")]
+    search = [event.text for event in ordered if event.source == "search"]
+    shown = {state.label, *llm[-1:], *search[-1:]}
+    text_of = {event.id: event.text for event in events}
+    scored = [event for event in events if event.kind == SCORED]
+    found = []
+    for event in ordered:
+        text = str(event.text)
+        key = _key(text, asked_how)
+        same = [e.details for e in scored if text_of.get(e.parent or 0) == text]
+        asked = [e.details for e in scored if e.parent == event.id and e.details.get("key") == key]
+        found.append(
+            Contender(
+                feature,
+                event.id,
+                text,
+                event.source,
+                shown=text in shown,
+                problem=_problem(event),
+                key=key,
+                before=reduce(together, asked) if asked and not again else None,
+                scored_before=any(_has_number(details) for details in same),
+            )
+        )
+    return found
+
+
+def together(before: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+    """Details of two scored events of one question: of each scorer, what came last."""
+    by_scorer = {
+        name: {**(before.get(name) or {}), **(new.get(name) or {})}
+        for name in ("scores", "validate", "lacking")
+    }
+    tested = bool(before.get("tested") or new.get("tested"))
+    return {**before, **new, **by_scorer, "tested": tested}
+
+
+def _key(text: str, asked_how: Mapping[str, Any]) -> str:
+    raw = orjson.dumps({**asked_how, "text": text}, option=orjson.OPT_SORT_KEYS)
+    return hashlib.sha256(raw).hexdigest()
+
+
+def _problem(event: LabelEvent) -> str | None:
+    """A machine's label must say that it is from the label part alone; people may see all."""
+    if event.kind != GENERATED or event.details.get("documents") == LABEL:
+        return None
+    return SEEN_ALL
+
+
+def _has_number(details: Mapping[str, Any]) -> bool:
+    parts = (details.get("scores") or {}, details.get("validate") or {})
+    return any(mean_value(part) is not None for part in parts)

@@ -1,0 +1,177 @@
+"""What a study's words are counted against: every corpus-wide count, made once.
+
+Also turns a feature's firings (tokens) into units with weights. Knows nothing about labels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autointerp_core.labels.search.corpus_words import CorpusUnits, mark_name
+from autointerp_core.store.study import Pass, Study
+
+STRONGEST = 300
+"""Firings looked at for what a feature means; the weak tail of a feature is mostly noise."""
+SHARPNESS = 3
+"""Power of the activation that a firing weighs: what is strong says what a feature is about."""
+BLOCK = 128
+"""Features whose firings are read together."""
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Firings:
+    """Firings of one feature by unit.
+
+    ``unit`` are the strongest, ascending, with ``weight`` (sum 1) and ``activation``;
+    ``every`` are all units it fires in, weak ones too. ``token`` and ``token_weight`` are
+    the strongest firings by token.
+    """
+
+    every: Ints
+    unit: Ints
+    weight: Floats
+    activation: Floats
+    token: Ints
+    token_weight: Floats
+
+
+class CorpusCounts:
+    """Counts over the units the model was asked about.
+
+    Args:
+        study: the study; its texts are read once, here.
+        documents: count only these documents; None: all.
+    """
+
+    def __init__(self, study: Study, documents: Sequence[int] | None = None):
+        self.study = study
+        self.units = CorpusUnits(study.tokens)
+        units, tokens = self.units, study.tokens
+        allowed = np.ones(len(tokens.documents) - 1, dtype=np.bool_)
+        if documents is not None:
+            allowed[:] = False
+            allowed[np.asarray(documents, dtype=np.int64)] = True
+        owner = np.repeat(tokens.owners, np.diff(tokens.sequences))
+        self.usable = (np.asarray(tokens.counted) > 0) & (units.token_unit >= 0)
+        self.counted = np.asarray(tokens.counted) > 0
+        if documents is not None:
+            self.usable &= allowed[owner]
+            self.counted &= allowed[owner]
+        # Only units the model was asked about count as places where a feature was silent.
+        seen = np.unique(units.token_unit[self.usable])
+        self.n = max(len(seen), 1)
+        self.asked = np.zeros(len(units), dtype=np.bool_)
+        self.asked[seen] = True
+        size = len(units.keys)
+        self.size = max(size, 1)
+        self.key_count = np.bincount(units.key[seen], minlength=size)
+        # Context words are compared with all text of the documents, read or not.
+        whole = units.key if documents is None else units.key[allowed[units.document]]
+        self.rate = np.bincount(whole, minlength=size) / max(len(whole), 1)
+        kinds = [unit.kind == "bare" for unit in units.surfaces]
+        self.bare = np.zeros(self.size, dtype=np.bool_)
+        self.bare[units.key_of_surface[np.asarray(kinds, dtype=np.bool_)]] = True
+        order = np.argsort(units.key, kind="stable")
+        self.where = order[allowed[units.document[order]]]
+        self.where_bounds = np.searchsorted(units.key[self.where], np.arange(size + 1))
+        self.previous, self.next = units.previous_key, units.next_key
+        self.previous_count = np.bincount(self.previous[seen] + 1, minlength=size + 1)
+        self.next_count = np.bincount(self.next[seen] + 1, minlength=size + 1)
+        self.class_count = units.classes[:, seen].sum(axis=1)
+        self.class_before_count = units.classes_before[:, seen].sum(axis=1)
+        self.token_count = np.bincount(
+            np.asarray(tokens.ids)[self.usable].astype(np.int64), minlength=1
+        )
+        self.affix_text: dict[tuple[bool, int], list[str]] = {}
+        self.ends, self.end_count = self._affixes(seen, last=True)
+        self.starts, self.start_count = self._affixes(seen, last=False)
+        self.document_bounds = np.searchsorted(
+            units.document, np.arange(len(tokens.documents), dtype=np.int64)
+        )
+
+    def _affixes(self, seen: Ints, *, last: bool) -> tuple[list[Ints], list[Ints]]:
+        """Per length 2–4: affix id of every key (-1: none), and the corpus count of each id."""
+        words = {u.text.casefold() for u in self.units.surfaces if u.kind == "word"}
+        ids, counts = [], []
+        for length in (2, 3, 4):
+            known: dict[str, int] = {}
+            column = np.full(self.size, -1, dtype=np.int64)
+            for index, key in enumerate(self.units.keys):
+                if len(key) >= length + 2 and key in words:
+                    affix = key[-length:] if last else key[:length]
+                    column[index] = known.setdefault(affix, len(known))
+            self.affix_text[last, length] = list(known)
+            ids.append(column)
+            counts.append(np.bincount(column[self.units.key[seen]] + 1, minlength=len(known) + 1))
+        return ids, counts
+
+    def firings(self, wanted: Ints) -> Iterator[tuple[int, Ints, Floats]]:
+        """(feature, token indices, activations) of every firing that counts."""
+        homes: dict[int, tuple[Pass, int]] = {}
+        for found in self.study.passes:
+            rows = found.rows(wanted)
+            for feature, row in zip(wanted.tolist(), rows.tolist(), strict=True):
+                if row >= 0:
+                    homes.setdefault(feature, (found, row))
+        at = 0
+        while at < len(wanted):
+            found, first = homes[int(wanted[at])]
+            stop = at + 1
+            while (
+                stop < len(wanted)
+                and stop - at < BLOCK
+                and homes[int(wanted[stop])] == (found, first + stop - at)
+            ):
+                stop += 1
+            row, token, activation = found.firings(first, first + stop - at)
+            keep = self.counted[token]
+            row, token, activation = row[keep], token[keep], activation[keep]
+            edges = np.searchsorted(row, np.arange(first, first + stop - at + 1))
+            for index in range(stop - at):
+                part = slice(int(edges[index]), int(edges[index + 1]))
+                yield int(wanted[at + index]), token[part], activation[part].astype(np.float64)
+            at = stop
+
+    def by_unit(self, token: Ints, activation: Floats) -> Firings:
+        """Firings at usable tokens (ascending, at least one), by unit."""
+        unit = self.units.token_unit[token]
+        # Tokens come in order, so the tokens of a unit stand together.
+        first = np.flatnonzero(np.concatenate([[True], unit[1:] != unit[:-1]]))
+        best = np.maximum.reduceat(activation, first)
+        every = unit[first]
+        chosen, weight = self._weigh(every, best)
+        strong, token_weight = self._weigh(unit, activation)
+        return Firings(every, every[chosen], weight, best[chosen], token[strong], token_weight)
+
+    def _weigh(self, unit: Ints, activation: Floats) -> tuple[Ints, Floats]:
+        """Indices of the strongest firings in text order, and their weights (sum 1)."""
+        order = np.argsort(-activation, kind="stable")[:STRONGEST]
+        order = np.sort(order)
+        weight = (activation[order] / activation.max()) ** SHARPNESS
+        document = self.units.document[unit[order]]
+        _, inverse = np.unique(document, return_inverse=True)
+        # One long document about one thing must not decide alone.
+        weight = weight / np.sqrt(np.bincount(inverse, weight))[inverse]
+        return order, weight / weight.sum()
+
+    def spelling(self, key: int) -> str:
+        """A word as it is most often written where the model was asked about it."""
+        at = self.where[self.where_bounds[key] : self.where_bounds[key + 1]]
+        if not len(at):
+            return self.units.keys[key]
+        found, count = np.unique(self.units.surface[at], return_counts=True)
+        return self.units.surfaces[int(found[int(np.argmax(count))])].text
+
+    def key_text(self, key: int, quoted: bool = False) -> str:
+        """How a unit is written in a label."""
+        text = self.units.keys[key]
+        if not text[0].isalnum():
+            return mark_name(text) if text not in ("'s", "’s") else '"\'s"'
+        return f'"{text}"' if quoted else text

@@ -1,0 +1,360 @@
+"""Descriptions of what a feature fires on, each with its recall and precision.
+
+A description is a test that any unit of the corpus passes or fails: it is one of these
+words, follows this word, stands in this phrase, ends in "-ing", is a year.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from autointerp_core.labels.search.corpus_counts import CorpusCounts, Firings, Floats, Ints
+from autointerp_core.labels.search.corpus_words import CLASSES
+
+PEAKS = 60
+"""Strongest units from which a diffuse feature's example words are taken."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A description with its counts over the feature's firings and over the corpus."""
+
+    kind: str
+    text: str
+    recall: float
+    precision: float
+    keys: tuple[int, ...] = ()
+
+    @property
+    def score(self) -> float:
+        """F-score that counts recall 1.5 times as much as precision.
+
+        A feature is often pickier than anything its words can say; a description that
+        covers it is worth more than one that is only ever right.
+        """
+        weighted = 2.25 * self.precision + self.recall
+        return 3.25 * self.recall * self.precision / weighted if weighted else 0.0
+
+
+class Describer:
+    """Finds the best description of a feature's firings."""
+
+    def __init__(self, counts: CorpusCounts):
+        self.counts = counts
+        self.units = counts.units
+
+    def best(self, fired: Firings) -> Candidate:
+        """The best description of the units fired on."""
+        # Of equals the first stands, and "According to" says more than "to".
+        candidates = self.all(fired)
+        best = candidates[0]
+        for candidate in candidates[1:]:
+            # Words themselves say most; a pattern must explain clearly more.
+            if candidate.score > best.score * (1.15 if best.kind == "words" else 1.001):
+                best = candidate
+        return best
+
+    def all(self, fired: Firings) -> list[Candidate]:
+        """Every description worth comparing, those by words first."""
+        candidates = [*self._words(fired), *self._phrases(fired)]
+        candidates += self._beside(fired, before=True) + self._beside(fired, before=False)
+        candidates += self._classes(fired) + self._pieces(fired)
+        for last in (True, False):
+            candidates += self._affix(fired, last)
+        return candidates
+
+    def _words(self, fired: Firings) -> list[Candidate]:
+        key = self.units.key[fired.unit]
+        found, inverse = np.unique(key, return_inverse=True)
+        share = np.bincount(inverse, fired.weight)
+        every = self.units.key[fired.every]
+        at = np.searchsorted(found, every)
+        known = (at < len(found)) & (found[np.minimum(at, len(found) - 1)] == every)
+        hits = np.bincount(at[known], minlength=len(found))
+        count = np.maximum(self.counts.key_count[found], 1)
+        gain = share * np.log(np.maximum(share / (count / self.counts.n), 1.0))
+        order = np.lexsort((found, -gain))[:24]
+        keys: list[int] = []
+        recall = matched = total = 0.0
+        best: Candidate | None = None
+        for i in order.tolist():
+            if len(keys) == 4 and not self.variant(int(found[i]), keys):
+                continue
+            if keys and share[i] < 0.04 and not self.variant(int(found[i]), keys):
+                continue
+            r = recall + share[i]
+            m, t = matched + hits[i], total + count[i]
+            tried = Candidate("words", "", float(r), float(m / t), (*keys, int(found[i])))
+            if best is None or tried.score > best.score * 1.02:
+                best, recall, matched, total = tried, r, m, t
+                keys.append(int(found[i]))
+        return [best] if best is not None else []
+
+    def leading(self, fired: Firings, count: int) -> list[int]:
+        """The words a diffuse feature peaks on, strongest first: examples, not a description.
+
+        Forms of one word count together, so that "love, lover, loved" stands out.
+        """
+        order = np.argsort(-fired.activation, kind="stable")[:PEAKS]
+        keys = self.units.key[fired.unit[order]]
+        weight = fired.weight[order]
+        found, inverse = np.unique(keys, return_inverse=True)
+        share = np.bincount(inverse, weight) / weight.sum()
+        ranked = [i for i in np.lexsort((found, -share)).tolist() if self._is_word(int(found[i]))]
+        groups: list[tuple[int, float]] = []
+        for i in ranked:
+            key = int(found[i])
+            home = next((n for n, (k, _) in enumerate(groups) if self.variant(key, [k])), None)
+            if home is None:
+                groups.append((key, float(share[i])))
+            else:
+                groups[home] = (groups[home][0], groups[home][1] + float(share[i]))
+        usual = np.maximum(self.counts.key_count / self.counts.n, 0.5 / self.counts.n)
+        groups.sort(key=lambda g: (-g[1] * max(0.0, float(np.log(g[1] / usual[g[0]]))), g[0]))
+        return [key for key, _ in groups[:count]]
+
+    def _is_word(self, key: int) -> bool:
+        text = self.units.keys[key]
+        return text[0].isalpha() and (len(text) > 1 or not text.isascii())
+
+    def variant(self, key: int, keys: list[int]) -> bool:
+        """True for another form (plural, tense) of a word already in the list."""
+        text = self.units.keys[key]
+        for other in (self.units.keys[k] for k in keys):
+            shared = min(len(text), len(other))
+            stem = max(shared - 1, 3)
+            if shared >= 3 and abs(len(text) - len(other)) <= 2 and text[:stem] == other[:stem]:
+                return True
+        return False
+
+    def _beside(self, fired: Firings, *, before: bool) -> list[Candidate]:
+        """Follows (or precedes) one of up to three words."""
+        beside = self.counts.previous if before else self.counts.next
+        counts = self.counts.previous_count if before else self.counts.next_count
+        kind = "after" if before else "before"
+        neighbour = beside[fired.unit]
+        found, inverse = np.unique(neighbour, return_inverse=True)
+        share = np.bincount(inverse, fired.weight)
+        every = beside[fired.every]
+        at = np.minimum(np.searchsorted(found, every), len(found) - 1)
+        hits = np.bincount(at[found[at] == every], minlength=len(found))
+        keys: list[int] = []
+        recall = matched = total = 0.0
+        best: Candidate | None = None
+        for i in np.lexsort((found, -share))[:8].tolist():
+            if found[i] < 0 or len(keys) == 3 or (keys and share[i] < 0.08):
+                continue
+            r, m = recall + share[i], matched + hits[i]
+            t = total + max(int(counts[found[i] + 1]), 1)
+            tried = Candidate(kind, "", float(r), float(m / t), (*keys, int(found[i])))
+            if best is None or tried.score > best.score * 1.02:
+                best, recall, matched, total = tried, r, m, t
+                keys.append(int(found[i]))
+        return [best] if best is not None and best.recall >= 0.4 else []
+
+    def _phrases(self, fired: Firings) -> list[Candidate]:
+        """The commonest peak word, or the commonest word before the peak, as a longer phrase."""
+        out = []
+        for kind, shift, keys in (
+            ("phrase", 0, self.units.key[fired.unit]),
+            ("after", 1, self.counts.previous[fired.unit]),
+        ):
+            found, inverse = np.unique(keys, return_inverse=True)
+            share = np.bincount(inverse, fired.weight)
+            i = int(np.argmax(share))
+            key = int(found[i])
+            if key < 0 or share[i] < 0.5 or not self.units.keys[key][0].isalnum():
+                continue
+            chosen = keys == key
+            at, weight = fired.unit[chosen] - shift, fired.weight[chosen]
+            before, after = self._grow(at, weight, key, forward=not shift)
+            if not before and not after:
+                continue
+            pattern = self._common(at, weight, before, after)
+            matches = self._occurrences(key, pattern, before)
+            hits = int(np.isin(matches + shift, fired.every).sum())
+            recall = float(weight[np.isin(at, matches)].sum())
+            text = f'"{self._join(at, weight, before, after)}"'
+            out.append(
+                Candidate(
+                    kind,
+                    f"after {text}" if shift else text,
+                    recall,
+                    hits / max(len(matches), 1),
+                    tuple(pattern),
+                )
+            )
+        return out
+
+    def _common(self, at: Ints, weight: Floats, before: int, after: int) -> list[int]:
+        """Keys of the neighbours that :meth:`_grow` found, in text order."""
+        out = []
+        for distance in range(-before, after + 1):
+            place = np.clip(at + distance, 0, len(self.units) - 1)
+            found, inverse = np.unique(self.units.key[place], return_inverse=True)
+            out.append(int(found[int(np.argmax(np.bincount(inverse, weight)))]))
+        return out
+
+    def _occurrences(self, key: int, pattern: list[int], before: int) -> Ints:
+        """Units with this key, that the model was asked about, around which the pattern stands."""
+        low, high = self.counts.where_bounds[key : key + 2]
+        at = self.counts.where[low:high]
+        at = at[self.counts.asked[at]]
+        for index, wanted in enumerate(pattern):
+            place = at + (index - before)
+            inside = (place >= 0) & (place < len(self.units))
+            at, place = at[inside], place[inside]
+            same = self.units.document[place] == self.units.document[at]
+            at = at[same & (self.units.key[place] == wanted)]
+        return at
+
+    def _classes(self, fired: Firings) -> list[Candidate]:
+        share = self.units.classes[:, fired.unit] @ fired.weight
+        hits = self.units.classes[:, fired.every].sum(axis=1)
+        out = [
+            Candidate("class", name, float(r), float(h / max(int(c), 1)))
+            for name, r, h, c in zip(CLASSES, share, hits, self.counts.class_count, strict=True)
+            if r >= 0.6
+        ]
+        share = self.units.classes_before[:, fired.unit] @ fired.weight
+        hits = self.units.classes_before[:, fired.every].sum(axis=1)
+        # Marks before are told one by one: "after comma" says more than "after punctuation".
+        out += [
+            Candidate("after class", f"after {name}", float(r), float(h / max(int(c), 1)))
+            for name, r, h, c in zip(
+                CLASSES, share, hits, self.counts.class_before_count, strict=True
+            )
+            if r >= 0.75 and name != "punctuation"
+        ]
+        return out
+
+    def _affix(self, fired: Firings, last: bool) -> list[Candidate]:
+        out = []
+        key, every = self.units.key[fired.unit], self.units.key[fired.every]
+        columns = self.counts.ends if last else self.counts.starts
+        counts = self.counts.end_count if last else self.counts.start_count
+        distinct = len(np.unique(key))
+        for length, column, count in zip((4, 3, 2), columns[::-1], counts[::-1], strict=True):
+            affix = column[key]
+            found, inverse = np.unique(affix, return_inverse=True)
+            share = np.bincount(inverse, fired.weight)
+            if found[0] < 0:
+                share[0] = 0.0
+            i = int(np.argmax(share))
+            recall = float(share[i])
+            if recall < 0.6 or distinct < 5:
+                continue
+            hits = int((column[every] == found[i]).sum())
+            text = self.counts.affix_text[last, length][int(found[i])]
+            shown = f'words ending in "-{text}"' if last else f'words starting with "{text}-"'
+            if len(np.unique(key[affix == found[i]])) >= 5:
+                out.append(
+                    Candidate("affix", shown, recall, hits / max(int(count[found[i] + 1]), 1))
+                )
+        return out
+
+    def _pieces(self, fired: Firings) -> list[Candidate]:
+        """One sub-word token that occurs inside many different words."""
+        ids = np.asarray(self.counts.study.tokens.ids)[fired.token].astype(np.int64)
+        found, inverse = np.unique(ids, return_inverse=True)
+        share = np.bincount(inverse, fired.token_weight)
+        i = int(np.argmax(share))
+        where = fired.token[ids == found[i]]
+        unit = self.units.token_unit[where]
+        if share[i] < 0.4 or self.units.token_whole[where].mean() > 0.5:
+            return []
+        inside = self.units.key[unit]
+        if np.bincount(np.unique(inside, return_inverse=True)[1]).max() > 0.5 * len(inside):
+            return []
+        ends = np.asarray(self.counts.study.tokens.ends)
+        piece = self.counts.study.tokens.pieces(int(where[0]), int(where[0]) + 1)[0].strip()
+        if not piece or not piece.isalnum():
+            return []
+        at_end = float((ends[where] >= self.units.stop[unit]).mean())
+        at_start = float((ends[where] - self.units.start[unit] <= len(piece.encode())).mean())
+        if at_end > 0.7:
+            text = f'words ending in "-{piece}"'
+        elif at_start > 0.7:
+            text = f'words starting with "{piece}-"'
+        else:
+            text = f'{"numbers" if piece.isdigit() else "words"} containing "{piece}"'
+        count = max(int(self.counts.token_count[found[i]]), 1)
+        hits = min(len(where), count)
+        return [Candidate("piece", text, float(share[i]), hits / count)]
+
+    def phrase(self, fired: Firings, key: int, *, quoted: bool) -> str:
+        """The word, with the neighbours it nearly always has where the feature fires on it."""
+        at = fired.unit[self.units.key[fired.unit] == key]
+        weight = fired.weight[self.units.key[fired.unit] == key]
+        if not self.units.keys[key][0].isalnum():
+            name = self.counts.key_text(key, quoted=True)
+            mark = self.units.keys[key]
+            return f"{name} ({mark})" if name[0].isalpha() and mark.isprintable() else name
+        # In a list the words themselves are the point, as long as they are words.
+        alone = not quoted and not self.counts.bare[key]
+        before, after = (0, 0) if alone else self._grow(at, weight, key)
+        text = self._join(at, weight, before, after)
+        return f'"{text}"' if quoted else text
+
+    def _grow(self, at: Ints, weight: Floats, key: int, *, forward: bool = True) -> tuple[int, int]:
+        """Neighbours to the left and right shared by 70 % of the occurrences fired on.
+
+        Between words with spaces a neighbour must also tell something: the feature picks its
+        company out of the word's other uses, or the neighbour hardly ever stands elsewhere
+        ("net" before "loss"). Characters of scripts without spaces always join.
+        """
+        if len(at) < 3:
+            return 0, 0
+        bare = self.counts.bare[key]
+        everywhere = self.counts.where[
+            self.counts.where_bounds[key] : self.counts.where_bounds[key + 1]
+        ]
+        before = after = 0
+        for step in (-1, 1) if forward else (-1,):
+            for _ in range(2):
+                distance = step * ((before if step < 0 else after) + 1)
+                place = at + distance
+                inside = (place >= 0) & (place < len(self.units))
+                inside &= (
+                    self.units.document[np.clip(place, 0, len(self.units) - 1)]
+                    == (self.units.document[at])
+                )
+                if inside.sum() < 3:
+                    break
+                neighbour = self.units.key[place[inside]]
+                found, inverse = np.unique(neighbour, return_inverse=True)
+                share = np.bincount(inverse, weight[inside]) / weight.sum()
+                i = int(np.argmax(share))
+                near = int(found[i])
+                if share[i] < 0.7 or not self.units.keys[near][0].isalnum():
+                    break
+                if bare != self.counts.bare[near]:
+                    break
+                beside = everywhere + distance
+                beside = beside[(beside >= 0) & (beside < len(self.units))]
+                together = int((self.units.key[beside] == near).sum())
+                usual = together / len(everywhere)
+                own = together / (
+                    self.counts.where_bounds[near + 1] - self.counts.where_bounds[near]
+                )
+                if not bare and share[i] < 1.4 * usual and own < 0.5:
+                    break
+                if step < 0:
+                    before += 1
+                else:
+                    after += 1
+        return before, after
+
+    def _join(self, at: Ints, weight: Floats, before: int, after: int) -> str:
+        """The commonest exact spelling of the phrase, from the text of the documents."""
+        counted: dict[str, float] = {}
+        for place, w in zip(at.tolist(), weight.tolist(), strict=True):
+            low, high = place - before, place + after
+            if low < 0 or high >= len(self.units):
+                continue
+            raw = self.counts.study.tokens.text[self.units.start[low] : self.units.stop[high]]
+            text = " ".join(raw.tobytes().decode("utf-8").split())
+            counted[text] = counted.get(text, 0.0) + w
+        return min(counted, key=lambda text: (-round(counted[text], 9), text))

@@ -1,0 +1,353 @@
+"""Search labels: a label from counting and word vectors, without a language model.
+
+What a feature fires on is compared with everything it does not fire on. Each candidate
+description is a test that any word of the corpus passes or fails (is one of these words;
+follows this word; ends in "-ing"; is a year), so its recall (share of the feature's
+activation it explains) and precision (how often the feature fires where the test holds)
+can be counted, and the best F-score wins. Context words come from the windows around the
+peaks, against the same documents' other text and the whole corpus.
+
+No list of topics or stop words: a frequent word explains nothing because it is frequent
+everywhere. Where no test holds for most of what a feature fires on, the words that stand best
+for all of it are looked for (:mod:`.word_lists`), and the phrasing that tells the feature's windows
+best from silent ones is taken. The same study gives the same labels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autointerp_core.labels.explain.parse_answer import limit_words
+from autointerp_core.labels.search.categories import category, plural
+from autointerp_core.labels.search.context_words import ContextWords
+from autointerp_core.labels.search.corpus_counts import CorpusCounts, Firings, Floats, Ints
+from autointerp_core.labels.search.corpus_words import CLASSES
+from autointerp_core.labels.search.descriptions import Candidate, Describer
+from autointerp_core.labels.search.word_lists import Evidence, Wordings
+from autointerp_core.progress import Progress, ProgressCallback, silent
+from autointerp_core.store.study import Study
+
+METHOD = "search-v2"
+MAX_WORDS = 9
+DEAD = "never fires in this study"
+_LOOSE = (
+    "words",
+    "examples",
+    "context",
+    "words in context",
+    "words after a word",
+    "class with examples",
+)
+"""Kinds of labels that name words. A pattern that holds is not judged by words."""
+CATEGORY_WORDS = 40
+"""Commonest peak words that a category is looked for among."""
+COMPARED = 8
+"""Lists of words compared, as whole labels, with the words that counting found."""
+TOLD = 0.9
+"""Share of what a feature fires on that words must cover to need no others beside them."""
+WORTH = 0.05
+"""AUROC that a category may cost."""
+
+
+@dataclass(frozen=True)
+class SearchLabel:
+    """A search label, or why there is none. ``evidence`` is plain JSON."""
+
+    feature: int
+    text: str | None
+    evidence: dict[str, Any] = field(default_factory=dict)
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class _Look:
+    """What was counted about one feature."""
+
+    fired: Firings
+    main: Candidate
+    topic: list[int]
+    shares: list[float]
+    common: list[int]
+    """Keys of the words it peaks on, the commonest first."""
+    category: str | None
+    """What most of the words it peaks on are kinds of, in the plural."""
+    lists: list[tuple[int, ...]]
+    evidence: Evidence | None
+
+
+class SearchLabeler:
+    """Makes search labels for the features of one study.
+
+    Args:
+        study: the study; its texts are read once, on construction.
+        documents: use only these documents (so that the others can test the labels).
+    """
+
+    def __init__(self, study: Study, documents: Sequence[int] | None = None):
+        self.study = study
+        self.counts = CorpusCounts(study, documents)
+        self.units = self.counts.units
+        self._describer = Describer(self.counts)
+        self._context = ContextWords(self.counts, self._describer)
+        self._wordings = Wordings(self.counts)
+
+    def label(self, feature: int) -> SearchLabel:
+        """The label of one feature.
+
+        Raises:
+            BadInput: the feature is not in the study.
+        """
+        return next(self.label_all([feature]))
+
+    def label_all(
+        self, features: Sequence[int], progress: ProgressCallback = silent
+    ) -> Iterator[SearchLabel]:
+        """Labels in ascending feature order, made as they are asked for.
+
+        Raises:
+            BadInput: a feature is not in the study.
+        """
+        wanted = np.unique(np.asarray(features, dtype=np.int64))
+        for feature in wanted[~np.isin(wanted, self.study.features)]:
+            self.study.stats(int(feature))
+        for done, (feature, token, activation) in enumerate(self.counts.firings(wanted), start=1):
+            yield self._label(feature, token, activation)
+            if done % 32 == 0 or done == len(wanted):
+                progress(Progress("search labels", done, len(wanted), "features"))
+
+    def candidates(self, feature: int, limit: int = 16) -> list[str]:
+        """Different short phrases that could be the feature's label; the search label is first.
+
+        Empty for a feature that never fires (in the documents used).
+
+        Raises:
+            BadInput: the feature is not in the study.
+        """
+        if not np.isin(feature, self.study.features):
+            self.study.stats(feature)
+        _, token, activation = next(self.counts.firings(np.asarray([feature], dtype=np.int64)))
+        label = self._label(feature, token, activation)
+        if label.text is None:
+            return []
+        found = [label.text]
+        usable = self.counts.usable[token]
+        if usable.any():
+            found += self._phrases(self._look(token[usable], activation[usable]))
+        out: dict[str, str] = {}
+        for text in found:
+            short = limit_words(text, MAX_WORDS)
+            out.setdefault(short.casefold(), short)
+        return list(out.values())[:limit]
+
+    def _label(self, feature: int, token: Ints, activation: Floats) -> SearchLabel:
+        if not len(token):
+            return SearchLabel(feature, None, {"firings": 0}, DEAD)
+        usable = self.counts.usable[token]
+        if not usable.any():
+            # Only white space between the words: a fact about the text, so it is the label.
+            return SearchLabel(feature, "white space", {"firings": len(token)})
+        look = self._look(token[usable], activation[usable])
+        text, kind, auroc = self._choose(look)
+        evidence = {
+            "method": METHOD,
+            "firings": len(token),
+            "kind": kind,
+            "recall": round(look.main.recall, 3),
+            "precision": round(look.main.precision, 3),
+            "auroc": None if auroc is None else round(auroc, 3),
+            "context": {
+                self.counts.key_text(k): round(s, 3)
+                for k, s in zip(look.topic, look.shares, strict=True)
+            },
+        }
+        return SearchLabel(feature, limit_words(text, MAX_WORDS), evidence)
+
+    def _look(self, token: Ints, activation: Floats) -> _Look:
+        """Everything counted about one feature, from its firings at usable tokens."""
+        fired = self.counts.by_unit(token, activation)
+        main = self._describer.best(fired)
+        topic, shares = self._context.find(fired, main.keys)
+        peaks = self._peaks(token, activation)
+        lists = self._wordings.best(peaks, fired.every)
+        evidence = self._wordings.windows(peaks, fired.every) if lists else None
+        keys = [wording.keys for wording in lists]
+        found, times = np.unique(self.units.key[peaks], return_counts=True)
+        order = np.argsort(-times, kind="stable")[:CATEGORY_WORDS]
+        named = category({self.units.keys[found[i]]: float(times[i]) for i in order.tolist()})
+        common = found[order].tolist()
+        kinds = plural(named.name) if named else None
+        return _Look(fired, main, topic, shares, common, kinds, keys, evidence)
+
+    def _peaks(self, token: Ints, activation: Floats) -> Ints:
+        """Unit of the peak of every sequence, strongest first."""
+        sequence = self.study.tokens.sequence_of(token)
+        order = np.lexsort((token, -activation, sequence))
+        first = order[np.unique(sequence[order], return_index=True)[1]]
+        first = first[np.lexsort((token[first], -activation[first]))]
+        units: Ints = self.units.token_unit[token[first]]
+        return units
+
+    def _choose(self, look: _Look) -> tuple[str, str, float | None]:
+        """The label, its kind, and how well its words tell the feature's windows from others."""
+        text, kind = self._compose(look.fired, look.main, look.topic, look.shares)
+        main = look.main
+        if main.text in ("years", "numbers") and kind.startswith("class") and main.precision < 0.8:
+            digits = [key for key in look.common if self.units.keys[key][0].isnumeric()]
+            if digits:
+                shown = ", ".join(self.counts.spelling(key) for key in digits[:2])
+                text, kind = f"{main.text}: {shown}", "class with examples"
+        elif kind == "class with examples" and look.category:
+            text = self._examples(
+                look.fired, 3
+            )  # what they are says more than how they are written
+        weak = main.precision < 0.5 and main.recall < 0.9
+        # Where a few words are what it fires on, further ones would only dress them up.
+        told = kind == "words" and main.recall >= TOLD
+        if not (kind in _LOOSE or weak):
+            return text, kind, None
+        value = None
+        if look.evidence is not None:
+            lists = [] if told else look.lists[:COMPARED]
+            texts = [text, *(self._listed(look.fired, keys) for keys in lists)]
+            auroc = self._wordings.texts_auroc(texts, look.evidence)
+            best = int(np.argmax(auroc))
+            text, kind = texts[best], "near words" if best else kind
+            value = float(auroc[best])
+        named = f"{look.category}: {text}"
+        room = len(named.split()) <= MAX_WORDS and " near " not in text
+        if not look.category or not room or self._repeats(look.category, text):
+            return text, kind, value
+        if look.evidence is None or value is None:
+            return named, "category", None
+        with_category = float(self._wordings.texts_auroc([named], look.evidence)[0])
+        # A category says more to a person, so it may cost a little.
+        if with_category >= value - WORTH:
+            return named, "category", with_category
+        return text, kind, value
+
+    def _repeats(self, named: str, text: str) -> bool:
+        """Whether a label says a category's name already."""
+        last = named.split()[-1].casefold()
+        return any(
+            word[:-1] and last.startswith(word[:-1].casefold()) and len(word) >= len(last) - 2
+            for word in text.replace(",", "").split()
+        )
+
+    def _listed(self, fired: Firings, keys: Sequence[int]) -> str:
+        """Words of a list, as they are spelt where it fires, else as they are mostly spelt."""
+        own = set(self.units.key[fired.unit].tolist())
+        if len(keys) == 1 and keys[0] in own:
+            return self._describer.phrase(fired, keys[0], quoted=True)
+        return ", ".join(
+            self._describer.phrase(fired, key, quoted=False)
+            if key in own
+            else self.counts.spelling(key)
+            for key in keys
+        )
+
+    def _phrases(self, look: _Look) -> list[str]:
+        """Phrases of different kinds about a feature, the more telling ones first."""
+        fired, main = look.fired, look.main
+        described = sorted(self._describer.all(fired), key=lambda c: -c.score)
+        texts = [self._compose(fired, main, look.topic, look.shares)[0]]
+        texts += [look.category] if look.category else []
+        texts += [self._listed(fired, keys) for keys in look.lists[:2]]
+        texts += [self._render(fired, candidate) for candidate in described]
+        context = [self.counts.key_text(key) for key in look.topic]
+        if context:
+            texts.append(f"text about {', '.join(context[:4])}")
+            texts += context[:3]
+        texts += [
+            self._describer.phrase(fired, key, quoted=False)
+            for key in self._describer.leading(fired, 4)
+        ]
+        texts.append(self._examples(fired, 3))
+        return [text for text in texts if text]
+
+    def _compose(
+        self, fired: Firings, main: Candidate, topic: list[int], shares: list[float]
+    ) -> tuple[str, str]:
+        """The label's text, and in a word what kind it is."""
+        head = self._render(fired, main)
+        said = head.casefold()
+        context = [
+            (text, share)
+            for k, share in zip(topic, shares, strict=True)
+            if (text := self.counts.key_text(k)) not in said
+        ]
+        near = [text for text, _ in context]
+        marked = bool(context) and context[0][1] >= 0.25
+        partial = main.kind in ("class", "words") and main.precision < 0.6
+        diffuse = main.score < 0.12 or (main.kind == "words" and main.recall < 0.3)
+        if partial and main.recall >= 0.3:
+            follows = self._modifier(fired, main)
+            if follows:
+                return f"{head} after {follows}", f"{main.kind} after a word"
+        if diffuse and not (main.kind == "words" and main.recall >= 0.3):
+            if marked:
+                return f"text about {', '.join(near)}", "context"
+            examples = self._examples(fired, 4)
+            return (examples, "examples") if examples else (head, main.kind)
+        if main.text == "capitalised names" and main.precision < 0.3 and not marked:
+            examples = self._examples(fired, 3)
+            if examples:
+                return f"{main.text} like {examples}", "class with examples"
+        room = MAX_WORDS - len(head.split()) - 1
+        if main.precision < 0.5 and near and room > 0:
+            return f"{head} near {', '.join(near[: min(room, 3)])}", f"{main.kind} in context"
+        return head, main.kind
+
+    def _examples(self, fired: Firings, count: int) -> str:
+        """Words it peaks on, as they are spelt there."""
+        keys = self._describer.leading(fired, count)
+        return ", ".join(self._describer.phrase(fired, key, quoted=False) for key in keys)
+
+    def _modifier(self, fired: Firings, main: Candidate) -> str:
+        """What stands before: one word, or a class of words; empty where it varies."""
+        matched = self._matching(fired.unit, main)
+        if matched.sum() < 3 or "first words" in main.text or "sentence start" in main.text:
+            return ""
+        weight = fired.weight[matched] / fired.weight[matched].sum()
+        found, inverse = np.unique(self.counts.previous[fired.unit[matched]], return_inverse=True)
+        share = np.bincount(inverse, weight)
+        i = int(np.argmax(share))
+        rate = float(self.counts.previous_count[found[i] + 1]) / self.counts.n
+        if found[i] >= 0 and share[i] >= 0.5 and share[i] > 5 * rate:
+            return self.counts.key_text(int(found[i]), quoted=True)
+        before = fired.unit[matched] - 1
+        inside = (before >= 0) & (self.counts.previous[fired.unit[matched]] >= 0)
+        classes = self.units.classes[:, np.maximum(before, 0)] * inside
+        of_class = classes @ weight
+        lift = of_class / np.maximum(self.counts.class_count / self.counts.n, 1e-9)
+        for c in (0, 1, 2, 4, 6, 7):
+            if of_class[c] >= 0.75 and lift[c] >= 3:
+                return CLASSES[c]
+        return ""
+
+    def _matching(self, unit: Ints, main: Candidate) -> NDArray[np.bool_]:
+        if main.kind == "words":
+            return np.isin(self.units.key[unit], np.asarray(main.keys, dtype=np.int64))
+        if main.kind == "class":
+            of_class: NDArray[np.bool_] = self.units.classes[CLASSES.index(main.text), unit]
+            return of_class
+        return np.ones(len(unit), dtype=np.bool_)
+
+    def _render(self, fired: Firings, main: Candidate) -> str:
+        if main.kind in ("after", "before"):
+            return main.text or f"{main.kind} " + ", ".join(
+                self.counts.key_text(k, True) for k in main.keys
+            )
+        if main.kind != "words":
+            return main.text
+        shown: list[int] = []
+        for key in main.keys:
+            if not self._describer.variant(key, shown):
+                shown.append(key)
+        if len(shown) == 1:
+            return self._describer.phrase(fired, shown[0], quoted=True)
+        return ", ".join(self._describer.phrase(fired, key, quoted=False) for key in shown)

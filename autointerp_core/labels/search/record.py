@@ -1,0 +1,105 @@
+"""Making the search labels of many features and recording those that are new."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from autointerp_core.labels.document_split import HELD_OUT, LABEL, Split
+from autointerp_core.labels.explain.report import GenerationReport
+from autointerp_core.labels.search.labeler import METHOD, SearchLabeler
+from autointerp_core.progress import ProgressCallback, silent
+from autointerp_core.store.events import FAILED, GENERATED, NewEvent
+from autointerp_core.store.history import LabelHistory
+from autointerp_core.store.label_state import LabelState
+from autointerp_core.store.study import Study
+
+SEARCH = "search"
+_AT_ONCE = 1024
+
+
+def search_labeler(split: Split) -> SearchLabeler:
+    """A labeller that reads what may be shown to one."""
+    return SearchLabeler(split.study, split.documents(LABEL).tolist() if split.holds_out else None)
+
+
+def record_search_labels(
+    study: Study,
+    features: Sequence[int],
+    history: LabelHistory,
+    *,
+    split: Split | None = None,
+    labeler: SearchLabeler | None = None,
+    progress: ProgressCallback = silent,
+) -> GenerationReport:
+    """Make search labels and record those whose text is new.
+
+    A search label costs nothing to make, so it is always made; one that says what the
+    feature's last search label said already, from the same documents, adds no event.
+
+    Raises:
+        BadInput: a feature is not in the study.
+    """
+    wanted = sorted({int(feature) for feature in features})
+    report = GenerationReport()
+    if not wanted:
+        return report
+    split = split or Split(study)
+    sae = study.info.sae_fingerprint
+    started = time.perf_counter()
+    states = history.states(sae, wanted)
+    known = history.generated_index(sae, METHOD, SEARCH)
+    live = set(study.table.loc[study.table["num_examples"] > 0, "feature"].tolist())
+    batch: list[NewEvent] = []
+    for found in (labeler or search_labeler(split)).label_all(wanted, progress):
+        state = states[found.feature]
+        if found.text is None:
+            if found.feature not in live:
+                report.dead += 1
+                continue
+            report.failed += 1
+            if state.search_error != HELD_OUT:
+                batch.append(_event(sae, found.feature, FAILED, reason=HELD_OUT))
+            continue
+        key = _key(found.text, split)
+        if (found.feature, key) in known and _newest(state) == found.text:
+            report.reused += 1
+            continue
+        details = {"study": study.id, "documents": split.shown, "prompt_hash": key}
+        details |= found.evidence
+        batch.append(_event(sae, found.feature, GENERATED, found.text, details=details))
+        report.made += 1
+        if len(batch) >= _AT_ONCE:
+            history.record_many(batch)
+            batch = []
+    history.record_many(batch)
+    report.seconds = time.perf_counter() - started
+    return report
+
+
+def _key(text: str, split: Split) -> str:
+    """What makes two search labels the same one: the text, and which documents it is from."""
+    return hashlib.sha256(f"{METHOD}\n{split.shown}\n{text}".encode()).hexdigest()
+
+
+def _newest(state: LabelState) -> str | None:
+    """The text of the newest search label, unless making one failed since."""
+    if state.search_error is not None:
+        return None
+    return next((p.text for p in reversed(state.proposals) if p.source == SEARCH), None)
+
+
+def _event(
+    sae: str,
+    feature: int,
+    kind: str,
+    text: str | None = None,
+    *,
+    reason: str | None = None,
+    details: dict[str, Any] | None = None,
+) -> NewEvent:
+    return NewEvent(
+        sae, feature, kind, text, source=SEARCH, method=METHOD, reason=reason, details=details
+    )

@@ -1,0 +1,71 @@
+"""Scores drawn: value, interval and chance floor of each scorer on one scale from 0 to 1."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from autointerp_core.store.history import Proposal
+from ui.elements import scores
+from ui.elements.component import register
+from ui.elements.scores import Shown
+
+_SCORES = register("scores")
+
+
+def panel(key: str, proposal: Proposal | None) -> None:
+    """Every scorer's result, opening to all that is known of it; or why there is none."""
+    if proposal is not None:
+        why_not = scores.why_not(proposal)
+        _draw(key, [] if why_not else scores.shown(proposal), why_not, compact=False)
+
+
+def compact(key: str, proposal: Proposal | None) -> None:
+    """One drawing for the page's title: the mean of the scorers, or that there is none."""
+    found = [score for score in scores.shown(proposal) if score.known]
+    if proposal is None or proposal.test_score is None or not found:
+        _draw(key, [], scores.why_not(proposal), compact=True)
+        return
+    if len(found) == 1:
+        _draw(key, found, "", compact=True)
+        return
+    floors = [score.floor for score in found if not math.isnan(score.floor)]
+    floor = sum(floors) / len(floors) if len(floors) == len(found) else math.nan
+    nan = math.nan
+    name = f"mean of {len(found)} scores"
+    mean = Shown(name, proposal.test_score, floor, low=nan, high=nan, shuffled=nan)
+    _draw(key, [mean], "", compact=True, more=[score.line() for score in found])
+
+
+def _draw(
+    key: str,
+    found: Sequence[Shown],
+    why_not: str,
+    *,
+    compact: bool,
+    more: Sequence[str] = (),
+) -> None:
+    _SCORES(
+        key=key,
+        data={
+            "scores": [_data(score) for score in found],
+            "why": why_not,
+            "compact": compact,
+            "about": scores.ABOUT,
+            "more": list(more),
+        },
+    )
+
+
+def _data(score: Shown) -> dict[str, Any]:
+    places = {name: getattr(score, name) for name in ("value", "floor", "low", "high", "shuffled")}
+    return {
+        "name": score.name,
+        "interval": score.interval(),
+        "baseline": score.baseline(),
+        "line": score.line(),
+        "chance": score.above_floor is False,
+        "facts": [list(fact) for fact in score.facts()],
+        **{name: None if math.isnan(value) else value for name, value in places.items()},
+    }

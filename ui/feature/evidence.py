@@ -1,0 +1,188 @@
+"""What a score rests on: the judged windows of a label, right and wrong, as the judge saw them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import streamlit as st
+
+from autointerp_core.errors import AutointerpError
+from autointerp_core.explore.feature_index import Row
+from autointerp_core.labels.scoring.evidence import JudgedWindow, read_evidence
+from autointerp_core.store.history import Proposal
+from autointerp_core.store.label_state import EvidencePlace
+from ui import readers
+from ui.elements import scores
+from ui.elements.table import source_name
+from ui.elements.tokens import Group, Line
+from ui.runs import form, start
+from ui.sentences import sentence
+
+_SHOW = {"all": "All", "wrong": "Wrong", "right": "Right", "missing": "Missing"}
+_KINDS = {"active": "Firing", "easy": "Easy silent", "hard": "Hard silent"}
+_TITLES = {
+    "wrong": ("Judged wrongly", "No window was judged wrongly."),
+    "missing": ("Missing or undecided", "Every window was judged."),
+    "right": ("Judged rightly", "No window was judged rightly."),
+}
+_ABOUT = (
+    "Windows of test documents, which no labeller saw. Firing windows should get a yes, silent "
+    "ones a no. Hard silent windows are from the documents it fires in, or around tokens that it "
+    "fires on elsewhere. The number is the judge's probability of yes; of embeddings the cosine of "
+    "label and window. For fuzzing, the tokens asked about are underlined twice."
+)
+
+
+def show(opened: readers.OpenStudy, row: Row) -> list[Group]:
+    """Controls (in the row they are called from) and the windows they leave, in groups."""
+    own = row.state.own  # a person's label may be scored as well
+    every = [*row.state.proposals, *([own] if own is not None else [])]
+    judged = [p for p in reversed(every) if _files(p)]
+    if not judged:
+        return []
+    current = row.state.shown()
+    default = next((i for i, p in enumerate(judged) if p is current), 0)
+    proposal = st.selectbox(
+        "Judged label",
+        judged,
+        default,
+        key=f"judged_label_{row.feature}_{row.state.last_event}",
+        format_func=lambda p: f"{p.text} · {source_name(p.source)}",
+        width=260,
+    )
+    names = list(_files(proposal))
+    scorer = st.segmented_control(
+        "Judged by",
+        names,
+        key=f"judged_by_{row.feature}_{proposal.event_id}",
+        default=names[0],
+        required=True,
+        format_func=_plain,
+    )
+    verdict = st.segmented_control(
+        "Show",
+        list(_SHOW),
+        key="judged_show",
+        default="all",
+        required=True,
+        format_func=_SHOW.__getitem__,
+        persist_state="session",
+    )
+    kinds = st.pills(
+        "Windows",
+        list(_KINDS),
+        key="judged_kinds",
+        default=list(_KINDS),
+        selection_mode="multi",
+        format_func=_KINDS.__getitem__,
+        help=_ABOUT,
+        persist_state="session",
+    )
+    return _groups(opened, row, proposal, scorer or names[0], verdict or "all", kinds)
+
+
+def nothing(row: Row) -> None:
+    """Where nothing was judged yet: why, and a button that starts it."""
+    with st.container(key="no_evidence", gap="small", width=620):
+        if row.dead:
+            st.text("This feature never fires: there is nothing to judge its labels by.")
+            return
+        if row.state.label is None:
+            st.text("There is no label to score yet. Generate one first.")
+            return
+        shown = row.state.shown()
+        st.text(f"No judged windows: {scores.why_not(shown) or 'they were not kept'}.")
+        st.text(scores.ABOUT)
+        st.button(
+            "Score its labels",
+            key="score_this",
+            icon=":material/fact_check:",
+            on_click=_ask,
+            args=(row.feature,),
+        )
+        if st.session_state.pop("score_asked", False):
+            st.rerun()  # this is only a part of the page; the form belongs to all of it
+
+
+def _ask(feature: int) -> None:
+    form.ask("score", [feature], start.place_of(feature))
+    st.session_state["score_asked"] = True
+
+
+def _groups(
+    opened: readers.OpenStudy,
+    row: Row,
+    proposal: Proposal,
+    scorer: str,
+    verdict: str,
+    kinds: Sequence[str],
+) -> list[Group]:
+    place = _files(proposal)[scorer]
+    folder = _folder(opened, place)
+    try:
+        found = _read(str(folder), readers.stamp_of(folder), place.file, row.feature, place.event)
+    except AutointerpError as error:
+        return [Group("Judged windows", [], empty=sentence(str(error)))]
+    lines = [line for kind, by, line in found if by == scorer and kind in kinds]
+    groups = []
+    for which, (title, empty) in _TITLES.items():
+        rows = [line for line in lines if line.verdict == which]
+        if verdict == which or (verdict == "all" and rows):
+            groups.append(Group(title, rows, f"{len(rows)} of {len(lines)} windows", empty))
+    return groups or [Group("Judged windows", [], empty="No window of the kinds chosen.")]
+
+
+def _plain(scorer: str) -> str:
+    """A scorer's name for a control that reads markdown; it may come from anywhere."""
+    return "".join(c if c.isalnum() else " " for c in scorer)[:40].strip() or "unnamed"
+
+
+def _files(proposal: Proposal) -> dict[str, EvidencePlace]:
+    """Where each scorer's evidence is, of those that kept one, in the order of the scores."""
+    kept = proposal.scoring.get("evidence") or {}
+    return {s.name: kept[s.name] for s in scores.shown(proposal) if kept.get(s.name)}
+
+
+def _folder(opened: readers.OpenStudy, place: EvidencePlace) -> Path:
+    """The study's folder; labels may have been scored on another study."""
+    other = place.study or opened.info.id
+    if other == opened.info.id or Path(other).name != other:
+        return opened.study.folder
+    return opened.study.folder.with_name(other)
+
+
+@st.cache_data(max_entries=128, show_spinner=False)
+def _read(
+    folder: str, stamp: int, name: str, feature: int, event: int
+) -> list[tuple[str, str, Line]]:
+    """Kind, scorer and line of every judged window of one label, the most certain first."""
+    study = readers.study_of(folder, stamp)
+    judged = read_evidence(study, name, feature, event)
+    judged.sort(key=_certainty, reverse=True)
+    return [
+        (j.window.kind, j.scorer, _line(readers.line(study, j.window.example), j)) for j in judged
+    ]
+
+
+def _certainty(judged: JudgedWindow) -> float:
+    """How sure the judge was; cosines, which know no middle, as they are."""
+    if judged.probability is None:
+        return -1.0
+    return judged.probability if judged.scorer == "embedding" else abs(judged.probability - 0.5)
+
+
+def _line(line: Line, judged: JudgedWindow) -> Line:
+    """A window with what was expected of the judge, and what it said."""
+    kind = _KINDS.get(judged.window.kind, judged.window.kind).lower()
+    said = judged.probability
+    undecided = "undecided: as near to yes as to no" if said is not None else "no judgement"
+    return replace(
+        line,
+        marked=list(judged.marked or ()),
+        verdict="missing" if judged.right is None else "right" if judged.right else "wrong",
+        judged="" if said is None else f"{said:.2f}",
+        note=f"{kind} · expected {'yes' if judged.expected else 'no'}",
+        why=judged.error or (undecided if judged.right is None else ""),
+    )

@@ -1,0 +1,138 @@
+"""The label panel: what was proposed, what is decided, and every way to decide."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import streamlit as st
+
+from autointerp_core.explore.feature_index import Row
+from autointerp_core.store.history import LabelState
+from ui import readers
+from ui.decisions import decide
+from ui.decisions.callback import act
+from ui.elements import scoreview
+from ui.elements.table import missing_reason
+from ui.feature import candidates, label_history, proposals
+from ui.runs import form, start
+from ui.sentences import sentence
+
+_BADGES: dict[str, tuple[str, Literal["green", "blue", "gray"]]] = {
+    "accepted": (":material/check:", "green"),
+    "overridden": (":material/edit:", "blue"),
+    "unreviewed": (":material/radio_button_unchecked:", "gray"),
+}
+_RUNS = (
+    ("generate", "Regenerate", ":material/refresh:"),
+    ("score", "Score", ":material/fact_check:"),
+)
+
+
+def badges(row: Row) -> None:
+    """The current label, its status and flag, in the page's title."""
+    state = row.state
+    with st.container(key="current_label", width="content"):
+        st.text(state.label if state.label is not None else f"({missing_reason(row)})")
+    status_badges(state)
+    if state.label is not None:
+        with st.container(key="title_score", width=300):
+            scoreview.compact("score_now", state.shown())
+
+
+def status_badges(state: LabelState) -> None:
+    """Status and flag as badges."""
+    icon, colour = _BADGES[state.status]
+    st.badge(state.status, icon=icon, color=colour)
+    if state.flagged:
+        st.badge("flagged", icon=":material/flag:", color="orange")
+
+
+def show(opened: readers.OpenStudy, row: Row) -> None:
+    """The panel. A decision is saved by the button's callback, before the page is drawn."""
+    state, sae = row.state, opened.sae
+    with st.container(key="label_panel", border=True, gap="small"):
+        proposals.pair(row, sae)
+        edit(row, sae)
+        _actions(opened, row)
+        with st.container(key="outcome"):
+            outcome(decide.outcome(row.feature))
+        candidates.show(state, sae)
+        label_history.note(state, sae)
+        label_history.history(row, sae)
+
+
+def edit(row: Row, sae: str, then: int | None = None) -> None:
+    """Write a label of one's own; a refused one stays in the box with the reason below."""
+    state = row.state
+    refused = decide.outcome(row.feature)
+    key = f"label_{row.feature}_{state.last_event or 0}"
+    with (
+        st.form("edit_label", border=False),
+        st.container(key="label_edit", horizontal=True, vertical_alignment="bottom"),
+    ):
+        st.text_input(
+            "Your label", state.label or "", key=key, max_chars=300, placeholder="at most 9 words"
+        )
+        st.form_submit_button(
+            "Save",
+            key="save_label",
+            icon=":material/save:",
+            on_click=_save,
+            args=(sae, state, key, then),
+        )
+    # Always there, so that what comes below keeps its place while the page is drawn again.
+    with st.container(key="refusal"):
+        if refused is not None and refused.kind == "rejected":
+            st.text(sentence(refused.message))
+
+
+def _save(sae: str, state: LabelState, key: str, then: int | None) -> None:
+    act("override", sae, state, text=st.session_state[key] or "", then=then)
+
+
+def _actions(opened: readers.OpenStudy, row: Row) -> None:
+    state, sae = row.state, opened.sae
+    with st.container(key="label_actions", horizontal=True, gap="small"):
+        st.button(
+            "Unflag" if state.flagged else "Flag",
+            key="flag",
+            icon=":material/flag:",
+            shortcut="F",
+            on_click=act,
+            args=("unflag" if state.flagged else "flag", sae, state),
+        )
+        st.button(
+            "Undo",
+            key="undo",
+            icon=":material/undo:",
+            shortcut="U",
+            disabled=state.status == "unreviewed" and not state.flagged and not state.note,
+            on_click=act,
+            args=("undo", sae, state),
+        )
+        if not row.dead:
+            place = start.place_of(row.feature)
+            for what, title, icon in _RUNS:
+                st.button(
+                    title,
+                    key=what,
+                    icon=icon,
+                    on_click=form.ask,
+                    args=(what, [row.feature], place),
+                )
+    start.follow(start.place_of(row.feature))
+    form.show(opened, start.place_of(row.feature))
+
+
+def outcome(found: decide.Outcome | None) -> None:
+    """What came of the last decision; a refused text is told beside its box instead."""
+    if found is None or found.kind == "rejected":
+        return
+    if found.kind == "saved":
+        with st.container(key="quiet_saved"):
+            st.text(f"{found.message}.")
+        return
+    with st.container(key="problem_label"):
+        title = "Changed by somebody else meanwhile" if found.kind == "conflict" else "Not saved"
+        st.markdown(f":material/error: **{title}**")
+        st.text(sentence(found.message))

@@ -1,0 +1,53 @@
+"""The newest, or best scored, LLM and search label side by side, each with scores and a button."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import streamlit as st
+
+from autointerp_core.explore.feature_index import Row
+from ui.decisions.callback import act
+from ui.elements import scores, scoreview
+
+_TITLES = {"llm": "LLM label", "search": "Search label"}
+
+
+def pair(row: Row, sae: str, then: int | None = None) -> None:
+    """The two machine labels side by side, each with its button and key."""
+    left, right = st.columns(2, gap="small")
+    with left:
+        _proposal("llm", row, sae, then)
+    with right:
+        _proposal("search", row, sae, then)
+
+
+def _proposal(name: Literal["llm", "search"], row: Row, sae: str, then: int | None) -> None:
+    state = row.state
+    llm = name == "llm"
+    text = state.label_llm if llm else state.label_search
+    error = state.llm_error if llm else state.search_error
+    found = [p for p in state.proposals if p.source.startswith("llm:" if llm else "search")]
+    same = [p for p in reversed(found) if p.text == text]
+    shown = next((p for p in same if p.test_score is not None), same[0] if same else None)
+    with st.container(key=f"proposal_{name}", gap="xxsmall", height="stretch"):
+        with st.container(key=f"quiet_{name}"):
+            st.text(_TITLES[name], help=scores.ABOUT)
+        if text is None:
+            with st.container(key=f"missing_{name}"):
+                st.text("never fires" if row.dead else error or "not made yet")
+        else:
+            st.text(text)
+        scoreview.panel(f"scores_{name}", shown)
+        st.space("stretch")
+        st.button(
+            "Accept",
+            key=f"accept_{name}",
+            icon=":material/check:",
+            shortcut="1" if llm else "2",
+            disabled=shown is None,
+            type="primary" if state.status == "unreviewed" and state.label == text else "secondary",
+            on_click=act,
+            args=("accept", sae, state),
+            kwargs={"event": shown.event_id if shown is not None else None, "then": then},
+        )

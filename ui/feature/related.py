@@ -1,0 +1,86 @@
+"""Features related to the one looked at, each with its label and a link."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from autointerp_core.errors import AutointerpError
+from autointerp_core.explore.cofiring import Companion, companions
+from autointerp_core.explore.decoder_neighbours import Neighbour, neighbours
+from autointerp_core.explore.feature_index import Row, Snapshot
+from ui import readers, url
+from ui.elements.component import register
+from ui.elements.table import feature_link, missing_reason
+from ui.sentences import sentence
+
+_LIST = register("related", Path(__file__).parent)
+
+
+def show(
+    opened: readers.OpenStudy, snapshot: Snapshot, row: Row, go_to: Callable[[int | None], None]
+) -> None:
+    """A list that is worked out only while it is open; it stays open from feature to feature."""
+    box = st.expander("Related features", key="related_open", on_change="rerun")
+    if not box.open:
+        return
+    with box:
+        folder, feature = str(opened.study.folder), row.feature
+        together = _companions(folder, opened.stamp, feature)
+        alike, why_not = _neighbours(folder, opened.stamp, feature)
+        _LIST(
+            key="related",
+            data={
+                "groups": [
+                    {
+                        "title": "Fires on the same tokens",
+                        "note": "cosine of the two sets of tokens",
+                        "rows": [
+                            _line(snapshot, found.feature, f"{found.likeness:.2f}", opened.name)
+                            for found in together
+                        ],
+                        "empty": "No other feature fires on its tokens.",
+                    },
+                    {
+                        "title": "Points in a similar direction",
+                        "note": "cosine of the decoder directions",
+                        "rows": [
+                            _line(snapshot, found.feature, f"{found.cosine:.2f}", opened.name)
+                            for found in alike
+                        ],
+                        "empty": sentence(why_not),
+                    },
+                ]
+            },
+            on_open_change=lambda: go_to(int(st.session_state["related"].open)),
+        )
+
+
+@st.cache_data(max_entries=512, show_spinner="Counting shared tokens …")
+def _companions(folder: str, stamp: int, feature: int) -> Sequence[Companion]:
+    return companions(readers.study_of(folder, stamp), feature)
+
+
+@st.cache_data(max_entries=512, show_spinner="Comparing decoder directions …")
+def _neighbours(folder: str, stamp: int, feature: int) -> tuple[Sequence[Neighbour], str]:
+    """Neighbours, or why there are none to tell."""
+    try:
+        return neighbours(readers.study_of(folder, stamp), feature), ""
+    except AutointerpError as error:
+        return [], f"not known: {error}"
+
+
+def _line(snapshot: Snapshot, feature: int, value: str, study: str) -> dict[str, Any]:
+    at = snapshot.at(feature)
+    state = snapshot.state(feature)
+    missing = "" if at is None else missing_reason(snapshot.row(at))
+    return {
+        "feature": feature,
+        "href": feature_link(study, feature, url.view()),
+        "label": state.label or f"({missing})",
+        "status": state.status,
+        "value": value,
+    }

@@ -1,0 +1,157 @@
+"""The filters of the Features page, and the view they make together with the address."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import streamlit as st
+
+from autointerp_core.explore.view import HAS, SCOPES, STATUSES, View
+from ui import url
+
+_FLAG = {"any": None, "flagged": True, "not flagged": False}
+_ALIVE = {"any": None, "fires": False, "dead": True}
+_RANGE_TITLES = {"density": "Density (%)", "max": "Max", "mean": "Mean", "score": "Label score"}
+
+
+def current() -> View:
+    """The view of the address; coming back by the navigation, the one that was left."""
+    arrived = st.session_state.get("page_shown") != "features"
+    st.session_state["page_shown"] = "features"
+    view = url.view()
+    kept = st.session_state.get("features_view")
+    if arrived and view == View() and isinstance(kept, View):
+        view = kept
+    study = st.session_state["study"]
+    url.put(url.address(study, view))
+    if st.session_state.get("features_view") != view:
+        redraw()
+    st.session_state["features_view"] = view
+    return view
+
+
+def redraw() -> None:
+    """Draw the filters anew, with the values of a view that did not come from them.
+
+    New keys carry the values as defaults; values set by ``session_state`` would be lost
+    where another run starts before the browser has seen this one.
+    """
+    st.session_state["filters"] = st.session_state.get("filters", 0) + 1
+
+
+def _key(name: str) -> str:
+    return f"f_{name}_{st.session_state.get('filters', 0)}"
+
+
+def _got(name: str) -> Any:
+    return st.session_state[_key(name)]
+
+
+def _apply() -> None:
+    """Callback of every filter: the widgets become the view, from page 1."""
+    view = replace(
+        st.session_state["features_view"],
+        q=(_got("q") or "").strip(),
+        scope=_got("scope"),
+        status=tuple(s for s in STATUSES if s in _got("status")),
+        flagged=_FLAG[_got("flag")],
+        dead=_ALIVE[_got("alive")],
+        has=tuple(name for name in HAS if name in _got("has")),
+        page=1,
+    )
+    for name in _RANGE_TITLES:
+        scale = 100 if name == "density" else 1
+        low, high = _got(f"{name}_low"), _got(f"{name}_high")
+        bounds = (
+            -math.inf if low is None else low / scale,
+            math.inf if high is None else high / scale,
+        )
+        view = view.with_range(name, bounds)
+    go(view)
+
+
+def go(view: View) -> None:
+    st.session_state["features_view"] = view
+    url.put(url.address(st.session_state["study"], view))
+
+
+def clear() -> None:
+    view: View = st.session_state["features_view"]
+    fresh = View(sort=view.sort, descending=view.descending, size=view.size)
+    redraw()
+    go(fresh)
+
+
+def show(view: View) -> None:
+    with st.container(key="filters", horizontal=True, vertical_alignment="bottom", gap="small"):
+        st.text_input(
+            "Search",
+            view.q,
+            key=_key("q"),
+            type="search",
+            icon=":material/search:",
+            placeholder="words in labels, tokens or examples",
+            on_change=_apply,
+            width=320,
+        )
+        st.selectbox(
+            "Search in",
+            list(SCOPES),
+            list(SCOPES).index(view.scope),
+            key=_key("scope"),
+            format_func=SCOPES.__getitem__,
+            on_change=_apply,
+            width=170,
+        )
+        st.pills(
+            "Status",
+            STATUSES,
+            default=view.status,
+            key=_key("status"),
+            selection_mode="multi",
+            on_change=_apply,
+        )
+        count = len(view.ranges) + len(view.has) + (view.flagged is not None)
+        count += view.dead is not None
+        title = f"More filters ({count})" if count else "More filters"
+        with st.popover(title, icon=":material/tune:", key="more_filters"):
+            _more_filters(view)
+
+
+def _more_filters(view: View) -> None:
+    for name, title, options, value in (
+        ("flag", "Flag", _FLAG, view.flagged),
+        ("alive", "Activity", _ALIVE, view.dead),
+    ):
+        st.segmented_control(
+            title,
+            list(options),
+            default=next(text for text, meaning in options.items() if meaning == value),
+            key=_key(name),
+            required=True,
+            on_change=_apply,
+        )
+    st.pills(
+        "Has",
+        list(HAS),
+        default=view.has,
+        key=_key("has"),
+        selection_mode="multi",
+        format_func=HAS.__getitem__,
+        on_change=_apply,
+    )
+    for name, title in _RANGE_TITLES.items():
+        bounds = view.range_of(name) or (-math.inf, math.inf)
+        scale = 100 if name == "density" else 1
+        for column, word, side, bound in zip(
+            st.columns(2), ("from", "to"), ("low", "high"), bounds, strict=True
+        ):
+            column.number_input(
+                f"{title} {word}",
+                value=None if math.isinf(bound) else bound * scale,
+                key=_key(f"{name}_{side}"),
+                format="%.5g",
+                on_change=_apply,
+            )

@@ -1,0 +1,124 @@
+"""The Features page: filters bound to the address, the table, bulk actions."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import streamlit as st
+
+from autointerp_core.explore.feature_index import Snapshot
+from autointerp_core.explore.view import PAGE_SIZES, View
+from ui import readers, shell, url
+from ui.elements.table import INPUT, SCORE, features_table
+from ui.features import bulk, filters, plot
+
+
+def show(opened: readers.OpenStudy) -> None:
+    """The whole page."""
+    with shell.errors():
+        snapshot = opened.snapshot()
+        view = filters.current()
+        rows = snapshot.order(view)
+        filters.show(view)
+        pages = max(math.ceil(len(rows) / view.size), 1)
+        page = min(view.page, pages)
+        with st.container(horizontal=True, vertical_alignment="center", key="table_head"):
+            st.text(_count_line(len(rows), len(snapshot), view), width="stretch")
+            if view.filtered:
+                st.button("Clear filters", key="clear", type="tertiary", on_click=filters.clear)
+            plot.switch()
+        plot.show(snapshot, view, rows)
+        bulk.show(opened, snapshot, rows)
+        here = rows[(page - 1) * view.size : page * view.size]
+        if len(rows):
+            _table(opened, snapshot, view, here)
+            _pager(view, pages, page)
+        else:
+            _nothing(view)
+
+
+def _count_line(shown: int, total: int, view: View) -> str:
+    if not view.filtered:
+        return f"{total:,} features"
+    return f"{shown:,} of {total:,} features"
+
+
+def _table(opened: readers.OpenStudy, snapshot: Snapshot, view: View, here: np.ndarray) -> None:
+    extra = []
+    for column in (SCORE, INPUT):
+        values = snapshot.column(column["key"])
+        if not np.isnan(values).all():
+            extra.append((column, values[here].tolist()))
+    features_table(
+        [snapshot.row(int(at)) for at in here],
+        view,
+        study=opened.name,
+        picked=sorted(st.session_state.get("picked", set())),
+        extra=extra,
+        on_open=_open,
+        on_sort=_sort,
+        on_pick=_pick,
+    )
+    target = st.session_state.pop("open_feature", None)
+    if target is not None:
+        st.switch_page("pages/feature.py", query_params=url.address(opened.name, view, target))
+
+
+def _open() -> None:
+    st.session_state["open_feature"] = int(st.session_state["table"].open)
+
+
+def _sort() -> None:
+    """A click on a header: that column, numbers largest first; again turns it round."""
+    column = str(st.session_state["table"].sort)
+    view: View = st.session_state["features_view"]
+    numbers = column in ("density", "max", "mean", "score", "input")
+    descending = not view.descending if view.sort == column else numbers
+    filters.go(replace(view, sort=column, descending=descending, page=1))
+
+
+def _pick() -> None:
+    """Ticks of the page shown replace those of the same features kept before."""
+    state = st.session_state["table"].picked or {"page": [], "on": []}
+    kept = st.session_state.get("picked", set())
+    st.session_state["picked"] = (kept - set(state["page"])) | set(state["on"])
+
+
+def _pager(view: View, pages: int, page: int) -> None:
+    with st.container(key="pager", horizontal=True, vertical_alignment="center"):
+        if pages > 1:
+            # A key of its own for each place: the address says which page, not the widget.
+            key = f"pages_{page}_{pages}"
+            st.pagination(pages, default=page, key=key, on_change=_turn, args=(key,))
+        st.space("stretch")
+        st.session_state["f_size"] = view.size
+        st.selectbox(
+            "Rows",
+            PAGE_SIZES,
+            key="f_size",
+            format_func=lambda size: f"{size} rows",
+            on_change=_resize,
+            label_visibility="collapsed",
+            width=110,
+        )
+
+
+def _turn(key: str) -> None:
+    filters.go(replace(st.session_state["features_view"], page=int(st.session_state[key])))
+
+
+def _resize() -> None:
+    filters.go(replace(st.session_state["features_view"], size=st.session_state["f_size"], page=1))
+
+
+def _nothing(view: View) -> None:
+    with st.container(key="nothing", width=560):
+        st.markdown("**No feature matches.**")
+        if view.q and view.scope != "text":
+            st.write(
+                "The search looked at labels and top tokens. It can also look through the "
+                "text of the top examples: choose *Examples* beside the search box."
+            )
+        st.button("Clear filters", key="clear_all", on_click=filters.clear)

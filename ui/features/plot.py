@@ -1,0 +1,85 @@
+"""The scatter of a study's features; a box drawn in it becomes a range filter."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import streamlit as st
+
+from autointerp_core.explore.feature_index import Rows, Snapshot
+from autointerp_core.explore.view import View
+from ui.elements import charts
+from ui.features import filters
+
+_COLUMNS = {
+    "density": "density",
+    "max": "max activation",
+    "mean": "mean activation",
+    "score": "label score",
+    "input": "input score",
+}
+
+
+def switch() -> None:
+    """The control that shows and hides the plot."""
+    st.toggle("Plot", key="show_plot", persist_state="session")
+
+
+def show(snapshot: Snapshot, view: View, rows: Rows) -> None:
+    """The features of the view as points, where it is switched on."""
+    with st.container(key="plot", gap="small"):
+        if not st.session_state.get("show_plot"):
+            return
+        known = [c for c in _COLUMNS if not np.isnan(snapshot.column(c).astype(float)).all()]
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            x = _axis("Across", known, 0)
+            y = _axis("Up", known, 1)
+            log = st.toggle("Log axes", value=True, key="plot_log", persist_state="session")
+            st.caption("Draw a box to filter by it.", width="stretch")
+        count = st.session_state.get("boxes", 0)
+        st.plotly_chart(
+            charts.scatter(
+                snapshot.column(x)[rows],
+                snapshot.column(y)[rows],
+                snapshot.features[rows],
+                _COLUMNS[x],
+                _COLUMNS[y],
+                log=log,
+            ),
+            # A new key after each box: the box is in the filter then, not in the plot.
+            key=f"scatter_{count}",
+            on_select=lambda: _boxed(f"scatter_{count}", x, y),
+            selection_mode="box",
+            config=charts.CONFIG,
+            alt=f"{_COLUMNS[y]} against {_COLUMNS[x]} of {len(rows)} features",
+        )
+
+
+def _axis(title: str, known: list[str], default: int) -> str:
+    chosen: str = st.selectbox(
+        title,
+        known,
+        index=min(default, len(known) - 1),
+        key=f"plot_{title}",
+        format_func=_COLUMNS.__getitem__,
+        label_visibility="collapsed",
+        width=170,
+        persist_state="session",
+    )
+    return chosen
+
+
+def _boxed(key: str, x: str, y: str) -> None:
+    boxes: list[dict[str, Any]] = st.session_state[key].selection.box
+    if not boxes:
+        return
+    view: View = st.session_state["features_view"]
+    for name, side in ((x, "x"), (y, "y")):
+        low, high = (float(value) for value in sorted(boxes[0][side]))
+        if math.isfinite(low) and math.isfinite(high):
+            view = view.with_range(name, (low, high))
+    st.session_state["boxes"] = st.session_state.get("boxes", 0) + 1
+    filters.redraw()
+    filters.go(view)

@@ -1,0 +1,55 @@
+"""Where a feature stands in a view, and its neighbours there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import streamlit as st
+
+from autointerp_core.explore.feature_index import Snapshot
+from autointerp_core.explore.view import SORTS, View
+
+
+@dataclass(frozen=True)
+class Place:
+    """``number`` is None where the feature is not (or no longer) in the view."""
+
+    number: int | None
+    total: int
+    previous: int | None
+    next: int | None
+
+    def text(self, view: View) -> str:
+        """``37 of 412 · by density``."""
+        where = (
+            "not in this filter" if self.number is None else f"{self.number:,} of {self.total:,}"
+        )
+        order = SORTS[view.sort].lower() + (", largest first" if view.descending else "")
+        kind = "filtered, " if view.filtered else ""
+        return f"{where} · {kind}by {order}"
+
+
+def find_place(snapshot: Snapshot, view: View, feature: int) -> Place:
+    """The place of ``feature`` in ``view``.
+
+    A decision may take a feature out of its own filter. Then its neighbours are those of
+    the place it had when it was last seen there, so that *next* does not start over.
+    """
+    order = snapshot.order(view)
+    at = snapshot.at(feature)
+    found = np.flatnonzero(order == at) if at is not None else np.zeros(0, dtype=np.int64)
+    key = (view.order_key(), feature)
+    if len(found):
+        index = int(found[0])
+        st.session_state["place"] = (key, index)
+        return Place(
+            index + 1, len(order), _at(snapshot, order, index - 1), _at(snapshot, order, index + 1)
+        )
+    kept = st.session_state.get("place")
+    index = kept[1] if isinstance(kept, tuple) and kept[0] == key else 0
+    return Place(None, len(order), _at(snapshot, order, index - 1), _at(snapshot, order, index))
+
+
+def _at(snapshot: Snapshot, order: np.ndarray, index: int) -> int | None:
+    return int(snapshot.features[order[index]]) if 0 <= index < len(order) else None

@@ -1,0 +1,80 @@
+"""What a job that ended well made, in lines of plain text: labels, tokens, cost, scores."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from autointerp_core.extraction.estimate import duration
+from autointerp_core.jobs import JobState
+from ui.elements.scores import Shown
+from ui.runs import cost
+
+_COUNTS = {
+    "made": "{} made",
+    "labels": "{} scored",
+    "reused": "{} there before",
+    "failed": "{} failed",
+    "dead": "{} features that never fire",
+    "unlabelled": "{} features without a label",
+}
+
+
+def lines(job: JobState) -> list[str]:
+    """Empty for jobs that say nothing about labels."""
+    if job.kind not in ("generate", "score"):
+        return []
+    result = job.result
+    report = _mapping(result.get("scores")) if job.kind == "generate" else result
+    found = ["Labels: " + counts] if (counts := _counts(result)) else []
+    if job.kind == "generate" and (counts := _counts(report)):
+        found.append("Scores: " + counts)
+    reasons = _mapping(result.get("reasons"))
+    found += [f"{count:,} labels failed: {reason}" for reason, count in reasons.items()]
+    found += _scores(report)
+    paid = "openai" in (job.params.get("provider"), job.params.get("judge_provider"))
+    found.append(_usage(result, paid=paid))
+    stopped = result.get("stopped")
+    found += [f"Stopped early: {stopped}"] if stopped else []
+    found += [str(notice) for notice in result.get("notices") or []]
+    return [line for line in found if line]
+
+
+def _counts(result: Mapping[str, Any]) -> str:
+    parts = [
+        text.format(f"{count:,}")
+        for name, text in _COUNTS.items()
+        if isinstance(count := result.get(name), int) and not isinstance(count, bool) and count
+    ]
+    return ", ".join(parts)
+
+
+def _usage(result: Mapping[str, Any], *, paid: bool) -> str:
+    tokens = (result.get("tokens_in") or 0, result.get("tokens_out") or 0)
+    parts = []
+    if any(tokens):
+        parts = [f"{tokens[0]:,} tokens in, {tokens[1]:,} out"]
+        parts.append(cost.money(result.get("cost")) if paid else cost.FREE)
+    seconds = result.get("seconds")
+    parts += [duration(seconds)] if isinstance(seconds, int | float) else []
+    return " · ".join(parts)
+
+
+def _scores(report: Mapping[str, Any]) -> list[str]:
+    """A line a scorer: its mean over the features, beside its floor and shuffled labels."""
+    found = []
+    for name, raw in _mapping(report.get("scorers")).items():
+        summary = _mapping(raw)
+        mean = Shown.read(str(name), {**summary, "value": summary.get("mean")})
+        count = summary.get("features")
+        found.append(f"{mean.line()}, mean over {count} features" if mean.known else mean.line())
+        if mean.missing:
+            found[-1] += f", {mean.missing:,} judgements missing"
+    found += [f"{name}: {why}" for name, why in _mapping(report.get("without")).items()]
+    reasons = _mapping(report.get("unscored"))
+    found += [f"{count:,} features not scored: {reason}" for reason, count in reasons.items()]
+    return found
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}

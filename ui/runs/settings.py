@@ -1,0 +1,144 @@
+"""How labels are to be made or scored, as the form knows it: defaults, checks, job parameters.
+
+Pure data: no Streamlit here. Whether there is a key is asked; the key itself is kept
+nowhere here.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+from urllib.parse import urlsplit
+
+from autointerp_core.errors import AutointerpError
+from autointerp_core.labels.options import JUDGED, NONE, RANKED, LabelOptions
+from autointerp_core.labels.providers.openai_key import DEFAULT_SERVER, find_key
+
+GENERATE, SCORE = "generate", "score"
+KINDS = {"llm": "LLM", "search": "Search"}
+PROVIDERS = {
+    "local": "Local model",
+    "openai": "OpenAI or compatible server",
+    "scripted": "Scripted: canned answers, no model",
+}
+METHODS = {
+    "peaks": "examples with the peak token marked",
+    "words": "the peak words alone, for very small models",
+    "texts": "whole texts, each with its activation",
+    "strengths": "every strong token marked, weaker examples too",
+    "contrast": "peaks beside windows of the same documents where it is silent",
+    "explain": "an explanation first, then the label",
+    RANKED: "phrases found by counting, the model picks the likeliest (local models)",
+}
+SCORERS = {
+    "embedding": "Embedding: likeness of label and text, offline, free",
+    "detection": "Detection: the model says which windows the label fits",
+    "fuzzing": "Fuzzing: the model says whether the marked tokens are right",
+}
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """Everything the form asks. Empty texts and None mean: not given."""
+
+    kind: str = "llm"
+    provider: str = "local"
+    models: Mapping[str, str] = field(default_factory=dict)
+    """By provider, so that trying another one loses nothing."""
+    base_url: str = ""
+    method: str = "peaks"
+    examples: int = 10
+    group: str = "top"
+    hint: str = ""
+    proposals: int = 1
+    """LLM labels a feature; the search label competes with them."""
+    scorers: tuple[str, ...] = ("embedding",)
+    price_in: float | None = None
+    price_out: float | None = None
+    budget_dollars: float | None = None
+    budget_tokens: int | None = None
+    again: bool = False
+
+    @property
+    def model(self) -> str:
+        return self.models.get(self.provider, "").strip()
+
+    def judged(self) -> bool:
+        """Whether any scorer asks a language model."""
+        return any(scorer in JUDGED for scorer in self.scorers)
+
+    def needs_model(self, what: str) -> bool:
+        """Whether a language model is asked anything at all."""
+        return self.judged() or (what == GENERATE and self.kind == "llm")
+
+    def params(self, what: str, study: str, features: Sequence[int]) -> dict[str, Any]:
+        """Parameters of the job; what was not given is left out."""
+        found: dict[str, Any] = {"study": study, "features": list(features)}
+        found["scorers"] = list(self.scorers)
+        if self.needs_model(what):
+            found |= {"provider": self.provider, "model_path": self.model or None}
+            found |= {name: getattr(self, name) for name in ("budget_dollars", "budget_tokens")}
+            if self.provider == "openai":
+                found["base_url"] = self.base_url.strip() or None
+                found |= {"price_in": self.price_in, "price_out": self.price_out}
+            else:
+                found["budget_dollars"] = None
+        if what == SCORE:
+            found["again"] = self.again
+        elif self.kind == "search":
+            judge = found.pop("provider", None)
+            found |= {"provider": "search", "judge_provider": judge}
+        else:
+            found |= {
+                "method": self.method,
+                "max_examples": self.examples,
+                "group": self.group,
+                "hint": self.hint.strip() or None,
+                "candidates": self.proposals + 1,
+                "regenerate": self.again,
+            }
+        return {name: value for name, value in found.items() if value is not None}
+
+    def problem(self, what: str) -> str:
+        """Why this cannot be started, as far as it can be known; empty where it can."""
+        if what == SCORE and not self.scorers:
+            return "choose at least one way to score"
+        if self.needs_model(what) and self.provider == "openai":
+            if not self.model:
+                return "name the model as the server calls it"
+            address = self.base_url.strip()
+            if address and not address.startswith(("http://", "https://")):
+                return "the base URL must begin with http:// or https://"
+            if "@" in urlsplit(address).netloc:
+                return "the base URL holds a name or password, which would be kept: take it out"
+            try:
+                find_key(address or os.environ.get("OPENAI_BASE_URL") or DEFAULT_SERVER)
+            except AutointerpError as error:
+                return str(error)
+            if (self.price_in is None) != (self.price_out is None):
+                return "give both prices, or none"
+            if self.budget_dollars and self.price_in is None:
+                return "a budget in dollars needs both prices"
+        if what == GENERATE and self.method == RANKED and self.provider != "local":
+            return f"the method {RANKED!r} needs a local model"
+        try:
+            self.options(what)
+        except AutointerpError as error:
+            return str(error)
+        return ""
+
+    def options(self, what: str) -> LabelOptions:
+        """What the worker will make of the job's parameters.
+
+        Raises:
+            ParameterError: they contradict each other.
+        """
+        params = self.params(what, "", [])
+        if what == GENERATE and params["provider"] == "search":
+            params["provider"] = NONE
+        return LabelOptions.from_params({"model_path": "-", **params})
+
+    def with_model(self, model: str) -> RunSettings:
+        return replace(self, models={**self.models, self.provider: model})

@@ -1,0 +1,236 @@
+"""The New study form: an SAE, its model, a dataset; checked before anything runs."""
+
+from __future__ import annotations
+
+import re
+import time
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from autointerp_core import jobs
+from autointerp_core.errors import AutointerpError, BadInput
+from autointerp_core.extraction.estimate import estimate
+from autointerp_core.feature_request import FeatureRequest
+from autointerp_core.home import home
+from autointerp_core.sources.releases import release_names
+from autointerp_core.store.files import write_bytes
+from ui.sentences import sentence
+from ui.studies import probe
+
+_WHICH = {"all": "All", "list": "A list", "file": "A JSON file"}
+_LABELS = {"none": "Search labels only", "local": "Search and LLM labels"}
+_PREVIEW = 5
+
+
+def show() -> None:
+    """The form. Each part shows what was found, or what is wrong with it, in its place."""
+    with st.container(key="new_study", gap="small"):
+        # A box each, so that what one of them finds does not move the others about.
+        with st.container(key="new_sae_part", gap="small"):
+            sae = _sae()
+        with st.container(key="new_model_part", gap="small"):
+            model = _model(sae)
+        with st.container(key="new_data_part", gap="small"):
+            data = _dataset()
+        with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+            rows = st.number_input("Rows", 1, None, 1000, key="new_rows", width=140)
+            own = int((sae or {}).get("context_size") or 1024)
+            context = st.number_input(
+                "Tokens a sequence, at most", 2, None, own, key=f"new_context_{own}", width=200
+            )
+            labels = st.selectbox(
+                "Labels",
+                list(_LABELS),
+                key="new_labels",
+                format_func=_LABELS.__getitem__,
+                width=240,
+            )
+        with st.container(key="new_features_part", gap="small"):
+            features, scores, ready = _features()
+        if sae is None or data is None or not model:
+            st.text("Give an SAE, a model and a dataset; then it can start.")
+            return
+        st.text(estimate(sae, data["rows"], data["column"], int(rows), int(context)).text())
+        params = {
+            "feature_indices": features,
+            "feature_scores": scores or None,
+            "model_path": model,
+            "sae_path": sae["path"],
+            "sae_id": sae["id"] or None,
+            "dataset_path": data["path"],
+            "column_name": data["column"],
+            "n_samples": int(rows),
+            "context_size": int(context),
+            "label_provider": labels,
+            "output_dir": str(home() / "results" / time.strftime("%Y%m%d-%H%M%S")),
+        }
+        st.button(
+            "Start",
+            key="new_start",
+            type="primary",
+            disabled=not ready,
+            on_click=_start,
+            args=(params,),
+        )
+
+
+def _sae() -> dict[str, Any] | None:
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+        path = st.selectbox(
+            "SAE: a folder, a hub repository, or a SAELens release",
+            ["demo", *_releases()],
+            index=None,
+            key="new_sae",
+            accept_new_options=True,
+            placeholder="path/to/sae, owner/repository, a release, or demo",
+        )
+        sae_id = st.text_input(
+            "Which one there", key="new_sae_id", placeholder="blocks.9.hook_resid_post", width=280
+        )
+    if not path:
+        return None
+    try:
+        found = probe.sae(path.strip(), (sae_id or "").strip(), "")
+    except BadInput as error:
+        _wrong(error)
+        return None
+    parts = [
+        f"{found['layout']} layout",
+        found["architecture"] + (f", k = {found['k']}" if found["k"] else ""),
+        f"{found['d_sae']:,} latents",
+        f"width {found['d_in']:,}",
+        found["hook"],
+    ]
+    parts += [f"trained on {found['model_name']}"] if found["model_name"] else []
+    with st.container(key="quiet_sae"):
+        st.text("Found: " + " · ".join(parts))
+    return found | {"path": path.strip(), "id": (sae_id or "").strip()}
+
+
+def _model(sae: dict[str, Any] | None) -> str:
+    """The model, by default the SAE's own, checked to fit."""
+    known = (sae or {}).get("model_name") or ""
+    known = "demo" if (sae or {}).get("path") == "demo" else known
+    name = st.text_input(
+        "Model: hub id or folder", known, key=f"new_model_{known}", placeholder="meta-llama/…"
+    )
+    name = (name or "").strip()
+    if sae is not None and name and name != "demo":
+        try:
+            probe.sae(sae["path"], sae["id"], name)
+        except BadInput as error:
+            _wrong(error)
+            return ""
+    with st.container(key="quiet_hub"):
+        st.text(_hub())
+    return name
+
+
+def _hub() -> str:
+    from huggingface_hub import get_token
+
+    if get_token():
+        return "Signed in to the Hugging Face hub."
+    return "Not signed in to the Hugging Face hub; gated models need  hf auth login  in a terminal."
+
+
+def _dataset() -> dict[str, Any] | None:
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+        path = st.text_input(
+            "Dataset: hub id, folder or file",
+            key="new_data",
+            placeholder="owner/dataset, path/to/file.jsonl, or demo",
+        )
+        upload = st.file_uploader(
+            "or upload one",
+            type=["jsonl", "json", "csv", "parquet", "txt"],
+            key="new_upload",
+            width=320,
+        )
+    given = (
+        str(_saved(upload.name, upload.getvalue())) if upload is not None else (path or "").strip()
+    )
+    if not given:
+        return None
+    try:
+        found = probe.dataset(given)
+    except BadInput as error:
+        _wrong(error)
+        return None
+    columns = found["columns"] or ["text"]
+    default = columns.index("text") if "text" in columns else 0
+    column = st.selectbox(
+        "Column with the text", columns, default, key=f"new_column_{given}", width=280
+    )
+    with st.container(key="preview", border=True, gap="xxsmall"):
+        for row in found["rows"][:_PREVIEW]:
+            st.text(str(row.get(column, ""))[:160].replace("\n", "↵ "))
+    return {"path": given, "column": column, "rows": found["rows"]}
+
+
+def _features() -> tuple[Any, dict[int, float], bool]:
+    """Which features, their scores, and whether the choice can be used."""
+    which = st.segmented_control(
+        "Features",
+        list(_WHICH),
+        key="new_which",
+        default="all",
+        required=True,
+        format_func=_WHICH.__getitem__,
+    )
+    if which == "all" or which is None:
+        return "all", {}, True
+    text: str | Path = ""
+    if which == "list":
+        text = st.text_input("Feature numbers", key="new_list", placeholder="11, 313, 251") or ""
+    else:
+        upload = st.file_uploader(
+            'JSON: {"feature_indices": […], "scores": […]}', type="json", key="new_features"
+        )
+        text = _saved(upload.name, upload.getvalue()) if upload is not None else ""
+    if not text:
+        return None, {}, False
+    try:
+        asked = FeatureRequest.parse(text)
+    except BadInput as error:
+        _wrong(error)
+        return None, {}, False
+    scores = {int(feature): float(score) for feature, score in asked.scores.items()}
+    count = len(asked.indices or ())
+    st.text(f"{count:,} features" + (f", {len(scores):,} of them with a score" if scores else ""))
+    return list(asked.indices or ()), scores, True
+
+
+def _releases() -> list[str]:
+    try:
+        return release_names()
+    except AutointerpError:
+        return []  # sae-lens is absent: folders and repositories can be given all the same
+
+
+def _saved(name: str, data: bytes) -> Path:
+    """An uploaded file in the home folder, under a name of letters, digits, dots and dashes."""
+    path = home() / "uploads" / re.sub(r"[^A-Za-z0-9._-]", "_", Path(name).name)[-100:]
+    if not path.exists() or path.read_bytes() != data:
+        write_bytes(path, data)
+    return path
+
+
+def _wrong(error: AutointerpError) -> None:
+    with st.container(key=f"problem_{type(error).__name__}_{abs(hash(str(error)))}"):
+        st.text(sentence(str(error)))
+
+
+def _start(params: dict[str, Any]) -> None:
+    scores = params["feature_scores"]
+    if scores:
+        # JSON has no whole numbers as keys: the scores go beside the list of features.
+        params["feature_scores"] = [scores.get(f) for f in params["feature_indices"]]
+    name = Path(params["sae_path"]).name
+    try:
+        jobs.submit("label", params, f"Study of {name} on {Path(params['dataset_path']).name}")
+        st.session_state["new_told"] = "Queued. It goes on when this tab is closed."
+    except AutointerpError as error:
+        st.session_state["new_told"] = str(error)

@@ -1,0 +1,63 @@
+"""What an SAE, a model or a dataset is, before anything is run; asked of another process."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+import streamlit as st
+
+from autointerp_core.errors import BadInput
+from autointerp_core.home import PROJECT_ROOT
+from autointerp_core.store.text_cleaning import one_line
+
+_SECONDS = 90
+
+
+def sae(path: str, sae_id: str, model: str) -> dict[str, Any]:
+    """An SAE's config, checked against ``model`` where one is given.
+
+    Raises:
+        BadInput: not found, not supported, or it does not fit the model.
+    """
+    return _ask(json.dumps({"what": "sae", "path": path, "id": sae_id, "model": model}))
+
+
+def dataset(path: str) -> dict[str, Any]:
+    """``columns`` and the first ``rows`` of a dataset.
+
+    Raises:
+        BadInput: not found or malformed.
+    """
+    return _ask(json.dumps({"what": "dataset", "path": path}))
+
+
+def _ask(request: str) -> dict[str, Any]:
+    answer = _answer(request)
+    if "error" in answer:
+        raise BadInput(str(answer["error"]))
+    found: dict[str, Any] = answer["found"]
+    return found
+
+
+@st.cache_data(ttl=300, max_entries=64, show_spinner="Looking …")
+def _answer(request: str) -> dict[str, Any]:
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "ui.studies.probe_worker", request],
+            cwd=PROJECT_ROOT,
+            capture_output=True,
+            text=True,
+            timeout=_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return {"error": f"no answer within {_SECONDS} s; is the network there?"}
+    lines = done.stdout.strip().splitlines()
+    if done.returncode or not lines:
+        last = (done.stderr.strip().splitlines() or ["it ended without a word"])[-1]
+        return {"error": f"looking failed: {one_line(last)}"}
+    answer: dict[str, Any] = json.loads(lines[-1])
+    return answer
