@@ -139,7 +139,8 @@ def run_labeling(
     """
     from autointerp_core.extraction.request import ExtractionRequest
     from autointerp_core.extraction.summary import Masks
-    from autointerp_core.labels.options import LabelOptions, one_of, parse_scoring
+    from autointerp_core.labels.options import LabelOptions
+    from autointerp_core.labels.scoring.names import one_of, parse_scoring
 
     report = progress or silent
     asked = FeatureRequest.parse(feature_indices, feature_scores)

@@ -34,12 +34,13 @@ from autointerp_core.home import home, studies_dir
 from autointerp_core.labels.document_split import LABEL, TEST, Split, shown_examples
 from autointerp_core.labels.embedders import KnownTexts, default_embedder
 from autointerp_core.labels.explain.prompts import get_method
-from autointerp_core.labels.options import JUDGED, RANKED, LabelOptions
+from autointerp_core.labels.options import RANKED, LabelOptions
 from autointerp_core.labels.providers.base import Price
 from autointerp_core.labels.providers.local import LocalProvider
 from autointerp_core.labels.run import label_features
 from autointerp_core.labels.scoring.evidence import FOLDER as EVIDENCE
 from autointerp_core.labels.scoring.judge import Judge, LLMJudge
+from autointerp_core.labels.scoring.names import JUDGED
 from autointerp_core.labels.scoring.sample_windows import EASY, HARD, WindowSampler, WindowSet
 from autointerp_core.labels.scoring.score_statistics import AUROC, mean_interval, value_of
 from autointerp_core.labels.scoring.scorer_runs import EMBEDDING, Trial, embed_trials, judge_trials

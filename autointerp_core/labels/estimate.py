@@ -13,9 +13,10 @@ import numpy as np
 
 from autointerp_core.labels.document_split import Split, shown_examples
 from autointerp_core.labels.explain.prompts import get_method
-from autointerp_core.labels.options import JUDGED, NONE, RANKED, LabelOptions
+from autointerp_core.labels.options import RANKED, LabelOptions
 from autointerp_core.labels.providers.base import estimate_tokens
 from autointerp_core.labels.scoring.judge import Question, prompt_for
+from autointerp_core.labels.scoring.names import JUDGED, NONE
 from autointerp_core.labels.scoring.sample_windows import ACTIVE, Window
 from autointerp_core.labels.search.rank_phrases import plan
 from autointerp_core.store.study import Example, Study

@@ -8,22 +8,13 @@ from typing import Any
 
 from autointerp_core.errors import ParameterError
 from autointerp_core.labels.explain.prompts import METHODS
-from autointerp_core.labels.providers.base import (
-    PROVIDERS,
-    Budget,
-    LabelProvider,
-    Price,
-    ProviderOptions,
-    make_provider,
-)
+from autointerp_core.labels.providers.base import Budget, LabelProvider, Price
+from autointerp_core.labels.providers.make import PROVIDERS, ProviderOptions, make_provider
+from autointerp_core.labels.scoring.names import JUDGED, NONE, SCORERS, one_of
 from autointerp_core.store.study import GROUPS
 
-NONE = "none"
 RANKED = "ranked"
 """The method that lets a model choose among phrases that counting found, by likelihood."""
-SCORERS = ("embedding", "detection", "fuzzing")
-JUDGED = ("detection", "fuzzing")
-"""Scorers that ask a language model."""
 
 
 @dataclass(frozen=True)
@@ -187,25 +178,3 @@ class LabelOptions:
         if "scorers" in given:
             given["scorers"] = tuple(given["scorers"])
         return cls(**{**defaults, **given})
-
-
-def parse_scoring(text: str) -> tuple[str, ...]:
-    """``"embedding,fuzzing"``, ``"all"`` or ``"none"`` as scorers, in the usual order.
-
-    Raises:
-        ParameterError: there is no such scorer.
-    """
-    parts = [part.strip() for part in text.split(",") if part.strip()]
-    if parts == ["all"]:
-        return SCORERS
-    if parts in ([], [NONE]):
-        return ()
-    for part in parts:
-        one_of("scoring", part, SCORERS if len(parts) > 1 else (*SCORERS, "all", NONE))
-    return tuple(scorer for scorer in SCORERS if scorer in parts)
-
-
-def one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
-    """Refuse a name that is not known, listing those that are."""
-    if value not in allowed:
-        raise ParameterError(f"{name} is {value!r}; choose from {', '.join(allowed)}")

@@ -16,14 +16,15 @@ from autointerp_core.labels.embedders import make_embedder
 from autointerp_core.labels.estimate import estimate
 from autointerp_core.labels.explain.generate import generate_labels
 from autointerp_core.labels.explain.report import GenerationReport
-from autointerp_core.labels.options import JUDGED, NONE, RANKED, LabelOptions
+from autointerp_core.labels.options import RANKED, LabelOptions
 from autointerp_core.labels.providers.base import LabelProvider, Usage
+from autointerp_core.labels.scoring.names import JUDGED, NONE
 from autointerp_core.labels.scoring.run import ScoreReport, score_labels
 from autointerp_core.labels.search.rank_phrases import can_rank, plan, rank_labels
 from autointerp_core.labels.search.record import SEARCH, record_search_labels, search_labeler
 from autointerp_core.progress import Progress, ProgressCallback, silent
 from autointerp_core.store.history import LabelHistory
-from autointerp_core.store.study import Study
+from autointerp_core.store.study import Study, own_model
 
 
 @dataclass
@@ -228,9 +229,3 @@ def run_generate_job(params: dict[str, Any], progress: ProgressCallback) -> dict
 def total(report: LabelReport) -> dict[str, Any]:
     """What the whole run asked of models."""
     return {name: getattr(report, name) for name in ("requests", "tokens_in", "tokens_out", "cost")}
-
-
-def own_model(study: Study) -> str:
-    """What to load to get the model the study was made with."""
-    model = study.info.raw["model"]
-    return str(model.get("path") or model["name"])

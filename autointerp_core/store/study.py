@@ -71,6 +71,7 @@ __all__ = [
     "TokenLogit",
     "TokenStore",
     "list_studies",
+    "own_model",
     "read_info",
 ]
 
@@ -493,6 +494,12 @@ class _Windows:
     start: IntArray
     stop: IntArray
     values: FloatArray
+
+
+def own_model(study: Study) -> str:
+    """What to load to get the model the study was made with."""
+    model = study.info.raw["model"]
+    return str(model.get("path") or model["name"])
 
 
 def list_studies(folder: Path) -> tuple[list[StudyInfo], list[StudyError]]:

@@ -26,11 +26,10 @@ from autointerp_core.labels.providers.base import (
     ChatPrompt,
     Completion,
     Message,
-    ProviderOptions,
     Settings,
-    make_provider,
     prompt_hash,
 )
+from autointerp_core.labels.providers.make import ProviderOptions, make_provider
 from autointerp_core.labels.providers.scripted import ScriptedProvider
 from autointerp_core.labels.run import run_generate_job
 from autointerp_core.labels.search.labeler import METHOD as SEARCH_METHOD

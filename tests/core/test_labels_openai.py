@@ -23,11 +23,10 @@ from autointerp_core.labels.providers.base import (
     Completion,
     Message,
     Price,
-    ProviderOptions,
     Usage,
     Verdict,
-    make_provider,
 )
+from autointerp_core.labels.providers.make import ProviderOptions, make_provider
 from autointerp_core.labels.providers.openai_api import Limits, OpenAIProvider
 from tests.core.fake_chat_server import ChatServer, chat_server
 

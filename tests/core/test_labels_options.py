@@ -8,11 +8,12 @@ import pytest
 
 from autointerp_core.errors import ParameterError
 from autointerp_core.labels.explain.prompts import METHODS
-from autointerp_core.labels.options import RANKED, SCORERS, LabelOptions, parse_scoring
-from autointerp_core.labels.providers.base import ProviderOptions, make_provider
+from autointerp_core.labels.options import RANKED, LabelOptions
 from autointerp_core.labels.providers.local import LocalProvider
+from autointerp_core.labels.providers.make import ProviderOptions, make_provider
 from autointerp_core.labels.providers.scripted import ScriptedProvider
 from autointerp_core.labels.scoring.judge import Question, prompt_for
+from autointerp_core.labels.scoring.names import SCORERS, parse_scoring
 from autointerp_core.labels.scoring.sample_windows import ACTIVE, Window
 from autointerp_core.labels.search.rank_phrases import can_rank, plan
 from autointerp_core.store.study import Example

@@ -10,12 +10,11 @@ from autointerp_core.labels.providers.base import (
     ChatPrompt,
     Message,
     Price,
-    ProviderOptions,
     Usage,
     estimate_tokens,
-    make_provider,
     read_yes_no,
 )
+from autointerp_core.labels.providers.make import ProviderOptions, make_provider
 from autointerp_core.labels.providers.scripted import ScriptedProvider, YesNo
 
 ASKED = [ChatPrompt((Message("user", f"is it {n}?"),)) for n in range(6)]

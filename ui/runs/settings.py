@@ -13,8 +13,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from autointerp_core.errors import AutointerpError
-from autointerp_core.labels.options import JUDGED, NONE, RANKED, LabelOptions
+from autointerp_core.labels.options import RANKED, LabelOptions
 from autointerp_core.labels.providers.openai_key import DEFAULT_SERVER, find_key
+from autointerp_core.labels.scoring.names import JUDGED, NONE
 
 GENERATE, SCORE = "generate", "score"
 KINDS = {"llm": "LLM", "search": "Search"}

@@ -26,11 +26,12 @@ from autointerp_core.labels.embedders import (
     default_embedder,
     make_embedder,
 )
-from autointerp_core.labels.options import JUDGED, SCORERS, LabelOptions, one_of
+from autointerp_core.labels.options import LabelOptions
 from autointerp_core.labels.providers.base import LabelProvider
 from autointerp_core.labels.scoring.evidence import Evidence, new_name, write_evidence
 from autointerp_core.labels.scoring.fuzzing import TOO_FEW
 from autointerp_core.labels.scoring.judge import Judge, LLMJudge
+from autointerp_core.labels.scoring.names import JUDGED, SCORERS, one_of
 from autointerp_core.labels.scoring.report import ScoreReport, ScorerSummary, summarise
 from autointerp_core.labels.scoring.sample_windows import (
     MIN_ACTIVE,
@@ -51,7 +52,7 @@ from autointerp_core.progress import Progress, ProgressCallback, silent
 from autointerp_core.store.events import SCORED, LabelEvent, NewEvent
 from autointerp_core.store.history import LabelHistory
 from autointerp_core.store.label_state import LabelState, Row, derive_rows, mean_value
-from autointerp_core.store.study import Study
+from autointerp_core.store.study import Study, own_model
 
 __all__ = ["ScoreReport", "ScorerSummary", "run_score_job", "score_labels"]
 
@@ -125,8 +126,6 @@ def run_score_job(params: dict[str, Any], progress: ProgressCallback) -> dict[st
     Returns:
         The report's fields; ``asked`` holds the features.
     """
-    from autointerp_core.labels.run import own_model
-
     study = Study(Path(params["study"]))
     features = [int(feature) for feature in params["features"]]
     given = {**params, "score_windows": params.get("per_class") or params.get("score_windows")}

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autointerp_core.labels.embedders import KnownTexts
-from autointerp_core.labels.options import JUDGED
 from autointerp_core.labels.scoring.fuzzing import marked_windows
 from autointerp_core.labels.scoring.judge import Judge, Judgement, Question
+from autointerp_core.labels.scoring.names import JUDGED
 from autointerp_core.labels.scoring.sample_windows import ACTIVE, EASY, HARD, Window, WindowSet
 from autointerp_core.labels.scoring.score_statistics import (
     AUROC,
