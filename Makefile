@@ -1,10 +1,10 @@
-# make app · make test · make demo · make lint · make bench … : README.md says what each does.
+# make app · make test · make check · make demo · make bench … : README.md says what each does.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PORT ?= 8501
 
-.PHONY: app demo test lint oracle bench bench-ui bench-labels chromium install install-dev
+.PHONY: app demo check test lint oracle bench bench-ui bench-labels chromium install install-dev
 
 app: demo  ## install, build the demo study once, serve the app
 	$(BIN)/streamlit run app.py --server.port $(PORT)
@@ -12,13 +12,17 @@ app: demo  ## install, build the demo study once, serve the app
 demo: install  ## build the demo study (nothing to do where it exists)
 	$(BIN)/python -m autointerp_core demo --if-missing
 
+check: lint  ## the fast loop: lint, types, layers, and every test that takes no more than a moment
+	$(BIN)/pytest tests/core tests/pages -m "not slow" -n 2 --dist worksteal -q
+
 test: install-dev chromium lint  ## everything that must hold
-	$(BIN)/pytest tests/core tests/pages
+	$(BIN)/pytest tests/core tests/pages -n 2 --dist worksteal
 	$(BIN)/pytest tests/browser
 
 lint: install-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-logo
 	$(BIN)/mypy
 
 oracle: install-dev demo  ## brute-force check of the whole demo corpus

@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -112,7 +113,7 @@ def _measure(page: Page, server: Server, size: int) -> dict[str, list[float]]:
         settled(page)
         box = page.get_by_label("Search", exact=True)
         box.fill(WORDS[repeat % len(WORDS)])
-        times["filter"].append(changed("table tbody", lambda box=box: box.press("Enter")))
+        times["filter"].append(changed("table tbody", partial(box.press, "Enter")))
     for repeat in range(REPEATS):
         settled(page)
         head = page.locator(f"{table} th button", has_text=SORTS[repeat % len(SORTS)])
@@ -122,7 +123,7 @@ def _measure(page: Page, server: Server, size: int) -> dict[str, list[float]]:
         settled(page)
         jump = page.get_by_placeholder("Go to feature …")
         jump.fill(str(pick))
-        times["open_feature"].append(changed(tokens, lambda jump=jump: jump.press("Enter")))
+        times["open_feature"].append(changed(tokens, partial(jump.press, "Enter")))
     for _ in range(REPEATS):
         settled(page)
         page.locator(number).click()  # out of the text box: keys are off while typing

@@ -14,6 +14,7 @@ import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -103,7 +104,7 @@ def windows(
             )
 
 
-def evaluate(cache: Path | None) -> dict:
+def evaluate(cache: Path | None) -> dict[str, Any]:
     folder = demo_sae_path()
     sae = SAE.load_from_disk(folder, dtype="float32")
     layer = int(sae.cfg.metadata.hook_name.split(".")[1])
@@ -156,7 +157,7 @@ def evaluate(cache: Path | None) -> dict:
     }
 
 
-def card_part(result: dict) -> str:
+def card_part(result: dict[str, Any]) -> str:
     sources = ", ".join(f"{name} {fvu:.3f}" for name, fvu in result["fvu_by_source"].items())
     lines = [
         "| figure | value |",

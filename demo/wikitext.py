@@ -79,7 +79,7 @@ def _render_node(node: object) -> str:
         case Text():
             return str(node)
         case HTMLEntity():
-            return node.normalize()
+            return str(node.normalize())
         case Wikilink():
             title = str(node.title).strip()
             if re.match(r"(?i)(file|image|category|[a-z]{2,3}):", title):

@@ -10,19 +10,20 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Literal
 
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page, ViewportSize, sync_playwright
 
 from autointerp_core.home import home
 from tests.browser.conftest import CHROMIUM, settled, start
 
 OUT = Path(__file__).parent / "screenshots"
-SCHEMES = ("light", "dark")
+SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 CLICKS = {
     "judged": (".st-key-group >> text=Judged", ".st-key-proposals_open summary"),
     "generate": (".st-key-generate button",),
 }
-SIZE = {"width": 1280, "height": 860}
+SIZE = ViewportSize(width=1280, height=860)
 
 
 def main() -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from autointerp_core.errors import JobError
-from autointerp_core.home import PROJECT_ROOT, home, jobs_dir
+from autointerp_core.home import CODE_ROOT, home, jobs_dir
 from autointerp_core.jobs import state as files
 from autointerp_core.jobs.kinds import check_kind
 from autointerp_core.jobs.state import JobState
@@ -162,7 +162,7 @@ def _held(folder: Path) -> Iterator[int]:
 
 
 def _start_worker(folder: Path, alive: int) -> None:
-    path = os.pathsep.join(filter(None, [str(PROJECT_ROOT), os.environ.get("PYTHONPATH", "")]))
+    path = os.pathsep.join(filter(None, [str(CODE_ROOT), os.environ.get("PYTHONPATH", "")]))
     environment = {
         **os.environ,
         "AUTOINTERP_HOME": str(home()),

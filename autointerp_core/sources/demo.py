@@ -17,6 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from autointerp_core.errors import MissingDependency, ModelSourceError
+from autointerp_core.home import CODE_ROOT, IS_CHECKOUT
 
 DEMO = "demo"
 """The word accepted for ``model_path``, ``sae_path`` and ``dataset_path``."""
@@ -31,8 +32,8 @@ _PROBE_TEXT = "Net profit rose 4.2% — «ça va»?\n\n  The 1st of May,\tTokyo 
 
 
 def demo_root() -> Path:
-    """The ``demo/`` folder of the project."""
-    return Path(__file__).resolve().parents[2] / "demo"
+    """The demo's own files: ``demo/`` of a checkout, or their copy in the installed package."""
+    return CODE_ROOT / "demo" if IS_CHECKOUT else Path(__file__).with_name("bundled_demo")
 
 
 def demo_sae_path() -> Path:

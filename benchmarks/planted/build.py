@@ -15,7 +15,7 @@ import argparse
 import json
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -189,9 +189,11 @@ def separate(vectors: torch.Tensor, member: torch.Tensor) -> tuple[torch.Tensor,
         slack = (1 - sign * (x @ weight + bias)).clamp(min=0)
         value = (cost * slack**2).sum() + 1e-5 * weight.square().sum()
         value.backward()
-        return value
+        done: torch.Tensor = value
+        return done
 
-    solver.step(loss)
+    step: Callable[[Callable[[], torch.Tensor]], object] = solver.step
+    step(loss)
     with torch.no_grad():
         score = x @ weight + bias
         scale = torch.stack(

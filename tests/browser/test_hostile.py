@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Dialog, Page, expect
 
 from autointerp_core.store.history import LabelHistory, NewEvent
 from benchmarks.synthetic import write_study
@@ -57,7 +57,12 @@ def test_hostile_text_is_shown_as_text(
     dialogs: list[str] = []
     errors: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
-    page.on("dialog", lambda dialog: (dialogs.append(dialog.message), dialog.dismiss()))
+
+    def refuse(dialog: Dialog) -> None:
+        dialogs.append(dialog.message)
+        dialog.dismiss()
+
+    page.on("dialog", refuse)
     page.on("pageerror", lambda error: errors.append(str(error)))
     sign_in(page, server.url, "Eve")
 

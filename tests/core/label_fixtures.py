@@ -95,7 +95,8 @@ def write_study(
     firing: list[tuple[np.ndarray, np.ndarray]] = []
     for feature in wanted:
         dense = np.concatenate(
-            [np.asarray(features[feature](p), np.float32) for p in pieces_of] or [np.zeros(0)]
+            [np.asarray(features[feature](p), np.float32) for p in pieces_of]
+            or [np.zeros(0, np.float32)]
         )
         assert len(dense) == total
         where = np.flatnonzero(dense > 0)
@@ -148,7 +149,7 @@ def _write_pass(
     bounds, rows = [0], []
     for feature, (where, strength) in zip(features, firing, strict=True):
         owner = np.searchsorted(sequences, where, "right") - 1
-        best = {}
+        best: dict[int, tuple[int, float]] = {}
         for t, v, s in zip(where.tolist(), strength.tolist(), owner.tolist(), strict=True):
             if s not in best or v > best[s][1]:
                 best[s] = (t, v)

@@ -16,7 +16,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from autointerp_core.__main__ import main
+from autointerp_core.cli import main
 from autointerp_core.export.result_files import schema
 from autointerp_core.store.study import Study
 from tests.core.extraction_fixtures import D_SAE, HOOK, Tiny, data_files, make_tiny
@@ -218,6 +218,7 @@ def test_full_disk_leaves_no_half_file(
     import errno
 
     from autointerp_core.extraction import firings
+    from autointerp_core.store.files import write_bytes
 
     def full(path: Path, data: bytes) -> None:
         if path.name == "00001.safetensors":
@@ -230,7 +231,7 @@ def test_full_disk_leaves_no_half_file(
                 return write(path, data)
         return write(path, data)
 
-    write = firings.write_bytes
+    write = write_bytes
     monkeypatch.setattr(firings, "write_bytes", full)
     monkeypatch.setattr("autointerp_core.extraction.firings.REFERENCE_SEQUENCES", 4)
     output = tmp_path / "results"
@@ -347,7 +348,8 @@ def test_export_writes_files_with_decisions_in_them(
     table = pd.read_parquet(output / "labels.parquet").set_index("feature_index")
     assert table.loc[7, "label"] == "=said by me"
     # A spreadsheet must not run it.
-    assert pd.read_csv(output / "labels.csv").set_index("feature_index").loc[7, "label"][0] == "'"
+    cell = pd.read_csv(output / "labels.csv").set_index("feature_index").at[7, "label"]
+    assert str(cell).startswith("'")
     events = pd.read_parquet(output / "history.parquet")
     assert "Ada" in set(events["author"])
     capfd.readouterr()

@@ -40,7 +40,7 @@ def tiny_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tiny_request(root: Path, sae: str = "topk", **changes: Any) -> ExtractionRequest:
     folder = root / sae
     if not folder.exists():
-        more = {"k": 8} if sae == "topk" else {}
+        more: dict[str, Any] = {"k": 8} if sae == "topk" else {}
         tiny_saelens(folder, architecture=sae, **more)
     request = ExtractionRequest(
         model_path=str(root / "model"),
@@ -76,7 +76,7 @@ def assert_same_peaks(ours: list[Example], theirs: list[Example], maximum: float
 
 def all_firings(study: Study) -> dict[tuple[int, int], float]:
     """Activation by (feature, token), masked positions included."""
-    out = {}
+    out: dict[tuple[int, int], float] = {}
     for part in study.passes:
         row, token, value = part.firings(0, len(part.features))
         at = zip(part.features[row].tolist(), token.tolist(), strict=True)

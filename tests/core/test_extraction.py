@@ -171,7 +171,7 @@ def test_more_examples_need_no_model(
     tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     study = extract(tiny.request(n_examples=2), tmp_path).study
-    feature = int(study.table["num_examples"].idxmax())
+    feature = int(study.table["num_examples"].to_numpy().argmax())
     few = study.examples(feature)
     assert len(few) == 2
     monkeypatch.setattr("autointerp_core.sources.model.load_truncated", None)

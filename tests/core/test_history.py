@@ -26,7 +26,7 @@ from autointerp_core.errors import (
     MissingDependency,
     ParameterError,
 )
-from autointerp_core.home import PROJECT_ROOT
+from autointerp_core.home import CODE_ROOT
 from autointerp_core.store.backup import Backup
 from autointerp_core.store.history import EditConflict, LabelHistory, NewEvent
 from autointerp_core.store.label_state import derive
@@ -60,7 +60,7 @@ def backup_lines(path: Path) -> list[dict[str, object]]:
 def run(code: str, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-c", code, *arguments],
-        cwd=PROJECT_ROOT,
+        cwd=CODE_ROOT,
         capture_output=True,
         text=True,
         check=check,
@@ -302,7 +302,7 @@ def test_200_writes_from_8_processes_on_a_new_database(database: Path) -> None:
     writers = [
         subprocess.Popen(
             [sys.executable, "-c", WRITER, f"writer{number}", "25"],
-            cwd=PROJECT_ROOT,
+            cwd=CODE_ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -392,7 +392,7 @@ def test_kill_9_at_any_moment_loses_no_acknowledged_event(database: Path) -> Non
     acknowledged = 0
     for _ in range(4):
         writer = subprocess.Popen(
-            [sys.executable, "-c", ENDLESS], cwd=PROJECT_ROOT, stdout=subprocess.PIPE, text=True
+            [sys.executable, "-c", ENDLESS], cwd=CODE_ROOT, stdout=subprocess.PIPE, text=True
         )
         assert writer.stdout is not None
         acknowledged = int(writer.stdout.readline())

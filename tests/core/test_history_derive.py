@@ -319,7 +319,7 @@ def validated(event_id: int, parent: int, judge: str = "llm:x", **values: Any) -
     ],
 )
 def test_proposals_compare_by_the_scorers_they_share(
-    first: dict[str, float], second: dict[str, float], best: str
+    first: dict[str, Any], second: dict[str, Any], best: str
 ) -> None:
     events = [
         event(1, "generated", text="first", source="llm:m"),

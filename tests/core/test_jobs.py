@@ -16,7 +16,7 @@ import pytest
 
 from autointerp_core import jobs
 from autointerp_core.errors import Cancelled, JobError
-from autointerp_core.home import PROJECT_ROOT, jobs_dir
+from autointerp_core.home import CODE_ROOT, jobs_dir
 from autointerp_core.jobs import state as files
 from autointerp_core.jobs import worker as worker_module
 from autointerp_core.jobs.kinds import KINDS
@@ -163,7 +163,7 @@ def test_the_job_outlives_the_process_that_submitted_it(own_home: Path) -> None:
     )
     job_id = subprocess.run(
         [sys.executable, "-c", code],
-        cwd=PROJECT_ROOT,
+        cwd=CODE_ROOT,
         env={**os.environ, "AUTOINTERP_HOME": str(own_home)},
         capture_output=True,
         text=True,

@@ -10,7 +10,7 @@ import sys
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from pathlib import Path
 
 import pytest
@@ -34,7 +34,7 @@ from tests.core.fake_chat_server import ChatServer, chat_server
 @pytest.fixture
 def no_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
-    monkeypatch.setattr("autointerp_core.labels.providers.openai_key.PROJECT_ROOT", tmp_path)
+    monkeypatch.setattr("autointerp_core.labels.providers.openai_key.CODE_ROOT", tmp_path)
 
 
 QUICK = Limits(concurrency=16, timeout=5.0, first_wait=0.02)
@@ -391,6 +391,7 @@ def test_a_caller_that_stops_reading_stops_the_requests() -> None:
     with chat_server(seconds=0.02) as server:
         made = provider(server, Limits(concurrency=2))
         answers = made.complete(prompts(500))
+        assert isinstance(answers, Generator)
         next(answers)
         answers.close()
         asked = len(server.asked)

@@ -79,7 +79,7 @@ def labeler(tmp_path_factory: pytest.TempPathFactory) -> SearchLabeler:
 
 
 def test_what_was_planted_is_named(labeler: SearchLabeler) -> None:
-    label = {found.feature: found.text for found in labeler.label_all(list(FEATURES))}
+    label = {found.feature: found.text or "" for found in labeler.label_all(list(FEATURES))}
     assert {"weekdays", "monday", "tuesday", "friday"} <= set(re.findall(r"\w+", label[0].lower()))
     assert label[1] == "years"
     assert "net loss" in label[2]
@@ -169,7 +169,7 @@ def test_hostile_text_gives_short_settled_labels(
 ) -> None:
     def fire(pieces: list[str]) -> list[float]:
         draw = np.random.default_rng([seed, len(pieces)])
-        return (draw.random(len(pieces)) * (draw.random(len(pieces)) > 0.6)).tolist()
+        return [float(v) for v in draw.random(len(pieces)) * (draw.random(len(pieces)) > 0.6)]
 
     folder = tmp_path_factory.mktemp("hostile") / "s"
     study = write_study(folder, documents, {0: fire, 5: fire}, context_size=16)

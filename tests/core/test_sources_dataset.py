@@ -78,7 +78,7 @@ def written(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[list[An
     """Writes texts, with a second column beside them, in each format in turn."""
 
     def write(texts: list[Any]) -> Path:
-        path = tmp_path / request.param
+        path: Path = tmp_path / request.param
         WRITERS[request.param](path, [{"id": i, "text": t} for i, t in enumerate(texts)])
         return path
 

@@ -288,14 +288,15 @@ def test_centred_models_get_a_centred_input(tmp_path: Path) -> None:
 
 def test_the_fingerprint_sees_weights_and_switches(tmp_path: Path) -> None:
     seen = {}
-    for name, options in {
+    changes: dict[str, dict[str, Any]] = {
         "base": {},
         "seed": {"seed": 1},
         "k": {"k": 7},
         "b_dec": {"apply_b_dec_to_input": False},
         "norm": {"normalize_activations": "layer_norm"},
         "rescale": {"rescale_acts_by_decoder_norm": True},
-    }.items():
+    }
+    for name, options in changes.items():
         tiny_topk_saelens(tmp_path / name, **options)
         seen[name] = load_sae(str(tmp_path / name)).fingerprint
     assert len(set(seen.values())) == len(seen)

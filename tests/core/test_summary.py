@@ -131,7 +131,8 @@ def _top(store: TokenStore, masked: np.ndarray, n_examples: int) -> tuple[list[i
         if len(part) and part.max() > 0:
             ranked.append(int(low + part.argmax()))
     ranked.sort(key=lambda t: (-masked[t], t))
-    seen, top = set(), []
+    seen: set[tuple[int, ...]] = set()
+    top: list[int] = []
     for token in ranked:
         sequence = int(store.sequence_of(np.asarray(token)))
         low = max(int(store.sequences[sequence]), token - 16)

@@ -27,7 +27,7 @@ def judged(study: Path) -> int:
     Of 4 firing windows 3 are judged rightly, of 4 silent ones 2, one with an error.
     """
     opened = Study(study)
-    event = event_of(FEATURE, "search")
+    event: int = event_of(FEATURE, "search")
     active = [Window(e, "active", token_of(opened, e)) for e in opened.examples(FEATURE)[:4]]
     silent = [
         Window(e, kind, token_of(opened, e))

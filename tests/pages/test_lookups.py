@@ -89,8 +89,7 @@ def test_companions_equal_sets_of_tokens(study: Path) -> None:
     opened = Study(study)
     tokens = {}
     for feature in opened.features.tolist():
-        found = opened.passes[0]
-        tokens[feature] = set(found.firings(feature, feature + 1)[1].tolist())
+        tokens[feature] = set(opened.passes[0].firings(feature, feature + 1)[1].tolist())
     own = tokens[5]
     expected = {
         feature: len(own & other) / math.sqrt(len(own) * len(other))

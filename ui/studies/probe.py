@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
 from autointerp_core.errors import BadInput
-from autointerp_core.home import PROJECT_ROOT
 from autointerp_core.store.text_cleaning import one_line
 
 _SECONDS = 90
+_ROOT = Path(__file__).resolve().parents[2]
+_PATH = os.pathsep.join(filter(None, [str(_ROOT), os.environ.get("PYTHONPATH", "")]))
+"""Where the other process finds ``ui``; it runs in the same folder as the app, so that relative
+paths mean the same there."""
 
 
 def sae(path: str, sae_id: str, model: str) -> dict[str, Any]:
@@ -47,7 +52,7 @@ def _answer(request: str) -> dict[str, Any]:
     try:
         done = subprocess.run(
             [sys.executable, "-m", "ui.studies.probe_worker", request],
-            cwd=PROJECT_ROOT,
+            env={**os.environ, "PYTHONPATH": _PATH},
             capture_output=True,
             text=True,
             timeout=_SECONDS,

@@ -10,7 +10,7 @@ import tomllib
 from urllib.parse import urlsplit, urlunsplit
 
 from autointerp_core.errors import ProviderSetupError
-from autointerp_core.home import PROJECT_ROOT
+from autointerp_core.home import CODE_ROOT
 
 DEFAULT_SERVER = "https://api.openai.com/v1"
 KEY_NAME = "OPENAI_API_KEY"
@@ -43,7 +43,7 @@ def find_key(base_url: str) -> str:
 
 def _look_up() -> str:
     found = os.environ.get(KEY_NAME, "").strip()
-    secrets = PROJECT_ROOT / ".streamlit" / "secrets.toml"
+    secrets = CODE_ROOT / ".streamlit" / "secrets.toml"
     if found or not secrets.is_file():
         return found
     try:
