@@ -332,7 +332,8 @@ def _parse_explained(text: str | None, prompt: ChatPrompt) -> str | None:
     said = spoken(text or "")
     lines = [line for line in said.text.splitlines() if stated_label(line)]
     if lines:
-        return _parse_label(lines[-1], prompt)
+        found = (_parse_label(line, prompt) for line in reversed(lines))
+        return next((label for label in found if label is not None), None)
     # In tags or JSON it is set apart from the explanation; and the second, firmer question asks
     # for the label alone.
     apart = said.tagged or read_json(said.text) is not None

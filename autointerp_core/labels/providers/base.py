@@ -19,6 +19,8 @@ import regex
 from autointerp_core.errors import ParameterError, ProviderError
 from autointerp_core.labels.providers.json_reply import answer_text
 
+THINKING_ROOM = 4096
+"""Tokens more for a model that was seen to think before it answers."""
 MAX_NEW_TOKENS = 32
 """Nine words, with room for quotes and a prefix that cleaning takes away."""
 
@@ -207,6 +209,14 @@ class Budget:
 
 
 NO_BOUND = Budget()
+
+
+def cut_off(tokens: int) -> str:
+    """The error of an answer whose token limit came before it did."""
+    return (
+        f"the model was still thinking at its limit of {tokens:,} tokens and gave no answer: "
+        "switch its thinking off, or use a model that thinks less"
+    )
 
 
 def estimate_tokens(text: str) -> int:
