@@ -20,6 +20,9 @@ LONGEST = 20_000
 DEEPEST = 12
 """Levels of lists and objects; what lies deeper is no answer."""
 
+JSON_IN_JSON = 3
+"""Times that the string in JSON is itself read as JSON."""
+
 _NAMES = (
     "label",
     "labels",
@@ -92,8 +95,12 @@ def read_json(reply: str, field: str = "label") -> InJson | None:
 def answer_text(reply: str | None, field: str = "label") -> str:
     """What is left of a reply without thoughts, markers and JSON; empty where nothing is."""
     said = spoken(reply or "").text
-    found = read_json(said, field)
-    return said if found is None else spoken(found.text or "").text
+    for _ in range(JSON_IN_JSON):
+        found = read_json(said, field)
+        if found is None:
+            break
+        said = spoken(found.text or "").text
+    return said
 
 
 def _values(text: str) -> list[Any]:

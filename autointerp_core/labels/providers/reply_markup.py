@@ -115,7 +115,7 @@ _TEX_TEXT = regex.compile(r"\\(?:text\w*|mathrm|mathbf|emph)\s*\{([^{}]*)\}")
 
 _MARKUP = regex.compile(
     r"""
-      <[/!?|｜]?\s?\p{L}[^<>\n]*>? (?<=>)            # a tag of any name
+      <[/!?|｜]?\p{L}[^<>\n]*> | <\s\p{L}+\s>         # a tag of any name
     | </ | <[|｜] | [|｜]> | [◁▷｜] | \[/?[A-Z_]{3,}\] | \[/\w+\] | <0x[0-9A-Fa-f]{2}>
     | ``` | ~~~ | \\(?:boxed|text\w*|begin|end|frac|mathrm)\b
     | \A\s*[{\[]\s*["'{\[\]}] | \{\s*["']?\w+["']?\s*: | ["']\w+["']\s*:\s*["'\[{]
@@ -254,7 +254,7 @@ class _Scan:
             return self._turn(found)
         else:
             token = found["token"]
-            if token.casefold() == "[/inst]":
+            if token.casefold() == "[/inst]" and _rest(found).strip():
                 self.text = ""  # the question, repeated
             if _ends(token) and self._has_words():
                 return False
@@ -273,9 +273,13 @@ class _Scan:
 
     def _open_answer(self, found: regex.Match[str]) -> None:
         name = next(found[key] for key in ("a1", "a2", "a3") if found[key]).casefold()
-        rest = found.string[found.end() :]
-        if _mid_line(self.text) and not regex.search(rf"/\s*{name}\b|end_", rest, regex.I):
-            self.add(found[0])  # a tag that a sentence speaks of
+        rest = _rest(found)
+        closed = found["a2"] or regex.search(
+            rf"</\s*{name}\b|\[/", found.string[found.end() :], regex.I
+        )
+        if _mid_line(self.text) and not closed:
+            if rest.strip():
+                self.add(found[0])  # a tag that a sentence speaks of
             return
         kind = next((n for n, names in enumerate(_ANSWERS) if name in names.split("|")), 1)
         self.kinds.append(kind)
@@ -286,8 +290,10 @@ class _Scan:
             self.kinds.pop()
             return
         name = next((found[key] for key in ("b1", "b2") if found[key]), "").casefold()
-        if found.string[found.end() :].partition("\n")[0].strip(" .*_`\"'"):
+        if _rest(found).partition("\n")[0].strip(" .*_`\"'"):
             self.add(found[0])
+            return
+        if not _WORDS.search(self.text):
             return
         kind = next((n for n, names in enumerate(_ANSWERS) if name in names.split("|")), 1)
         # Only a closing tag: what stands before it is the answer.
@@ -334,6 +340,11 @@ def _family(found: regex.Match[str], side: str) -> str:
     said = next(str(found[f"{side}{n}"]).casefold() for n in numbers if found[f"{side}{n}"])
     # <|START_THINKING|> … <|END_THINKING|>, and models that close <thinking> with </think>.
     return regex.sub(r"^(?:begin|start|end)_(?:of_)?|_(?:start|end)$|ing$|s$", "", said)
+
+
+def _rest(found: regex.Match[str]) -> str:
+    """What follows a marker, without further markers."""
+    return _MARKER.sub("", found.string[found.end() :])
 
 
 def _mid_line(text: str) -> bool:
