@@ -83,6 +83,8 @@ def read_json(reply: str, field: str = "label") -> InJson | None:
         field: the name that the answer was asked for under.
     """
     text = _FENCE.sub("", reply).strip()
+    if regex.match(r'[{\[]\s*\\"', text):
+        text = text.replace('\\"', '"')
     if len(text) > LONGEST or not regex.search(r'[{\[]|^"', text):
         return None
     values = _values(text)
@@ -186,7 +188,9 @@ def _cut_off(text: str, field: str) -> InJson | None:
         rf'[{{,]\s*["\']?{regex.escape(field)}["\']?\s*:\s*"((?:[^"\\]|\\.)*+)', text, regex.I
     )
     if start is None:
-        return None
+        name = rf"\{{\s*[\"']?{regex.escape(field)}[\"']?"
+        bare = regex.match(rf"{name}\s*[:=]\s*([^\"'{{}}\[\],\n]+)\}}?\s*$", text, regex.I)
+        return InJson(bare[1].strip()) if bare is not None else None
     try:
         return InJson(str(json.loads(f'"{start[1]}"', strict=False)))
     except ValueError:

@@ -46,7 +46,7 @@ _MARKER = regex.compile(
         <\s*/\s*{_BAR}?\s*(?P<c1>{_THOUGHT})\s*{_BAR}?\s*>
       | <{_BAR}\s*/\s*(?P<c2>{_THOUGHT})\s*{_BAR}>
       | <{_BAR}end[_▁]?(?:of[_▁])?(?P<c3>{_THOUGHT_NAMES}){_BAR}>
-      | <{_BAR}(?P<c4>{_THOUGHT_NAMES})_end{_BAR}>
+      | <{_BAR}(?P<c4>{_THOUGHT_NAMES})_end{_BAR}> | (?P<inner_close><\|inner_suffix\|>)
       | \[/(?P<c5>{_BRACKETED})\] | ◁/(?P<c6>{_THOUGHT})▷ | 【/(?P<c7>{_BRACKETED})】
       | (?P<unused_close><unused95>) | (?P<details_close></details>)
       | (?P<granite_close>\bHere(?:['’]s|\s+is)\ my\ response:)
@@ -54,7 +54,7 @@ _MARKER = regex.compile(
     | (?P<open>
         <\s*{_BAR}?\s*(?P<o1>{_THOUGHT})(?:\s[^<>\n]{{0,120}}(?<!/))?\s*{_BAR}?\s*>
       | <{_BAR}(?:begin|start)[_▁]?(?:of[_▁])?(?P<o3>{_THOUGHT_NAMES}){_BAR}>
-      | <{_BAR}(?P<o4>{_THOUGHT_NAMES})_start{_BAR}>
+      | <{_BAR}(?P<o4>{_THOUGHT_NAMES})_start{_BAR}> | (?P<inner_open><\|inner_prefix\|>)
       | \[(?P<o5>{_BRACKETED})\] | ◁(?P<o6>{_THOUGHT})▷ | 【(?P<o7>{_BRACKETED})】
       | (?P<unused_open><unused94>(?:thought\b)?)
       | (?P<details_open><details\b[^<>]*\breasoning\b[^<>]*>)
@@ -81,6 +81,7 @@ _MARKER = regex.compile(
         <{_BAR}[^<>|｜\n]{{1,60}}{_BAR}> | <\|[^\s<>|]{{1,60}}> | <[^\s<>|/]{{1,60}}\|>
       | \[\|[^\[\]|\n]{{1,40}}\|\] | ◁[^◁▷\n]{{1,40}}▷
       | <(?:unused|extra_id_|reserved_|reserved_token_|special_token_)\d+> | <0x[0-9A-F]{{2}}>
+      | <{_THOUGHT}\s*/>
       | </?(?:s|bos|eos|eot|eod|eom|eop|pad|unk|sep|cls|mask|bot|sop|stop|end|human|gmask|n)>
       | <(?:start|end|begin)[_-]?of[_-]?\w{{1,20}}>
       | \[/?(?:INST|SYS|EOS|BOS|SEP|CLS|PAD|UNK|MASK|gMASK|sMASK|EOT|END|STOP|BOT|USER|ASSISTANT
@@ -185,6 +186,8 @@ def _prepared(reply: str) -> str:
     if "<|channel" not in text:
         text = _without_bare_channels(text)
     text = _BOXED.sub(lambda m: f"<answer>{_TEX_TEXT.sub(lambda t: t[1], m[1])}</answer>", text)
+    text = regex.sub(r"\$([^$\n]*)\$", r"\1", text) if _TEX_TEXT.search(text) else text
+    text = _TEX_TEXT.sub(r"\1", text)
     return _RUN_ON.sub("", _ROLE_LINE.sub("", text))
 
 
@@ -327,7 +330,7 @@ class _Scan:
 
 _WORDS = regex.compile(r"[^\s\p{P}]|\p{P}\p{P}")
 _ROLE_KEYS = ("role", "role2", "role3", "role4", "role5")
-_NAMED = ("unused", "details", "granite", "spoken")
+_NAMED = ("inner", "unused", "details", "granite", "spoken")
 
 
 def _family(found: regex.Match[str], side: str) -> str:
