@@ -15,6 +15,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from autointerp_core.errors import LabelStoreError
+from autointerp_core.store.adopt_events import features_of, missing_rows
 from autointerp_core.store.decisions import Decision, EditConflict, Outcome, named, resolve
 from autointerp_core.store.event_rows import append, event_of, row_of, store_of
 from autointerp_core.store.events import KINDS, LabelEvent, NewEvent
@@ -80,6 +81,45 @@ class LabelHistory(HistoryStore):
         if not batch:
             return []
         return self._write(lambda connection: _insert(connection, batch))
+
+    # ------------------------------------------------------------------ events from elsewhere
+
+    def adopt(self, sae: str, events: Sequence[LabelEvent]) -> int:
+        """Take in another database's events that are not here yet; returns how many.
+
+        They keep authors and times, and come after what is here; a second time adds nothing.
+
+        Args:
+            sae: the fingerprint they are about.
+            events: in the order of their ids.
+
+        Raises:
+            LabelStoreError: they could not be saved.
+        """
+
+        def act(connection: Connection) -> int:
+            _, last = store_of(connection)
+            return len(append(connection, _missing(connection, sae, events, last)))
+
+        return self._write(act) if events else 0
+
+    def preview_adoption(
+        self, sae: str, events: Sequence[LabelEvent]
+    ) -> tuple[dict[int, LabelState], dict[int, LabelState]]:
+        """The states of the features concerned, now and after :meth:`adopt`."""
+        features = features_of(events)
+        with self._reading() as connection:
+            here = of_features(connection, sae, features)
+            _, last = store_of(connection)
+            rows = _missing(connection, sae, events, last)
+        new: dict[int, list[LabelEvent]] = defaultdict(list)
+        for row in rows:
+            new[row["feature"]].append(event_of(row))
+        before = {feature: derive(feature, here[sae, feature]) for feature in features}
+        after = {
+            feature: derive(feature, [*here[sae, feature], *new[feature]]) for feature in features
+        }
+        return before, after
 
     # ------------------------------------------------------------------ human decisions
 
@@ -241,6 +281,15 @@ class LabelHistory(HistoryStore):
             LabelStoreError: it could not be saved.
         """
         return self._one(Decision("undo", sae, feature, expected, reason=reason), author)
+
+
+def _missing(
+    connection: Connection, sae: str, events: Sequence[LabelEvent], last: int
+) -> list[dict[str, Any]]:
+    """Rows of the events that are not in the database yet."""
+    here = of_features(connection, sae, features_of(events))
+    known = sorted((e for found in here.values() for e in found), key=lambda event: event.id)
+    return missing_rows(known, events, last)
 
 
 def _insert(connection: Connection, batch: Sequence[NewEvent]) -> list[LabelEvent]:
