@@ -24,6 +24,7 @@ from sqlalchemy.engine import URL
 from autointerp_core.errors import LabelConflict, LabelStoreError, ParameterError
 from autointerp_core.home import home
 from autointerp_core.store.backup import BACKUP_NAME, Backup
+from autointerp_core.store.event_details import PROMPT_HASH
 from autointerp_core.store.events import (
     ACCEPTED,
     FLAGGED,
@@ -40,8 +41,7 @@ from autointerp_core.store.events import (
     LabelEvent,
     NewEvent,
 )
-from autointerp_core.store.label_state import LabelState, Proposal, derive, derive_rows
-from autointerp_core.store.label_state import Row as StateRow
+from autointerp_core.store.label_state import EventRow, LabelState, Proposal, derive, derive_rows
 from autointerp_core.store.schema import (
     database_url,
     events_table,
@@ -453,7 +453,7 @@ class LabelHistory:
         if wanted is not None and len(wanted) <= _FEW:
             query = query.where(_E.feature.in_(wanted))
         with _no_cycle_search():
-            grouped: dict[int, list[StateRow]] = {feature: [] for feature in wanted or ()}
+            grouped: dict[int, list[EventRow]] = {feature: [] for feature in wanted or ()}
             with self._reading() as connection:
                 for row in _bare_rows(connection, query):
                     rows = grouped.get(row[0])
@@ -668,7 +668,7 @@ def _insert(connection: Connection, batch: Sequence[NewEvent]) -> list[LabelEven
 
 def _row(new: NewEvent, event_id: int, time: str) -> dict[str, Any]:
     details = new.details or {}
-    prompt_hash = details.get("prompt_hash")
+    prompt_hash = details.get(PROMPT_HASH)
     return {
         "id": event_id,
         "sae": new.sae,
@@ -739,7 +739,7 @@ def _merged(lines: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         ids[key] = len(rows) + 1 if anew else line["id"]
         parent = line.get("parent")
         details = line.get("details") or {}
-        prompt_hash = details.get("prompt_hash")
+        prompt_hash = details.get(PROMPT_HASH)
         rows.append(
             {
                 **{column.name: line.get(column.name) for column in events_table.c},
@@ -774,15 +774,13 @@ def _state_columns() -> Select[Any]:
     )
 
 
-def _bare_rows(connection: Connection, query: Select[Any]) -> Iterator[StateRow]:
+def _bare_rows(connection: Connection, query: Select[Any]) -> Iterator[EventRow]:
     """The driver's own tuples: SQLAlchemy's rows would cost as much again as the query."""
     cursor = connection.execute(query).cursor
     while cursor is not None and (rows := cursor.fetchmany(_CHUNK)):
         for row in rows:
-            if row[-1] is None:
-                yield row
-            else:
-                yield (*row[:-1], orjson.loads(row[-1]))
+            details = None if row[-1] is None else orjson.loads(row[-1])
+            yield EventRow._make((*row[:-1], details))
 
 
 @contextmanager
