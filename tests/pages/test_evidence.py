@@ -27,7 +27,7 @@ def judged(study: Path) -> int:
     Of 4 firing windows 3 are judged rightly, of 4 silent ones 2, one with an error.
     """
     opened = Study(study)
-    event: int = event_of(FEATURE, "search")
+    event = event_of(FEATURE, "search")
     active = [Window(e, "active", token_of(opened, e)) for e in opened.examples(FEATURE)[:4]]
     silent = [
         Window(e, kind, token_of(opened, e))
@@ -45,7 +45,9 @@ def judged(study: Path) -> int:
 
 
 def token_of(study: Study, example: Any) -> int:
-    return int(study.tokens.sequences[example.sequence_index]) + example.token_position
+    start: int = int(study.tokens.sequences[example.sequence_index])
+    position: int = example.token_position
+    return start + position
 
 
 @pytest.fixture
