@@ -47,6 +47,7 @@ from autointerp_core.labels.scoring.scorer_runs import EMBEDDING, ScorerRun, emb
 from autointerp_core.labels.search.labeler import SearchLabeler
 from autointerp_core.labels.search.rank_phrases import PHRASES
 from autointerp_core.labels.search.record import search_labeler
+from autointerp_core.store.event_details import GenerationDetails
 from autointerp_core.store.history import LabelHistory
 from autointerp_core.store.study import Study
 from benchmarks.planted.build import Planted, build_planted
@@ -125,12 +126,12 @@ def llm_labels(study: Study, features: Sequence[int]) -> dict[str, tuple[Labels,
             }
     out: dict[str, tuple[Labels, Cost]] = {}
     for method, events in made.items():
-        details = [event.details for event in events.values()]
+        details = [GenerationDetails.from_json(event.details) for event in events.values()]
         cost = Cost(
             len(events),
-            sum(d["seconds"] for d in details),
-            sum(d["tokens_in"] for d in details),
-            sum(d["tokens_out"] for d in details),
+            sum(d.seconds for d in details),
+            sum(d.tokens_in for d in details),
+            sum(d.tokens_out for d in details),
         )
         out[method] = {feature: event.text for (feature, _), event in events.items()}, cost
     costs = [cost for _, cost in out.values()]

@@ -81,7 +81,7 @@ def _scores(state: LabelState, text: str | None, source: str) -> dict[str, Any]:
 def _unscored(state: LabelState) -> str | None:
     """Why the label was not scored though that was tried."""
     shown = state.shown()
-    reason = shown.scoring.get("unscored") if shown is not None and not shown.scores else None
+    reason = shown.unscored if shown is not None and not shown.scores else None
     return str(reason) if reason else None
 
 

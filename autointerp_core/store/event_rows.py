@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection, Row, insert, select, update
 
+from autointerp_core.store.event_details import PROMPT_HASH
 from autointerp_core.store.events import LabelEvent, NewEvent
 from autointerp_core.store.schema import events_table, store_table
 from autointerp_core.store.text_cleaning import safe_json, safe_text
@@ -38,7 +39,7 @@ def insert_rows(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> No
 
 def row_of(new: NewEvent, event_id: int, time: str) -> dict[str, Any]:
     details = new.details or {}
-    prompt_hash = details.get("prompt_hash")
+    prompt_hash = details.get(PROMPT_HASH)
     return {
         "id": event_id,
         "sae": new.sae,

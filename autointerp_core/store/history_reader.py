@@ -13,8 +13,7 @@ from sqlalchemy.engine import URL
 
 from autointerp_core.store.event_rows import CHUNK, read_event
 from autointerp_core.store.events import GENERATED, SCORED, LabelEvent
-from autointerp_core.store.label_state import LabelState, derive, derive_rows
-from autointerp_core.store.label_state import Row as StateRow
+from autointerp_core.store.label_state import EventRow, LabelState, derive, derive_rows
 from autointerp_core.store.schema import events_table, in_our_words, shown
 
 _E = events_table.c
@@ -54,7 +53,7 @@ class HistoryReader:
         if wanted is not None and len(wanted) <= _FEW:
             query = query.where(_E.feature.in_(wanted))
         with _no_cycle_search():
-            grouped: dict[int, list[StateRow]] = {feature: [] for feature in wanted or ()}
+            grouped: dict[int, list[EventRow]] = {feature: [] for feature in wanted or ()}
             with self._reading() as connection:
                 for row in _bare_rows(connection, query):
                     rows = grouped.get(row[0])
@@ -69,6 +68,12 @@ class HistoryReader:
         """Every event of a feature, oldest first."""
         with self._reading() as connection:
             return of_feature(connection, sae, feature)
+
+    def histories(self, sae: str, features: Iterable[int]) -> dict[int, list[LabelEvent]]:
+        """:meth:`history` of several features, in few queries; a list for each of them."""
+        with self._reading() as connection:
+            found = of_features(connection, sae, features)
+        return {feature: events for (_, feature), events in found.items()}
 
     def all_events(self, sae: str | None = None) -> Iterator[LabelEvent]:
         """Every event (of one SAE), oldest first, without holding a transaction open."""
@@ -165,15 +170,13 @@ def _state_columns() -> Select[Any]:
     )
 
 
-def _bare_rows(connection: Connection, query: Select[Any]) -> Iterator[StateRow]:
+def _bare_rows(connection: Connection, query: Select[Any]) -> Iterator[EventRow]:
     """The driver's own tuples: SQLAlchemy's rows would cost as much again as the query."""
     cursor = connection.execute(query).cursor
     while cursor is not None and (rows := cursor.fetchmany(CHUNK)):
         for row in rows:
-            if row[-1] is None:
-                yield row
-            else:
-                yield (*row[:-1], orjson.loads(row[-1]))
+            details = None if row[-1] is None else orjson.loads(row[-1])
+            yield EventRow._make((*row[:-1], details))
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from autointerp_core.store.event_details import PROMPT_HASH
 from autointerp_core.store.schema import events_table
 from autointerp_core.store.text_cleaning import safe_json
 
@@ -29,7 +30,7 @@ def merged_rows(lines: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         ids[key] = len(rows) + 1 if anew else line["id"]
         parent = line.get("parent")
         details = line.get("details") or {}
-        prompt_hash = details.get("prompt_hash")
+        prompt_hash = details.get(PROMPT_HASH)
         rows.append(
             {
                 **{column.name: line.get(column.name) for column in events_table.c},

@@ -120,7 +120,7 @@ def test_labels_are_whole_words_of_the_text(labeler: SearchLabeler) -> None:
 
 def test_other_documents_can_be_kept_out(labeler: SearchLabeler) -> None:
     half = SearchLabeler(labeler.study, documents=range(0, 60, 2))
-    assert half.label(9).evidence["firings"] < labeler.label(9).evidence["firings"]
+    assert half.label(9).evidence.firings < labeler.label(9).evidence.firings
     nothing = SearchLabeler(labeler.study, documents=[])
     assert nothing.label(9).error == DEAD
 

@@ -289,7 +289,7 @@ def test_only_what_is_missing_is_asked_again(study: Study, history: LabelHistory
     found = history.state(study.info.sae_fingerprint, 0).proposals[0]
     assert set(found.validate) == set(found.scores) == set(every)
     assert found.score == pytest.approx(np.mean(list(found.validate.values())))
-    files = {name: place.file for name, place in found.scoring["evidence"].items()}
+    files = {name: place.file for name, place in found.evidence.items()}
     assert files["embedding"] == files["fuzzing"] != files["detection"]
     rest = RuleJudge(oracle)
     assert score_labels(study, [0], history, scorers=every, judge=rest).reused == 1
@@ -406,7 +406,7 @@ def test_scores_from_one_study_are_not_lost_in_another(
     score_labels(tiny, [0], history)
     state = history.state(study.info.sae_fingerprint, 0)
     assert state.test_score is not None
-    places = state.proposals[0].scoring["evidence"].values()
+    places = state.proposals[0].evidence.values()
     assert {place.study for place in places} == {study.id}
     nobody = RuleJudge(lambda question: TimeoutError("no reply"))
     score_labels(study, [0], history, scorers=BOTH, judge=nobody, again=True)

@@ -141,8 +141,8 @@ def _plain(scorer: str) -> str:
 
 def _files(proposal: Proposal) -> dict[str, EvidencePlace]:
     """Where each scorer's evidence is, of those that kept one, in the order of the scores."""
-    kept = proposal.scoring.get("evidence") or {}
-    return {s.name: kept[s.name] for s in scores.shown(proposal) if kept.get(s.name)}
+    kept = proposal.evidence
+    return {s.name: kept[s.name] for s in scores.shown(proposal) if s.name in kept}
 
 
 def _folder(opened: readers.OpenStudy, place: EvidencePlace) -> Path:

@@ -53,9 +53,10 @@ from autointerp_core.labels.scoring.scorer_runs import (
 )
 from autointerp_core.labels.scoring.shuffled_labels import OtherLabels
 from autointerp_core.progress import Progress, ProgressCallback, silent
+from autointerp_core.store.event_details import mean_value
 from autointerp_core.store.events import SCORED, LabelEvent, NewEvent
 from autointerp_core.store.history import LabelHistory
-from autointerp_core.store.label_state import LabelState, Row, derive_rows, mean_value
+from autointerp_core.store.label_state import EventRow, LabelState, derive_rows
 from autointerp_core.store.study import Study, own_model
 
 __all__ = ["ScoreReport", "ScorerSummary", "run_score_job", "score_labels"]
@@ -179,14 +180,20 @@ class _Feature:
 
     def state_with(self, scored: Iterable[tuple[ScoredProposal, Mapping[str, Any]]]) -> LabelState:
         """The state once these details are recorded: what stands then is decided in one place."""
-        rows: list[Row] = [
-            (self.feature, e.id, e.kind, e.text, e.source, e.method, e.reason, e.parent, e.details)
-            for e in self._events
-        ]
+        rows = [EventRow.of(event) for event in self._events]
         for one, details in scored:
-            next_id = rows[-1][1] + 1
             rows.append(
-                (self.feature, next_id, SCORED, None, one.source, None, None, one.event, details)
+                EventRow(
+                    feature=self.feature,
+                    id=rows[-1].id + 1,
+                    kind=SCORED,
+                    text=None,
+                    source=one.source,
+                    method=None,
+                    reason=None,
+                    parent=one.event,
+                    details=details,
+                )
             )
         return derive_rows(self.feature, rows)
 
@@ -416,7 +423,7 @@ class _Scoring:
         found = run.score(self._judge_of(run.scorer), entry.shuffled(run.scorer))
         if run.scorer == FUZZING and not run.windows:
             found = replace(found, reason=TOO_FEW)
-        return found.as_json()
+        return found.to_json()
 
     def _reason(self, entry: _Feature, one: ScoredProposal) -> str | None:
         """Why a text has no test score, whoever judges; None where it could have one."""

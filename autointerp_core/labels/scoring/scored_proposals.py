@@ -12,8 +12,9 @@ import orjson
 
 from autointerp_core.labels.document_split import LABEL, TEST, VALIDATE
 from autointerp_core.labels.scoring.scorer_runs import ScorerRun
+from autointerp_core.store.event_details import mean_value
 from autointerp_core.store.events import GENERATED, PROPOSALS, SCORED, LabelEvent
-from autointerp_core.store.label_state import derive, mean_value
+from autointerp_core.store.label_state import derive
 
 SEEN_ALL = (
     "made from all documents, so that none is left to test it on; make the label anew with "

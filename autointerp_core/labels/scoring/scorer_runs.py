@@ -16,10 +16,10 @@ from autointerp_core.labels.scoring.sample_windows import ACTIVE, EASY, HARD, Wi
 from autointerp_core.labels.scoring.score_statistics import (
     AUROC,
     BALANCED_ACCURACY,
-    Score,
     score,
     value_of,
 )
+from autointerp_core.store.event_details import ScorerResult
 
 EMBEDDING, DETECTION, FUZZING = "embedding", "detection", "fuzzing"
 
@@ -101,7 +101,7 @@ class ScorerRun:
         had = (part[~np.isnan(part)] for part in (active, silent))
         return value_of(self.measure, *had)
 
-    def score(self, judge: str, shuffled: float | None = None) -> Score:
+    def score(self, judge: str, shuffled: float | None = None) -> ScorerResult:
         """The score, with its interval."""
         active, easy, hard = (self._of(kind) for kind in (ACTIVE, EASY, HARD))
         return score(self.scorer, self.measure, judge, active, easy, hard, shuffled)

@@ -11,6 +11,7 @@ from autointerp_core.labels.document_split import HELD_OUT, LABEL, Split
 from autointerp_core.labels.explain.report import GenerationReport
 from autointerp_core.labels.search.labeler import METHOD, SearchLabeler
 from autointerp_core.progress import ProgressCallback, silent
+from autointerp_core.store.event_details import SearchDetails
 from autointerp_core.store.events import FAILED, GENERATED, NewEvent
 from autointerp_core.store.history import LabelHistory
 from autointerp_core.store.label_state import LabelState
@@ -67,9 +68,10 @@ def record_search_labels(
         if (found.feature, key) in known and _newest(state) == found.text:
             report.reused += 1
             continue
-        details = {"study": study.id, "documents": split.shown, "prompt_hash": key}
-        details |= found.evidence
-        batch.append(_event(sae, found.feature, GENERATED, found.text, details=details))
+        details = SearchDetails(
+            study=study.id, documents=split.shown, prompt_hash=key, evidence=found.evidence
+        )
+        batch.append(_event(sae, found.feature, GENERATED, found.text, details=details.to_json()))
         report.made += 1
         if len(batch) >= _AT_ONCE:
             history.record_many(batch)
