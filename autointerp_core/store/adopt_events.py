@@ -23,7 +23,7 @@ def identities(events: Sequence[LabelEvent]) -> list[tuple[bytes, int]]:
     for event in events:
         content = [
             event.sae, event.feature, event.kind, event.text, event.source, event.method,
-            event.author, event.reason, event.time, dict(event.details),
+            event.author, event.reason, event.time, dict(event.details), event.study,
         ]  # fmt: skip
         parent = known.get(event.parent or 0, str(event.parent).encode() if event.parent else b"")
         digest = hashlib.sha256(safe_json(content) + parent).digest()
@@ -51,7 +51,7 @@ def missing_rows(
         parent = None if event.parent is None else ids.get(event.parent, event.parent)
         new = NewEvent(
             event.sae, event.feature, event.kind, event.text, event.source, event.method,
-            event.author, event.reason, parent, event.details,
+            event.author, event.reason, parent, event.details, event.study,
         )  # fmt: skip
         rows.append(row_of(new, ids[event.id], event.time))
     return rows

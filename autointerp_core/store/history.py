@@ -58,6 +58,7 @@ class LabelHistory(HistoryStore):
         reason: str | None = None,
         parent: int | None = None,
         details: Mapping[str, Any] | None = None,
+        study: str | None = None,
     ) -> LabelEvent:
         """Record one event. For what a person decides use :meth:`accept` and its like.
 
@@ -65,7 +66,9 @@ class LabelHistory(HistoryStore):
             ParameterError: an event that means nothing (unknown kind, proposal without text…).
             LabelStoreError: it could not be saved.
         """
-        new = NewEvent(sae, feature, kind, text, source, method, author, reason, parent, details)
+        new = NewEvent(
+            sae, feature, kind, text, source, method, author, reason, parent, details, study
+        )
         return self.record_many([new])[0]
 
     def record_many(self, events: Iterable[NewEvent]) -> list[LabelEvent]:

@@ -192,6 +192,7 @@ class _Feature:
                     method=None,
                     reason=None,
                     parent=one.event,
+                    study=None,
                     details=details,
                 )
             )
@@ -256,7 +257,7 @@ class _Scoring:
         """Test scores of the label that stands, of each feature."""
 
     def score(self, features: list[int], progress: ProgressCallback) -> ScoreReport:
-        states = self.history.states(self.sae, features) if features else {}
+        states = self.history.states(self.sae, features, self.study.id) if features else {}
         labels = {f: state.label for f, state in states.items() if state.label}
         others = OtherLabels(labels, self.split, self.history, SHUFFLED, self.seed)
         self.report.unlabelled = len(features) - len(labels)
@@ -313,7 +314,12 @@ class _Scoring:
         self._record(chunk)
 
     def _open(self, feature: int) -> _Feature:
-        events = self.history.history(self.sae, feature)
+        # Another study's labels are judged there, on its own documents.
+        events = [
+            event
+            for event in self.history.history(self.sae, feature)
+            if event.study in (None, self.study.id)
+        ]
         found = scored_proposals(feature, events, self.asked_how, again=self.again)
         return _Feature(feature, events, found, self.sampler if self.split.holds_out else None)
 
@@ -448,6 +454,7 @@ class _Scoring:
             method="+".join(self.scorers),
             parent=one.event,
             details=details,
+            study=self.study.id,
         )
 
     def _keep(self, evidence: list[ProposalRun]) -> str | None:
