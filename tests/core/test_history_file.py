@@ -25,9 +25,7 @@ from autointerp_core.store.study import Study, StudyInfo
 from benchmarks.synthetic import write_study
 
 SAE = "synthetic-sae"
-TEXTS = st.text(
-    st.characters(codec="utf-8", exclude_characters="\x00"), min_size=1, max_size=20
-)
+TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), min_size=1, max_size=20)
 ACTS = st.lists(
     st.tuples(
         st.sampled_from(["propose", "accept", "override", "flag", "note", "undo", "score", "fail"]),
