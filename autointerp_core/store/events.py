@@ -34,7 +34,8 @@ TOPIC_OF = {
     NOTED: "note",
 }
 """Human decisions that can be undone, and what each of them decides on."""
-WITH_LABEL_TEXT = PROPOSALS | {ACCEPTED, OVERRIDDEN, REVERTED}
+DECISIONS = frozenset({ACCEPTED, OVERRIDDEN, REVERTED})
+WITH_LABEL_TEXT = PROPOSALS | DECISIONS
 KINDS = frozenset(TOPIC_OF) | PROPOSALS | {SCORED, FAILED, UNDONE}
 
 

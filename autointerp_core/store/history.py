@@ -16,7 +16,14 @@ from sqlalchemy import Connection
 
 from autointerp_core.errors import LabelStoreError
 from autointerp_core.store.adopt_events import features_of, missing_rows
-from autointerp_core.store.decisions import Decision, EditConflict, Outcome, named, resolve
+from autointerp_core.store.decisions import (
+    Decision,
+    EditConflict,
+    Outcome,
+    named,
+    resolve,
+    topic_of,
+)
 from autointerp_core.store.event_rows import append, event_of, row_of, store_of
 from autointerp_core.store.events import KINDS, LabelEvent, NewEvent
 from autointerp_core.store.history_reader import of_features
@@ -327,6 +334,8 @@ def _decide(connection: Connection, decisions: Sequence[Decision], author: str) 
         if decision.proposal is not None:
             add(decision.proposal)
         new, theirs = resolve(decision, events[decision.key], author, own)
-        outcomes.append(Outcome(decision, add(new) if new is not None else None, theirs))
+        made = add(new) if new is not None else None
+        topic = topic_of(made, events[decision.key])
+        outcomes.append(Outcome(decision, made, theirs, topic))
     append(connection, rows)
     return outcomes

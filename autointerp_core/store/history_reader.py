@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Engine, Select, case, func, null, or_, select
 from sqlalchemy.engine import URL
 
 from autointerp_core.store.event_rows import CHUNK, read_event
-from autointerp_core.store.events import GENERATED, SCORED, LabelEvent
+from autointerp_core.store.events import DECISIONS, GENERATED, SCORED, UNDONE, LabelEvent
 from autointerp_core.store.label_state import EventRow, LabelState, derive, derive_rows
 from autointerp_core.store.schema import events_table, in_our_words, shown
 
@@ -109,6 +109,15 @@ class HistoryReader:
         query = select(_E.feature).where(_E.sae == sae, _E.id > event_id).distinct()
         with self._reading() as connection:
             return set(connection.scalars(query))
+
+    def decided(self, sae: str) -> set[int]:
+        """The features whose label a person accepted or wrote, and did not take back."""
+        undone = select(_E.parent).where(_E.sae == sae, _E.kind == UNDONE)
+        query = select(_E.feature).where(
+            _E.sae == sae, _E.kind.in_(DECISIONS), _E.id.not_in(undone)
+        )
+        with self._reading() as connection:
+            return set(connection.scalars(query.distinct()))
 
     def find_generated(
         self, sae: str, feature: int, method: str | None, source: str, prompt_hash: str
