@@ -96,7 +96,7 @@ def judged(home: Path) -> list[list[Any]]:
         known = history.states(study.info.sae_fingerprint)
     for feature, state in known.items():
         for proposal in (*state.proposals, *([state.own] if state.own else [])):
-            for scorer, place in proposal.scoring.get("evidence", {}).items():
+            for scorer, place in proposal.evidence.items():
                 windows = read_evidence(study, place.file, feature, place.event)
                 mine = [window for window in windows if window.scorer == scorer]
                 right = sum(window.right is True for window in mine)
