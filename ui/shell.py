@@ -18,6 +18,7 @@ from streamlit.navigation.page import Page
 from autointerp_core.errors import AutointerpError, LabelConflict
 from ui import readers, url, welcome
 from ui.decisions import author
+from ui.elements import glossary_page
 from ui.sentences import sentence
 
 TITLE = "Autointerp Explorer"
@@ -124,6 +125,7 @@ def _frame() -> None:
                     for error in damaged:
                         st.text(str(error))
             _working()
+            glossary_page.button()
             author.badge()
         notice = readers.history().notice
         if notice:

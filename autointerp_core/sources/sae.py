@@ -139,18 +139,19 @@ def check_fits(sae: SAEConfig, model: ModelConfig) -> None:
 
     Raises:
         HookError: the model has no such layer.
-        SAESourceError: the SAE's input is not as wide as the model.
+        SAESourceError: the SAE's input is not as wide as the model is there.
     """
-    if sae.hook.layer >= model.n_layers:
+    if (sae.hook.layer or 0) >= model.n_layers:
         raise HookError(
             f"{sae.hook.name} does not exist in {model.name}: it has {model.n_layers} layers, "
             f"0 to {model.n_layers - 1}; give the model this SAE was trained on"
             + (f" ({sae.model_name})" if sae.model_name else "")
         )
-    if sae.d_in != model.d_model:
+    width = model.hook_width(sae.hook)
+    if width is not None and sae.d_in != width:
         raise SAESourceError(
             f"the SAE {sae.source} reads vectors of width {sae.d_in}, but {model.name} is "
-            f"{model.d_model} wide; give the model this SAE was trained on"
+            f"{width} wide at {sae.hook.name}; give the model this SAE was trained on"
             + (f" ({sae.model_name})" if sae.model_name else "")
         )
 

@@ -44,7 +44,7 @@ RETRY = Settings(temperature=0.7, seed=1)
 
 
 @dataclass
-class _Question:
+class _LabelRequest:
     """One feature on its way to a label. ``hash`` is of the prompt before any shortening."""
 
     feature: int
@@ -137,12 +137,12 @@ def generate_labels(
     wanted = sorted({int(feature) for feature in features})
     report = GenerationReport()
     started = time.perf_counter()
-    run = _Run(
+    run = _Generation(
         split, provider, history, asked, settings, len(wanted), report, progress, regenerate, hint
     )
     known = set() if regenerate else known_questions(history, split, method, run.source)
     failed_before = set() if regenerate else _failed_for_good(history, run)
-    questions: list[_Question] = []
+    questions: list[_LabelRequest] = []
     for feature in wanted:
         examples = shown_examples(split, feature, group, max_examples)
         if not examples:
@@ -155,7 +155,7 @@ def generate_labels(
                 e for e in weaker if (e.sequence_index, e.token_position) not in known_places
             ]
         prompt = asked.build(study, feature, examples, hint)
-        question = _Question(feature, examples, prompt, prompt_hash(prompt, settings))
+        question = _LabelRequest(feature, examples, prompt, prompt_hash(prompt, settings))
         if (feature, question.hash) in known:
             report.reused += 1
         elif (feature, question.hash) in failed_before:
@@ -174,7 +174,7 @@ def generate_labels(
     return report
 
 
-class _Run:
+class _Generation:
     """What stays the same while a list of features is labelled."""
 
     def __init__(
@@ -198,7 +198,7 @@ class _Run:
         self.settings, self.total, self.report, self.progress = settings, total, report, progress
         self.started = time.perf_counter()
 
-    def ask(self, questions: Sequence[_Question]) -> None:
+    def ask(self, questions: Sequence[_LabelRequest]) -> None:
         """First attempts, then second ones for the answers that held no label."""
         if not questions:
             return
@@ -226,11 +226,13 @@ class _Run:
             self._fail(question, reason, "answer")
         self.report.stopped = self.provider.stopped
 
-    def _attempt(self, questions: Sequence[_Question], settings: Settings) -> Iterator[_Question]:
+    def _attempt(
+        self, questions: Sequence[_LabelRequest], settings: Settings
+    ) -> Iterator[_LabelRequest]:
         """Records what can be recorded, yields the questions whose answer held no label."""
         if not questions:
             return
-        too_long: list[_Question] = []
+        too_long: list[_LabelRequest] = []
         prompts = [question.prompt for question in questions]
         for answer in self.provider.complete(prompts, settings, fresh=self.fresh):
             question = questions[answer.index]
@@ -263,7 +265,7 @@ class _Run:
             self.say("")
         yield from self._attempt(too_long, settings)
 
-    def _shorten(self, question: _Question) -> _Question | None:
+    def _shorten(self, question: _LabelRequest) -> _LabelRequest | None:
         """The same question with half of its examples, then with the last one cut short."""
         if len(question.examples) > 1:
             examples = question.examples[: len(question.examples) // 2]
@@ -302,7 +304,7 @@ class _Run:
             )
             self.report.fail(HELD_OUT)
 
-    def _fail(self, question: _Question, reason: str, failure: str) -> None:
+    def _fail(self, question: _LabelRequest, reason: str, failure: str) -> None:
         self.history.record(
             self.sae,
             question.feature,
@@ -341,7 +343,7 @@ def known_questions(
     return {key for key, e in found.items() if e.details.get("documents") in (LABEL, split.shown)}
 
 
-def _failed_for_good(history: LabelHistory, run: _Run) -> set[tuple[int, str]]:
+def _failed_for_good(history: LabelHistory, run: _Generation) -> set[tuple[int, str]]:
     """Questions whose answer held no label, twice: asking again would answer the same."""
     failed = history.generated_index(run.sae, run.method.name, run.source, kind=FAILED)
     return {key for key, e in failed.items() if e.details.get("failure") != PROVIDER_ERROR}
