@@ -85,15 +85,11 @@ class Parts:
 
     def edges(self, documents: Ints) -> tuple[Ints, Ints]:
         """First and one-past-last token of each document."""
-        tokens = self.tokens
-        first = np.searchsorted(tokens.owners, documents)
-        last = np.searchsorted(tokens.owners, documents, "right")
-        return tokens.sequences[first], tokens.sequences[last]
+        return self.tokens.document_edges(documents)
 
     def owner(self, token: Ints) -> Ints:
         """Document of each token."""
-        owner: Ints = self.tokens.owners[self.tokens.sequence_of(token)]
-        return owner
+        return self.tokens.document_of(token)
 
     def window(self, token: Ints) -> tuple[Ints, Ints]:
         """First and one-past-last token of the window around each token."""
