@@ -29,6 +29,9 @@ class Example:
     peak_index: int
     continues: tuple[int, ...] = ()
     """Indices of the tokens that go on with a character begun before them, ascending."""
+    opening: str = ""
+    """The character that the first of ``continues`` goes on with, where it began in the sequence
+    before and so is in none of ``tokens``."""
     named: tuple[tuple[int, str], ...] = ()
     """Indices and names of tokens that stand in no text, such as BOS, ascending."""
 
@@ -51,7 +54,7 @@ class Example:
             joined = bare or i in goes_on or (text != "" and _is_mark(text[0]))
             if i == 0 or i in named or i - 1 in named or not joined:
                 cuts.append(i)
-                bare = text == "" and i not in named
+                bare = text == "" and i not in named and not (self.opening and i in goes_on)
             else:
                 bare = bare and text == ""
         if bare and len(cuts) > 1 and cuts[-1] - 1 not in named:
@@ -62,15 +65,21 @@ class Example:
         """The unit that token ``index`` of the window is in."""
         return next(found for found in self.units if index < found[1])
 
-    def unit_text(self, index: int) -> str:
-        """What to show for token ``index``: the text of its unit, or its name."""
+    @cached_property
+    def unit_texts(self) -> tuple[str, ...]:
+        """What to show for each of :attr:`units`: its text, or its name; none is empty."""
         named = dict(self.named)
-        return named[index] if index in named else "".join(self.tokens[slice(*self.unit(index))])
+        found = []
+        for first, stop in self.units:
+            text = named.get(first) or "".join(self.tokens[first:stop])
+            opens = bool(self.opening) and first == self.continues[0]
+            found.append(self.opening + text if opens else text)
+        return tuple(found)
 
     @property
     def peak_text(self) -> str:
-        """What the peak stands for, never empty where the document holds text."""
-        return self.unit_text(self.peak_index)
+        """What the peak stands for; never empty."""
+        return self.unit_texts[self.units.index(self.unit(self.peak_index))]
 
 
 def _is_mark(letter: str) -> bool:

@@ -145,23 +145,20 @@ class TokenStore:
         """Text of each token in ``[start, stop)``, which must lie in one sequence."""
         return self.texts(np.array([start]), np.array([stop]))[0] if stop > start else []
 
-    def characters(self, start: IntArray, stop: IntArray) -> list[list[str]]:
-        """Token texts of many windows, each beginning with a whole character.
+    def openings(self, start: IntArray, stop: IntArray) -> dict[int, str]:
+        """Of windows that begin inside a character: that character, by the window's place.
 
-        As :meth:`texts`, but where a sequence was cut inside a character, that character is
-        the text of the first token of its second part as well.
+        Windows are widened to whole characters, so that is only where a sequence was cut inside
+        one: its first token, or the one after its BOS, goes on with the sequence before.
         """
-        found = self.texts(start, stop)
         sequence = self.sequence_of(start)
-        # Windows are widened to whole characters, so this can only be at a sequence's start,
-        # or after its BOS.
         opens = start == self.sequences[sequence]
         lone = (self.flags[start] & (SPECIAL | CONTINUES) == SPECIAL) & (stop - start > 1)
         first = start + (opens & lone & (self.ends[start] == self.starts[sequence]))
-        for i in np.flatnonzero(opens & (self.flags[first] & CONTINUES > 0)).tolist():
-            at = int(first[i] - start[i])
-            found[i][at] = self._character_before(int(self.starts[sequence[i]])) + found[i][at]
-        return found
+        return {
+            i: self._character_before(int(self.starts[sequence[i]]))
+            for i in np.flatnonzero(opens & (self.flags[first] & CONTINUES > 0)).tolist()
+        }
 
     def in_parts(self, token: IntArray) -> NDArray[np.bool_]:
         """Which tokens are not the whole of what they stand for: part of a character, or bare."""
@@ -180,7 +177,9 @@ class TokenStore:
         if not len(token):
             return []
         start, stop = self.windows(token, 0, 0)
-        found = ["".join(pieces) for pieces in self.characters(start, stop)]
+        opening = self.openings(start, stop)
+        pieces = self.texts(start, stop)
+        found = [opening.get(i, "") + "".join(texts) for i, texts in enumerate(pieces)]
         high = self.sequences[self.sequence_of(token) + 1]
         bare = [i for i, text in enumerate(found) if not text and stop[i] < high[i]]
         if bare:

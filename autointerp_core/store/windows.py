@@ -33,8 +33,8 @@ def build_examples(
         return []
     sequence = tokens.sequence_of(windows.token)
     low = tokens.sequences[sequence]
-    texts = tokens.characters(start, stop)
-    continues, named = _unusual(tokens, start, stop, texts)
+    texts, openings = tokens.texts(start, stop), tokens.openings(start, stop)
+    continues, named = _unusual(tokens, start, stop, texts, openings)
     values = windows.values.tolist()
     ends = np.cumsum(stop - start).tolist()
     position = (windows.token - low).tolist()
@@ -58,6 +58,7 @@ def build_examples(
             values=tuple(values[ends[i] - len(texts[i]) : ends[i]]),
             peak_index=peak[i],
             continues=continues.get(i, ()),
+            opening=openings.get(i, ""),
             named=named.get(i, ()),
         )
         for i in range(len(index))
@@ -65,7 +66,11 @@ def build_examples(
 
 
 def _unusual(
-    tokens: TokenStore, start: IntArray, stop: IntArray, texts: list[list[str]]
+    tokens: TokenStore,
+    start: IntArray,
+    stop: IntArray,
+    texts: list[list[str]],
+    openings: dict[int, str],
 ) -> tuple[dict[int, tuple[int, ...]], dict[int, tuple[tuple[int, str], ...]]]:
     """By window: tokens that go on with a character, and names of those that stand in no text."""
     length = stop - start
@@ -81,7 +86,7 @@ def _unusual(
     window = np.searchsorted(offset, at, "right") - 1
     bare = list(zip(window.tolist(), (at - offset[window]).tolist(), strict=True))
     # Where a sequence ends after the blank put before a document, nothing else can be shown.
-    textless = [w for w, pieces in enumerate(texts) if not any(pieces)]
+    textless = [w for w, pieces in enumerate(texts) if w not in openings and not any(pieces)]
     bare += [(w, i) for w in textless for i in range(len(texts[w]))]
     named: dict[int, dict[int, str]] = {}
     for w, i in bare:

@@ -81,6 +81,7 @@ def test_examples_join_to_the_source_and_peaks_are_never_empty(
         assert ranges[-1][1] == len(example.tokens)
         assert all(a[1] == b[0] for a, b in itertools.pairwise(ranges))
         assert example.peak_text
+        assert all(example.unit_texts)
         if example.peak_index not in dict(example.named):
             assert example.peak_text in document
         else:
@@ -218,9 +219,9 @@ def test_a_character_cut_by_a_sequence_is_shown_in_both(tmp_path: Path) -> None:
     parts = len(tokenizer_of("byte-level")("🧿")["input_ids"])
     assert parts >= 3
     assert [name for name in names if name != "<s>"] == ["a", *["🧿"] * parts, "b"]
-    texts = [example.text for example in examples]
-    assert all(text and text in "a🧿b" for text in texts)
-    assert sum("🧿" in text for text in set(texts)) == 2
+    # The text itself holds it once, in the sequence where it begins.
+    assert {example.opening for example in examples} == {"", "🧿"}
+    assert sum("🧿" in text for text in {example.text for example in examples}) == 1
 
 
 def test_bos_as_a_peak_has_its_name(tmp_path: Path) -> None:
