@@ -85,5 +85,4 @@ class Identity:
     def study_id(self, model_name: str, hook: HookPoint) -> str:
         """Readable and unique: model, hook, then a part of the digest."""
         model = re.sub(r"[^a-z0-9]+", "-", model_name.rstrip("/").rsplit("/", 1)[-1].lower())
-        kind = hook.kind.replace("_", "-")
-        return f"{model.strip('-')[:40]}-l{hook.layer}-{kind}-{self.digest[:10]}"
+        return f"{model.strip('-')[:40]}-{hook.slug}-{self.digest[:10]}"

@@ -35,11 +35,9 @@ from typing import Any
 
 import numpy as np
 import regex
-from numpy.typing import NDArray
 
+from autointerp_core.arrays import Float32Array
 from autointerp_core.errors import MissingDependency, ParameterError
-
-Vectors = NDArray[np.float32]
 
 WORDLLAMA = "wordllama"
 SENTENCE_TRANSFORMERS = "sentence-transformers"
@@ -52,7 +50,7 @@ class Embedder(ABC):
     name: str
 
     @abstractmethod
-    def embed(self, texts: Sequence[str]) -> Vectors:
+    def embed(self, texts: Sequence[str]) -> Float32Array:
         """Unit vectors ``[len(texts), d]``; a text without anything known in it is zeros."""
 
     def pieces(self, text: str) -> list[str]:
@@ -65,7 +63,7 @@ class WordLlamaEmbedder(Embedder):
 
     name = WORDLLAMA
 
-    def embed(self, texts: Sequence[str]) -> Vectors:
+    def embed(self, texts: Sequence[str]) -> Float32Array:
         if not len(texts):
             return np.zeros((0, 1), dtype=np.float32)
         return unit_rows(np.asarray(_wordllama().embed(list(texts)), dtype=np.float32))
@@ -81,7 +79,7 @@ class SentenceTransformerEmbedder(Embedder):
         self.name = f"{SENTENCE_TRANSFORMERS}:{model}"
         self._path = model
 
-    def embed(self, texts: Sequence[str]) -> Vectors:
+    def embed(self, texts: Sequence[str]) -> Float32Array:
         if not len(texts):
             return np.zeros((0, 1), dtype=np.float32)
         model = _sentence_transformer(self._path)
@@ -111,7 +109,7 @@ def make_embedder(name: str) -> Embedder:
 
 
 class KnownTexts:
-    """Vectors of texts met so far: each distinct text is embedded once.
+    """Float32Array of texts met so far: each distinct text is embedded once.
 
     Forgets everything when it holds ``limit`` texts, so memory stays bounded.
     """
@@ -119,9 +117,9 @@ class KnownTexts:
     def __init__(self, embedder: Embedder, limit: int = 200_000):
         self.embedder, self._limit = embedder, limit
         self._row: dict[str, int] = {}
-        self._vectors: list[Vectors] = []
+        self._vectors: list[Float32Array] = []
 
-    def vectors(self, texts: Sequence[str]) -> Vectors:
+    def vectors(self, texts: Sequence[str]) -> Float32Array:
         """Unit vectors ``[len(texts), d]``."""
         if len(self._row) > self._limit:
             self._row, self._vectors = {}, []
@@ -137,11 +135,11 @@ class KnownTexts:
         return self._vectors[0][[self._row[text] for text in texts]]
 
 
-def unit_rows(vectors: Vectors) -> Vectors:
+def unit_rows(vectors: Float32Array) -> Float32Array:
     """Rows of length 1; rows of zeros, or that are not finite, become zeros."""
     vectors = np.where(np.isfinite(vectors), vectors, np.float32(0))
     length = np.linalg.norm(vectors, axis=1, keepdims=True)
-    unit: Vectors = np.divide(vectors, length, out=np.zeros_like(vectors), where=length > 0)
+    unit: Float32Array = np.divide(vectors, length, out=np.zeros_like(vectors), where=length > 0)
     return unit
 
 

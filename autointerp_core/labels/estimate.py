@@ -15,7 +15,7 @@ from autointerp_core.labels.document_split import Split, shown_examples
 from autointerp_core.labels.explain.prompts import get_method
 from autointerp_core.labels.options import RANKED, LabelOptions
 from autointerp_core.labels.providers.base import estimate_tokens
-from autointerp_core.labels.scoring.judge import Question, prompt_for
+from autointerp_core.labels.scoring.judge import FitQuestion, prompt_for
 from autointerp_core.labels.scoring.names import JUDGED, NONE
 from autointerp_core.labels.scoring.sample_windows import ACTIVE, Window
 from autointerp_core.labels.search.rank_phrases import plan
@@ -31,7 +31,7 @@ _A_LABEL = "a label of about five words"
 
 
 @dataclass(frozen=True)
-class Estimate:
+class RunEstimate:
     """Totals of a run. ``dollars`` is None where no price is known."""
 
     requests: int
@@ -53,7 +53,7 @@ class Estimate:
 
 def estimate(
     study: Study, features: Sequence[int], options: LabelOptions, *, write: bool = True
-) -> Estimate:
+) -> RunEstimate:
     """What labelling (and scoring) features would ask for, if nothing was known yet.
 
     ``write=False``: the labels exist, they are only to be scored.
@@ -66,13 +66,13 @@ def estimate(
     wanted = np.intersect1d(np.asarray(list(features), dtype=np.int64), live)
     writes = write and options.provider != NONE
     if not len(wanted) or not (writes or options.judged):
-        return Estimate(0, 0, 0, _cost(options, 0, 0))
+        return RunEstimate(0, 0, 0, _cost(options, 0, 0))
     split = Split(study, hold_out=options.hold_out)
     steps = np.linspace(0, len(wanted) - 1, min(_SAMPLE, len(wanted))).astype(int)
     sample = [(f, shown_examples(split, f, limit=20)) for f in wanted[steps].tolist()]
     sample = [(feature, examples) for feature, examples in sample if examples]
     if not sample:
-        return Estimate(0, 0, 0, _cost(options, 0, 0))
+        return RunEstimate(0, 0, 0, _cost(options, 0, 0))
     requests = tokens_in = tokens_out = 0.0
     if writes:
         for method, settings in plan(
@@ -96,7 +96,7 @@ def estimate(
     count = len(wanted)
     total_in, total_out = round(count * tokens_in), round(count * tokens_out)
     cost = _cost(options, total_in, total_out)
-    return Estimate(round(count * requests), total_in, total_out, cost)
+    return RunEstimate(round(count * requests), total_in, total_out, cost)
 
 
 def estimate_run(
@@ -111,7 +111,7 @@ def estimate_run(
     per_class: int = 20,
     price_in: float | None = None,
     price_out: float | None = None,
-) -> Estimate:
+) -> RunEstimate:
     """:func:`estimate` from single values; no ``method``: labels are only to be scored."""
     options = LabelOptions(
         provider=provider,
@@ -137,7 +137,9 @@ def _judged_each(split: Split, options: LabelOptions, proposals: int) -> int:
 
 def _judge_tokens(scorer: str, example: Example) -> int:
     marked = (example.peak_index,) if scorer != JUDGED[0] else None
-    return estimate_tokens(prompt_for(Question(_A_LABEL, Window(example, ACTIVE, 0), marked)).text)
+    return estimate_tokens(
+        prompt_for(FitQuestion(_A_LABEL, Window(example, ACTIVE, 0), marked)).text
+    )
 
 
 def _cost(options: LabelOptions, tokens_in: int, tokens_out: int) -> float | None:

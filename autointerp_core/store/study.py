@@ -7,10 +7,11 @@ Layout of a study folder (written by :mod:`autointerp_core.extraction`, read onl
     tokens/                     raw little-endian arrays, memory-mapped
         ids.bin      u32[T]     token ids, all sequences end to end
         ends.bin     i64[T]     byte offset in text.bin where each token's text ends
-        flags.bin    u8[T]      bit 0: special token; bit 1: goes on with the character before
+        flags.bin    u8[T]      bit 0: special token; bit 1: goes on with the character before;
+                                bit 2: outside the messages that were asked for
         counted.bin  u8[T]      1 where a position counts for examples and statistics
         sequences.bin i64[S+1]  first token of each sequence
-        owners.bin   i64[S]     document of each sequence
+        owners.bin   i64[S]     document of each sequence (of a packed one: its first)
         starts.bin   i64[S]     byte offset where each sequence's text starts
         documents.bin i64[D+1]  byte offset of each document in text.bin
         text.bin                the documents, UTF-8, end to end
@@ -53,6 +54,7 @@ from autointerp_core.store.records import (
     TokenLogit,
 )
 from autointerp_core.store.tokenstore import CONTINUES, SPECIAL, IntArray, TokenStore
+from autointerp_core.store.windows import Windows, build_examples
 
 __all__ = [
     "AFTER",
@@ -275,8 +277,8 @@ class Study:
         keep = np.sort(first)[:limit]
         picks, start, stop = picks[keep], start[keep], stop[keep]
         nothing = np.zeros(int((stop - start).sum()), dtype=np.float32)
-        windows = _Windows("silent", picks, np.zeros(len(picks), np.float32), start, stop, nothing)
-        return self._build(windows, np.full(len(picks), feature, dtype=np.int32))
+        windows = Windows("silent", picks, np.zeros(len(picks), np.float32), start, stop, nothing)
+        return build_examples(self.tokens, windows, np.full(len(picks), feature, dtype=np.int32))
 
     def _draw(
         self, generator: np.random.Generator, n: int, documents: Sequence[int] | None
@@ -284,11 +286,9 @@ class Study:
         """``n`` random token indices, in the given documents or anywhere."""
         if documents is None:
             return generator.integers(0, self.tokens.n_tokens, n)
-        spans = []
-        for document in documents:
-            sequences = self.tokens.document_sequences(int(document))
-            low, high = self.tokens.sequences[[sequences.start, sequences.stop]]
-            spans.append(np.arange(low, high))
+        wanted = np.asarray(documents, dtype=np.int64)
+        edges = zip(*self.tokens.document_edges(wanted), strict=True)
+        spans = [np.arange(low, high) for low, high in edges]
         inside = np.concatenate(spans) if spans else np.zeros(0, dtype=np.int64)
         return generator.permutation(inside)[:n]
 
@@ -309,7 +309,7 @@ class Study:
         inside = slice(*np.searchsorted(fired, [low, high]))
         values[fired[inside] - low] = activation[inside]
         peak = int(values.argmax())
-        windows = _Windows(
+        windows = Windows(
             "sequence",
             np.array([low + peak]),
             values[peak : peak + 1],
@@ -317,7 +317,7 @@ class Study:
             np.array([high]),
             values,
         )
-        return self._build(windows, np.array([feature], dtype=np.int32))[0]
+        return build_examples(self.tokens, windows, np.array([feature], dtype=np.int32))[0]
 
     def activations(self, feature: int) -> FloatArray:
         """Activations of every counted firing, in token order."""
@@ -358,8 +358,8 @@ class Study:
         offset = np.cumsum(length) - length
         cell = np.arange(length.sum()) - np.repeat(offset, length) + np.repeat(start, length)
         values = _at(fired, activation, cell)
-        windows = _Windows(group, token, _at(fired, activation, token), start, stop, values)
-        return self._build(windows, np.full(len(token), feature, dtype=np.int32))
+        windows = Windows(group, token, _at(fired, activation, token), start, stop, values)
+        return build_examples(self.tokens, windows, np.full(len(token), feature, dtype=np.int32))
 
     def histogram(self, feature: int, bins: int = 40) -> Histogram:
         values = self.activations(feature)
@@ -434,44 +434,11 @@ class Study:
         # Firings and window cells of all rows, both keyed by (row, token).
         cell = np.arange(offset[-1]) - np.repeat(offset[:-1], length) + np.repeat(start, length)
         values = _at(row * total + fired, value, np.repeat(owner, length) * total + cell)
-        windows = _Windows(group, token, activation, start, stop, values)
-        examples = self._build(windows, found.features[owner])
+        windows = Windows(group, token, activation, start, stop, values)
+        examples = build_examples(self.tokens, windows, found.features[owner])
         edges = np.searchsorted(owner, np.arange(first, last + 1)).tolist()
         for index, r in enumerate(range(first, last)):
             yield int(found.features[r]), examples[edges[index] : edges[index + 1]]
-
-    def _build(self, windows: _Windows, features: NDArray[np.int32]) -> list[Example]:
-        """Example records; everything that can be looked up for all at once is."""
-        tokens, start, stop = self.tokens, windows.start, windows.stop
-        if not len(start):
-            return []
-        sequence = tokens.sequence_of(windows.token)
-        low = tokens.sequences[sequence]
-        texts = tokens.texts(start, stop)
-        values = windows.values.tolist()
-        ends = np.cumsum(stop - start).tolist()
-        position = (windows.token - low).tolist()
-        peak = (windows.token - start).tolist()
-        offset = (start - low).tolist()
-        activation, owner = windows.activation.tolist(), tokens.owners[sequence].tolist()
-        index, feature = sequence.tolist(), features.tolist()
-        first, last = start.tolist(), stop.tolist()
-        return [
-            Example(
-                feature=feature[i],
-                group=windows.group,
-                activation=activation[i],
-                sequence_index=index[i],
-                token_position=position[i],
-                document_index=owner[i],
-                start_position=offset[i],
-                token_ids=tuple(tokens.ids[first[i] : last[i]].tolist()),
-                tokens=tuple(texts[i]),
-                values=tuple(values[ends[i] - len(texts[i]) : ends[i]]),
-                peak_index=peak[i],
-            )
-            for i in range(len(index))
-        ]
 
 
 def _at(key: IntArray, value: FloatArray, query: IntArray) -> FloatArray:
@@ -482,18 +449,6 @@ def _at(key: IntArray, value: FloatArray, query: IntArray) -> FloatArray:
         hit = key[at] == query
         out[hit] = value[at[hit]]
     return out
-
-
-@dataclass(frozen=True)
-class _Windows:
-    """Windows of one group; ``values`` holds all their activations end to end."""
-
-    group: str
-    token: IntArray
-    activation: FloatArray
-    start: IntArray
-    stop: IntArray
-    values: FloatArray
 
 
 def own_model(study: Study) -> str:

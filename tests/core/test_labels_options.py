@@ -12,7 +12,7 @@ from autointerp_core.labels.options import RANKED, LabelOptions
 from autointerp_core.labels.providers.local import LocalProvider
 from autointerp_core.labels.providers.make import ProviderOptions, make_provider
 from autointerp_core.labels.providers.scripted import ScriptedProvider
-from autointerp_core.labels.scoring.judge import Question, prompt_for
+from autointerp_core.labels.scoring.judge import FitQuestion, prompt_for
 from autointerp_core.labels.scoring.names import SCORERS, parse_scoring
 from autointerp_core.labels.scoring.sample_windows import ACTIVE, Window
 from autointerp_core.labels.search.rank_phrases import can_rank, plan
@@ -127,10 +127,10 @@ def test_the_scripted_judge_goes_by_words() -> None:
     )
     window = Window(example, ACTIVE, 1)
     asked = [
-        Question("scripted: net, gain", window),
-        Question("scripted: gains", window),
-        Question("net", window, marked=(1,)),
-        Question("net", window, marked=(2,)),
+        FitQuestion("scripted: net, gain", window),
+        FitQuestion("scripted: gains", window),
+        FitQuestion("net", window, marked=(1,)),
+        FitQuestion("net", window, marked=(2,)),
     ]
     said = {v.index: v.probability for v in provider.yes_no([prompt_for(q) for q in asked])}
     assert said == {0: 1.0, 1: 0.0, 2: 1.0, 3: 0.0}

@@ -15,7 +15,7 @@ from autointerp_core.labels.providers.base import Budget
 from autointerp_core.labels.providers.scripted import ScriptedProvider
 from autointerp_core.labels.scoring import run
 from autointerp_core.labels.scoring.evidence import read_evidence
-from autointerp_core.labels.scoring.judge import Question
+from autointerp_core.labels.scoring.judge import FitQuestion
 from autointerp_core.labels.scoring.run import ScoreReport, run_score_job, score_labels
 from autointerp_core.labels.search.record import record_search_labels
 from autointerp_core.progress import Progress
@@ -127,11 +127,11 @@ def test_a_judge_that_answers_nothing_gives_no_score(study: Study, history: Labe
 
 @pytest.mark.parametrize("decide", [oracle, lambda question: 1.0, lambda question: 0.0])
 def test_errors_shrink_the_numbers_and_never_better_the_value(
-    study: Study, history: LabelHistory, decide: Callable[[Question], float]
+    study: Study, history: LabelHistory, decide: Callable[[FitQuestion], float]
 ) -> None:
     turn = iter(range(10**6))
 
-    def half(question: Question) -> float | Exception:
+    def half(question: FitQuestion) -> float | Exception:
         return ConnectionError("cut") if next(turn) % 2 else decide(question)
 
     full = _run(study, history, RuleJudge(decide)).scorers
@@ -200,7 +200,7 @@ def test_no_document_of_test_decides_between_labels(study: Study, history: Label
     """A judge that is right on test only moves no choice."""
     split = Split(study)
 
-    def decide(question: Question) -> float:
+    def decide(question: FitQuestion) -> float:
         if split.part(question.window.example.document_index) == TEST:
             return oracle(question)
         return 1.0 - oracle(question) if question.label == "days of the week" else 0.5
@@ -264,7 +264,7 @@ def test_shuffled_labels_come_from_elsewhere_where_one_feature_is_scored(
 def test_only_what_is_missing_is_asked_again(study: Study, history: LabelHistory) -> None:
     cut = True
 
-    def outage(question: Question) -> float | Exception:
+    def outage(question: FitQuestion) -> float | Exception:
         hit = cut and question.marked is None and question.window.kind != "active"
         return TimeoutError("no reply") if hit else oracle(question)
 
@@ -289,7 +289,7 @@ def test_only_what_is_missing_is_asked_again(study: Study, history: LabelHistory
     found = history.state(study.info.sae_fingerprint, 0).proposals[0]
     assert set(found.validate) == set(found.scores) == set(every)
     assert found.score == pytest.approx(np.mean(list(found.validate.values())))
-    files = {name: place.file for name, place in found.scoring["evidence"].items()}
+    files = {name: place.file for name, place in found.evidence.items()}
     assert files["embedding"] == files["fuzzing"] != files["detection"]
     rest = RuleJudge(oracle)
     assert score_labels(study, [0], history, scorers=every, judge=rest).reused == 1
@@ -406,7 +406,7 @@ def test_scores_from_one_study_are_not_lost_in_another(
     score_labels(tiny, [0], history)
     state = history.state(study.info.sae_fingerprint, 0)
     assert state.test_score is not None
-    places = state.proposals[0].scoring["evidence"].values()
+    places = state.proposals[0].evidence.values()
     assert {place.study for place in places} == {study.id}
     nobody = RuleJudge(lambda question: TimeoutError("no reply"))
     score_labels(study, [0], history, scorers=BOTH, judge=nobody, again=True)
@@ -500,7 +500,7 @@ def test_progress_and_cost(study: Study, history: LabelHistory) -> None:
 
 
 def test_evidence_can_be_read_again(study: Study, history: LabelHistory) -> None:
-    def decide(question: Question) -> float | Exception:
+    def decide(question: FitQuestion) -> float | Exception:
         if question.marked is None and question.window.kind == "hard":
             return TimeoutError("no reply")
         return oracle(question)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import streamlit as st
@@ -13,7 +13,7 @@ from autointerp_core.explore.feature_index import Row
 from autointerp_core.labels.scoring.evidence import JudgedWindow, read_evidence
 from autointerp_core.store.history import Proposal
 from autointerp_core.store.label_state import EvidencePlace
-from ui import readers
+from ui import readers, session
 from ui.elements import scores
 from ui.elements.table import source_name
 from ui.elements.tokens import Group, Line
@@ -33,6 +33,13 @@ _ABOUT = (
     "fires on elsewhere. The number is the judge's probability of yes; of embeddings the cosine of "
     "label and window. For fuzzing, the tokens asked about are underlined twice."
 )
+
+
+@dataclass
+class Asked:
+    """Whether the form for scoring was asked for."""
+
+    scores: bool = False
 
 
 def show(opened: readers.OpenStudy, row: Row) -> list[Group]:
@@ -102,13 +109,15 @@ def nothing(row: Row) -> None:
             on_click=_ask,
             args=(row.feature,),
         )
-        if st.session_state.pop("score_asked", False):
+        asked = session.memory(Asked)
+        if asked.scores:
+            asked.scores = False
             st.rerun()  # this is only a part of the page; the form belongs to all of it
 
 
 def _ask(feature: int) -> None:
     form.ask("score", [feature], start.place_of(feature))
-    st.session_state["score_asked"] = True
+    session.memory(Asked).scores = True
 
 
 def _groups(
@@ -141,8 +150,8 @@ def _plain(scorer: str) -> str:
 
 def _files(proposal: Proposal) -> dict[str, EvidencePlace]:
     """Where each scorer's evidence is, of those that kept one, in the order of the scores."""
-    kept = proposal.scoring.get("evidence") or {}
-    return {s.name: kept[s.name] for s in scores.shown(proposal) if kept.get(s.name)}
+    kept = proposal.evidence
+    return {s.name: kept[s.name] for s in scores.shown(proposal) if s.name in kept}
 
 
 def _folder(opened: readers.OpenStudy, place: EvidencePlace) -> Path:

@@ -12,8 +12,10 @@ from ui import readers
 from ui.elements import charts
 from ui.elements.component import register
 from ui.feature import examples
+from ui.glossary import about
 
 _FACTS = register("statistics", Path(__file__).parent)
+_QUARTILES = "A quarter, half and three quarters of its firings are weaker than these"
 
 
 def numbers(opened: readers.OpenStudy, row: Row) -> None:
@@ -23,12 +25,12 @@ def numbers(opened: readers.OpenStudy, row: Row) -> None:
         key="stats",
         data={
             "pairs": [
-                ["Density", f"{row.density * 100:.3g} %"],
-                ["Fires on", f"{row.fired:,} tokens"],
-                ["In", f"{row.num_examples:,} sequences"],
-                ["Max", f"{row.max:.4g}"],
-                ["Mean", f"{row.mean:.4g}"],
-                ["Quartiles", f"{low:.3g} · {middle:.3g} · {high:.3g}"],
+                ["Density", f"{row.density * 100:.3g} %", about("Density")],
+                ["Fires on", f"{row.fired:,} tokens", about("Firing")],
+                ["In", f"{row.num_examples:,} sequences", "Pieces of documents it fires in"],
+                ["Max", f"{row.max:.4g}", "Its strongest activation in this study"],
+                ["Mean", f"{row.mean:.4g}", "Mean activation over the tokens it fires on"],
+                ["Quartiles", f"{low:.3g} · {middle:.3g} · {high:.3g}", _QUARTILES],
             ],
             "lists": [],
         },

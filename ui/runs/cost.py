@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from autointerp_core.labels.estimate import Estimate, estimate
+from autointerp_core.labels.estimate import RunEstimate, estimate
 from autointerp_core.labels.options import LabelOptions
 from ui import readers
 from ui.runs.settings import GENERATE, RunSettings
@@ -36,7 +36,7 @@ def estimate_line(
 @st.cache_data(max_entries=64, show_spinner=False)
 def _estimate(
     folder: str, stamp: int, features: list[int], key: str, what: str, _options: LabelOptions
-) -> Estimate:
+) -> RunEstimate:
     """``key`` stands for the options, which Streamlit cannot hash."""
     study = readers.study_of(folder, stamp)
     return estimate(study, features, _options, write=what == GENERATE)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import streamlit as st
 
 from autointerp_core.labels.providers.openai_key import DEFAULT_SERVER
 from autointerp_core.store.study import GROUPS
-from ui import readers
+from ui import readers, session
 from ui.runs.settings import GENERATE, KINDS, METHODS, PROVIDERS, SCORERS, RunSettings
 
 _SCORING = (
@@ -19,9 +19,16 @@ _SCORING = (
 )
 
 
+@dataclass
+class Opened:
+    """How often the form was opened."""
+
+    times: int = 0
+
+
 def key(name: str) -> str:
     """New keys each time the form opens, so that it starts from what is remembered."""
-    return f"run_{name}_{st.session_state.get('run_opened', 0)}"
+    return f"run_{name}_{session.memory(Opened).times}"
 
 
 def kind(settings: RunSettings) -> RunSettings:

@@ -19,7 +19,7 @@ from autointerp_core.labels.scoring.sample_windows import Window
 
 
 @dataclass(frozen=True)
-class Question:
+class FitQuestion:
     """Does ``label`` fit the window? ``marked``: token positions in it, for fuzzing only."""
 
     label: str
@@ -56,7 +56,9 @@ class Judge(ABC):
         return []
 
     @abstractmethod
-    def judge(self, questions: Sequence[Question], *, fresh: bool = False) -> Iterator[Judgement]:
+    def judge(
+        self, questions: Sequence[FitQuestion], *, fresh: bool = False
+    ) -> Iterator[Judgement]:
         """One judgement a question, in any order, as they are ready.
 
         Fewer come only where :attr:`stopped` says why. ``fresh`` asks again what was answered
@@ -78,7 +80,9 @@ class LLMJudge(Judge):
     def notices(self) -> list[str]:
         return self.provider.notices
 
-    def judge(self, questions: Sequence[Question], *, fresh: bool = False) -> Iterator[Judgement]:
+    def judge(
+        self, questions: Sequence[FitQuestion], *, fresh: bool = False
+    ) -> Iterator[Judgement]:
         self.stopped = None
         prompts = [prompt_for(question) for question in questions]
         for said in self.provider.yes_no(prompts, fresh=fresh):
@@ -120,7 +124,7 @@ _FUZZING_SHOWN = (
 )
 
 
-def prompt_for(question: Question) -> ChatPrompt:
+def prompt_for(question: FitQuestion) -> ChatPrompt:
     """What a language model is asked."""
     window = question.window
     if question.marked is None:

@@ -28,7 +28,7 @@ from autointerp_core.labels.embedders import (
 )
 from autointerp_core.labels.options import LabelOptions
 from autointerp_core.labels.providers.base import LabelProvider
-from autointerp_core.labels.scoring.evidence import Evidence, new_name, write_evidence
+from autointerp_core.labels.scoring.evidence import ProposalRun, new_name, write_evidence
 from autointerp_core.labels.scoring.fuzzing import TOO_FEW
 from autointerp_core.labels.scoring.judge import Judge, LLMJudge
 from autointerp_core.labels.scoring.names import JUDGED, SCORERS, one_of
@@ -39,19 +39,24 @@ from autointerp_core.labels.scoring.sample_windows import (
     WindowSampler,
     WindowSet,
 )
-from autointerp_core.labels.scoring.scored_proposals import Contender, contenders, together
+from autointerp_core.labels.scoring.scored_proposals import (
+    ScoredProposal,
+    scored_proposals,
+    together,
+)
 from autointerp_core.labels.scoring.scorer_runs import (
     EMBEDDING,
     FUZZING,
-    Trial,
-    embed_trials,
-    judge_trials,
+    ScorerRun,
+    embed_runs,
+    judge_runs,
 )
 from autointerp_core.labels.scoring.shuffled_labels import OtherLabels
 from autointerp_core.progress import Progress, ProgressCallback, silent
+from autointerp_core.store.event_details import mean_value
 from autointerp_core.store.events import SCORED, LabelEvent, NewEvent
 from autointerp_core.store.history import LabelHistory
-from autointerp_core.store.label_state import LabelState, Row, derive_rows, mean_value
+from autointerp_core.store.label_state import EventRow, LabelState, derive_rows
 from autointerp_core.store.study import Study, own_model
 
 __all__ = ["ScoreReport", "ScorerSummary", "run_score_job", "score_labels"]
@@ -105,7 +110,7 @@ def score_labels(
         study.stats(feature)  # raises
     if judge is None and provider is not None:
         judge = LLMJudge(provider)
-    run = _Run(study, history, _in_order(scorers), judge, embedder, per_class, again, seed)
+    run = _Scoring(study, history, _in_order(scorers), judge, embedder, per_class, again, seed)
     started = time.perf_counter()
     report = run.score(wanted, progress)
     report.seconds = time.perf_counter() - started
@@ -166,23 +171,30 @@ class _Feature:
         self,
         feature: int,
         events: Sequence[LabelEvent],
-        found: list[Contender],
+        found: list[ScoredProposal],
         sampler: WindowSampler | None,
     ):
-        self.feature, self.contenders, self._sampler = feature, found, sampler
-        self.baseline: list[Trial] = []
+        self.feature, self.proposals, self._sampler = feature, found, sampler
+        self.baseline: list[ScorerRun] = []
         self._events = events
 
-    def state_with(self, scored: Iterable[tuple[Contender, Mapping[str, Any]]]) -> LabelState:
+    def state_with(self, scored: Iterable[tuple[ScoredProposal, Mapping[str, Any]]]) -> LabelState:
         """The state once these details are recorded: what stands then is decided in one place."""
-        rows: list[Row] = [
-            (self.feature, e.id, e.kind, e.text, e.source, e.method, e.reason, e.parent, e.details)
-            for e in self._events
-        ]
+        rows = [EventRow.of(event) for event in self._events]
         for one, details in scored:
-            next_id = rows[-1][1] + 1
             rows.append(
-                (self.feature, next_id, SCORED, None, one.source, None, None, one.event, details)
+                EventRow(
+                    feature=self.feature,
+                    id=rows[-1].id + 1,
+                    kind=SCORED,
+                    text=None,
+                    source=one.source,
+                    method=None,
+                    reason=None,
+                    parent=one.event,
+                    study=None,
+                    details=details,
+                )
             )
         return derive_rows(self.feature, rows)
 
@@ -206,7 +218,7 @@ class _Feature:
         return sum(had) / len(had) if had else None
 
 
-class _Run:
+class _Scoring:
     """What stays the same while the labels of a list of features are scored."""
 
     def __init__(
@@ -245,7 +257,7 @@ class _Run:
         """Test scores of the label that stands, of each feature."""
 
     def score(self, features: list[int], progress: ProgressCallback) -> ScoreReport:
-        states = self.history.states(self.sae, features) if features else {}
+        states = self.history.states(self.sae, features, self.study.id) if features else {}
         labels = {f: state.label for f, state in states.items() if state.label}
         others = OtherLabels(labels, self.split, self.history, SHUFFLED, self.seed)
         self.report.unlabelled = len(features) - len(labels)
@@ -280,76 +292,81 @@ class _Run:
     def _chunk(self, features: list[int], others: OtherLabels, say: Say) -> None:
         chunk = [self._open(feature) for feature in features]
         for entry in chunk:
-            for one in entry.contenders:
+            for one in entry.proposals:
                 if one.before is not None:
                     one.values = dict(one.before.get("validate") or {})
                 due = one.due(VALIDATE, self.scorers)
                 where = entry.usable(VALIDATE) if due else None
                 if where is not None:
-                    one.validate = self._trials(one.text, where, due)
-        self._ask([t for entry in chunk for one in entry.contenders for t in one.validate], say)
+                    one.validate = self._runs(one.text, where, due)
+        self._ask([t for entry in chunk for one in entry.proposals for t in one.validate], say)
         for entry in chunk:
-            for one in entry.contenders:
-                if one.validate and all(trial.complete for trial in one.validate):
+            for one in entry.proposals:
+                if one.validate and all(run.complete for run in one.validate):
                     found = {t.scorer: _four_digits(t.value()) for t in one.validate}
                     one.values = {**one.values, **found}
         if not self.report.stopped:
             for entry in chunk:
                 self._prepare_test(entry, others)
-            tests = [one.test for entry in chunk for one in entry.contenders]
+            tests = [one.test for entry in chunk for one in entry.proposals]
             baselines = [entry.baseline for entry in chunk]
-            self._ask([trial for group in (*tests, *baselines) for trial in group], say)
+            self._ask([run for group in (*tests, *baselines) for run in group], say)
         self._record(chunk)
 
     def _open(self, feature: int) -> _Feature:
-        events = self.history.history(self.sae, feature)
-        found = contenders(feature, events, self.asked_how, again=self.again)
+        # Another study's labels are judged there, on its own documents.
+        events = [
+            event
+            for event in self.history.history(self.sae, feature)
+            if event.study in (None, self.study.id)
+        ]
+        found = scored_proposals(feature, events, self.asked_how, again=self.again)
         return _Feature(feature, events, found, self.sampler if self.split.holds_out else None)
 
     def _prepare_test(self, entry: _Feature, others: OtherLabels) -> None:
-        judged = [(one, self._ranking(one)) for one in entry.contenders if one.validate]
+        judged = [(one, self._ranking(one)) for one in entry.proposals if one.validate]
         state = entry.state_with(judged)
-        for one in entry.contenders:
+        for one in entry.proposals:
             one.shown |= one.text in (state.label, state.label_llm, state.label_search)
-        due = {one.event: one.due(TEST, self.scorers) for one in entry.contenders if one.shown}
+        due = {one.event: one.due(TEST, self.scorers) for one in entry.proposals if one.shown}
         where = entry.usable(TEST) if any(due.values()) else None
         if where is None:
             return
-        for one in entry.contenders:
-            one.test = self._trials(one.text, where, due.get(one.event, []))
+        for one in entry.proposals:
+            one.test = self._runs(one.text, where, due.get(one.event, []))
         asked = {scorer for found in due.values() for scorer in found}
-        own = [one.text for one in entry.contenders]
+        own = [one.text for one in entry.proposals]
         for place, text in enumerate(others.of(entry.feature, own, SHUFFLED)):
             scorers = [s for s in self.scorers if s in asked and (place == 0 or s not in JUDGED)]
-            entry.baseline += self._trials(text, where, scorers)
+            entry.baseline += self._runs(text, where, scorers)
 
-    def _ranking(self, one: Contender) -> dict[str, Any]:
+    def _ranking(self, one: ScoredProposal) -> dict[str, Any]:
         """What of the details of a scored event decides which label stands."""
         judges = {scorer: self._judge_of(scorer) for scorer in one.values}
         return {"score": one.rank, "validate": one.values, "judges": judges}
 
-    def _trials(self, text: str, where: WindowSet, scorers: Iterable[str]) -> list[Trial]:
-        return [Trial.of(scorer, text, where, self.seed) for scorer in scorers]
+    def _runs(self, text: str, where: WindowSet, scorers: Iterable[str]) -> list[ScorerRun]:
+        return [ScorerRun.of(scorer, text, where, self.seed) for scorer in scorers]
 
-    def _ask(self, trials: list[Trial], say: Say) -> None:
-        embedded = [trial for trial in trials if trial.scorer == EMBEDDING]
+    def _ask(self, runs: list[ScorerRun], say: Say) -> None:
+        embedded = [run for run in runs if run.scorer == EMBEDDING]
         if embedded:
-            embed_trials(embedded, self.known)
-        asked = [trial for trial in trials if trial.scorer in JUDGED]
+            embed_runs(embedded, self.known)
+        asked = [run for run in runs if run.scorer in JUDGED]
         if asked and self.judge is not None:
 
             def told(done: int, total: int) -> None:
                 if done % 20 == 0 or done == total:
                     say(f"{done} of {total} judgements")
 
-            judge_trials(asked, self.judge, fresh=self.again, told=told)
+            judge_runs(asked, self.judge, fresh=self.again, told=told)
             self.report.stopped = self.judge.stopped
-        for trial in trials:
-            self.report.tokens_in += trial.tokens_in
-            self.report.tokens_out += trial.tokens_out
-            self.report.add_missing(trial.scorer, trial.errors.values())
-            if trial.cost is not None:
-                self.report.cost = (self.report.cost or 0.0) + trial.cost
+        for run in runs:
+            self.report.tokens_in += run.tokens_in
+            self.report.tokens_out += run.tokens_out
+            self.report.add_missing(run.scorer, run.errors.values())
+            if run.cost is not None:
+                self.report.cost = (self.report.cost or 0.0) + run.cost
 
     # ------------------------------------------------------------------ recording
 
@@ -358,8 +375,8 @@ class _Run:
         events = []
         for entry in chunk:
             known: dict[int, Mapping[str, Any]] = {}
-            new: list[tuple[Contender, Mapping[str, Any]]] = []
-            for one in entry.contenders:
+            new: list[tuple[ScoredProposal, Mapping[str, Any]]] = []
+            for one in entry.proposals:
                 details = self._details(entry, one, name)
                 if details is not None:
                     events.append(self._event(one, details))
@@ -371,25 +388,25 @@ class _Run:
             self._count(entry, new, known)
         self.history.record_many(events)
 
-    def _details(self, entry: _Feature, one: Contender, evidence: str | None) -> Any:
+    def _details(self, entry: _Feature, one: ScoredProposal, evidence: str | None) -> Any:
         """What the scored event of a text says; None where there is nothing new to say."""
-        trials = [*one.validate, *one.test]
-        if any(not trial.complete for trial in one.validate):
+        runs = [*one.validate, *one.test]
+        if any(not run.complete for run in one.validate):
             return None
-        tested = bool(one.test) and all(trial.complete for trial in one.test)
-        if one.before is not None and not any(_learnt(one, t) for t in trials if t.complete):
+        tested = bool(one.test) and all(run.complete for run in one.test)
+        if one.before is not None and not any(_learnt(one, t) for t in runs if t.complete):
             return None
         reason = self._reason(entry, one)
         if not one.validate and not tested and reason is None:
             return None  # stopped before it was judged
-        if not trials and (one.scored_before or one.before is not None):
+        if not runs and (one.scored_before or one.before is not None):
             return None  # what is known is better than a reason
         given = {t.scorer: self._score(entry, t) for t in one.test if tested}
         before = one.before or {}
         scores = {**(before.get("scores") or {}), **given}
         if tested and mean_value(scores) is None:
             reason = next((s["reason"] for s in scores.values() if s["reason"]), reason)
-        costs = [trial.cost for trial in trials if trial.cost is not None]
+        costs = [run.cost for run in runs if run.cost is not None]
         return {
             **self._ranking(one),
             "test_score": mean_value(scores),
@@ -397,24 +414,24 @@ class _Run:
             "study": self.study.id,
             "key": one.key,
             "tested": tested or reason is not None,
-            "evidence": evidence if trials else None,
+            "evidence": evidence if runs else None,
             "unscored": None if mean_value(scores) is not None else reason,
             "documents_active": entry.sets[TEST].documents if entry.sets else None,
-            "lacking": {trial.scorer: trial.missing for trial in one.validate},
-            "missing": sum(trial.missing for trial in trials if trial.complete),
-            "tokens_in": sum(trial.tokens_in for trial in trials),
-            "tokens_out": sum(trial.tokens_out for trial in trials),
-            "seconds": round(sum(trial.seconds for trial in trials), 4),
+            "lacking": {run.scorer: run.missing for run in one.validate},
+            "missing": sum(run.missing for run in runs if run.complete),
+            "tokens_in": sum(run.tokens_in for run in runs),
+            "tokens_out": sum(run.tokens_out for run in runs),
+            "seconds": round(sum(run.seconds for run in runs), 4),
             "cost": sum(costs) if costs else None,
         }
 
-    def _score(self, entry: _Feature, trial: Trial) -> dict[str, Any]:
-        found = trial.score(self._judge_of(trial.scorer), entry.shuffled(trial.scorer))
-        if trial.scorer == FUZZING and not trial.windows:
+    def _score(self, entry: _Feature, run: ScorerRun) -> dict[str, Any]:
+        found = run.score(self._judge_of(run.scorer), entry.shuffled(run.scorer))
+        if run.scorer == FUZZING and not run.windows:
             found = replace(found, reason=TOO_FEW)
-        return found.as_json()
+        return found.to_json()
 
-    def _reason(self, entry: _Feature, one: Contender) -> str | None:
+    def _reason(self, entry: _Feature, one: ScoredProposal) -> str | None:
         """Why a text has no test score, whoever judges; None where it could have one."""
         if not self.split.holds_out:
             return (
@@ -428,7 +445,7 @@ class _Run:
         # With nothing to rank it by and others shown before it, it stays without a number.
         return None if one.shown else entry.sets[VALIDATE].problem
 
-    def _event(self, one: Contender, details: dict[str, Any]) -> NewEvent:
+    def _event(self, one: ScoredProposal, details: dict[str, Any]) -> NewEvent:
         return NewEvent(
             self.sae,
             one.feature,
@@ -437,9 +454,10 @@ class _Run:
             method="+".join(self.scorers),
             parent=one.event,
             details=details,
+            study=self.study.id,
         )
 
-    def _keep(self, evidence: list[Evidence]) -> str | None:
+    def _keep(self, evidence: list[ProposalRun]) -> str | None:
         if not evidence:
             return None
         name = new_name()
@@ -453,12 +471,12 @@ class _Run:
     def _count(
         self,
         entry: _Feature,
-        new: Iterable[tuple[Contender, Mapping[str, Any]]],
+        new: Iterable[tuple[ScoredProposal, Mapping[str, Any]]],
         known: Mapping[int, Mapping[str, Any]],
     ) -> None:
         """Into the report: the label that stands now, or why it has no score."""
         label = entry.state_with(new).label
-        standing = next((one for one in entry.contenders if one.text == label), None)
+        standing = next((one for one in entry.proposals if one.text == label), None)
         if standing is None:  # somebody took the label back while this ran
             return
         scores = known[standing.event].get("scores") or {}
@@ -485,21 +503,21 @@ def _four_digits(value: float | None) -> float | None:
     return None if value is None else round(value, 4)
 
 
-def _learnt(one: Contender, trial: Trial) -> bool:
-    """Whether a trial says more than was known: a repeated failure is not recorded again."""
-    before = one.lacking(trial.part, trial.scorer)
-    if trial.part == TEST and not one.tested:
+def _learnt(one: ScoredProposal, run: ScorerRun) -> bool:
+    """Whether a run says more than was known: a repeated failure is not recorded again."""
+    before = one.lacking(run.part, run.scorer)
+    if run.part == TEST and not one.tested:
         before = None
-    return before is None or trial.missing < before
+    return before is None or run.missing < before
 
 
-def _evidence(entry: _Feature) -> Iterable[Evidence]:
-    """Every trial that was finished, but for the embedder's other labels: those cost nothing."""
-    for one in entry.contenders:
-        for trial in (*one.validate, *one.test):
-            if trial.complete:
-                yield Evidence(one.event, trial)
-    tested = next((one.event for one in entry.contenders if one.test), None)
-    for trial in entry.baseline:
-        if tested is not None and trial.complete and trial.scorer in JUDGED:
-            yield Evidence(tested, trial, shuffled=True)
+def _evidence(entry: _Feature) -> Iterable[ProposalRun]:
+    """Every run that was finished, but for the embedder's other labels: those cost nothing."""
+    for one in entry.proposals:
+        for run in (*one.validate, *one.test):
+            if run.complete:
+                yield ProposalRun(one.event, run)
+    tested = next((one.event for one in entry.proposals if one.test), None)
+    for run in entry.baseline:
+        if tested is not None and run.complete and run.scorer in JUDGED:
+            yield ProposalRun(tested, run, shuffled=True)

@@ -11,9 +11,10 @@ from typing import Any
 import orjson
 
 from autointerp_core.labels.document_split import LABEL, TEST, VALIDATE
-from autointerp_core.labels.scoring.scorer_runs import Trial
+from autointerp_core.labels.scoring.scorer_runs import ScorerRun
+from autointerp_core.store.event_details import mean_value
 from autointerp_core.store.events import GENERATED, PROPOSALS, SCORED, LabelEvent
-from autointerp_core.store.label_state import derive, mean_value
+from autointerp_core.store.label_state import derive
 
 SEEN_ALL = (
     "made from all documents, so that none is left to test it on; make the label anew with "
@@ -22,7 +23,7 @@ SEEN_ALL = (
 
 
 @dataclass
-class Contender:
+class ScoredProposal:
     """One text of a feature on its way to a score; ``event`` is the newest with this text."""
 
     feature: int
@@ -39,8 +40,8 @@ class Contender:
     """Details of the events of exactly this question, together; None: not asked before."""
     scored_before: bool
     """Whether anything ever gave it a number."""
-    validate: list[Trial] = field(default_factory=list)
-    test: list[Trial] = field(default_factory=list)
+    validate: list[ScorerRun] = field(default_factory=list)
+    test: list[ScorerRun] = field(default_factory=list)
     values: dict[str, float | None] = field(default_factory=dict)
     """By scorer, on validate."""
 
@@ -81,9 +82,9 @@ class Contender:
         return [scorer for scorer in scorers if self.lacking(part, scorer) != 0]
 
 
-def contenders(
+def scored_proposals(
     feature: int, events: Sequence[LabelEvent], asked_how: Mapping[str, Any], *, again: bool = False
-) -> list[Contender]:
+) -> list[ScoredProposal]:
     """The different texts of a feature, from all its events; oldest first.
 
     The proposals, and the text that a person decided on where it was not proposed.
@@ -115,7 +116,7 @@ def contenders(
         same = [e.details for e in scored if text_of.get(e.parent or 0) == text]
         asked = [e.details for e in scored if e.parent == event.id and e.details.get("key") == key]
         found.append(
-            Contender(
+            ScoredProposal(
                 feature,
                 event.id,
                 text,

@@ -6,26 +6,26 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
+from autointerp_core.arrays import Float64Array
 from autointerp_core.labels.embedders import KnownTexts
 from autointerp_core.labels.scoring.fuzzing import marked_windows
-from autointerp_core.labels.scoring.judge import Judge, Judgement, Question
+from autointerp_core.labels.scoring.judge import FitQuestion, Judge, Judgement
 from autointerp_core.labels.scoring.names import JUDGED
 from autointerp_core.labels.scoring.sample_windows import ACTIVE, EASY, HARD, Window, WindowSet
 from autointerp_core.labels.scoring.score_statistics import (
     AUROC,
     BALANCED_ACCURACY,
-    Score,
     score,
     value_of,
 )
+from autointerp_core.store.event_details import ScorerResult
 
 EMBEDDING, DETECTION, FUZZING = "embedding", "detection", "fuzzing"
 
 
 @dataclass
-class Trial:
+class ScorerRun:
     """A label, a scorer and windows; ``said`` fills up as judgements come in.
 
     Windows come active, easy, hard. ``marked`` holds the marked positions of each, for fuzzing.
@@ -37,7 +37,7 @@ class Trial:
     label: str
     windows: tuple[Window, ...]
     marked: tuple[tuple[int, ...], ...] | None = None
-    said: NDArray[np.float64] = field(init=False)
+    said: Float64Array = field(init=False)
     """Probability of yes, or cosine; NaN: missing."""
     errors: dict[int, str] = field(default_factory=dict)
     answered: int = 0
@@ -50,8 +50,8 @@ class Trial:
         self.said = np.full(len(self.windows), np.nan)
 
     @classmethod
-    def of(cls, scorer: str, label: str, found: WindowSet, seed: int) -> Trial:
-        """The trial of a label on a window set."""
+    def of(cls, scorer: str, label: str, found: WindowSet, seed: int) -> ScorerRun:
+        """The run of a label on a window set."""
         if scorer != FUZZING:
             return cls(found.feature, found.part, scorer, label, found.windows)
         chosen = marked_windows(found, seed)
@@ -77,9 +77,9 @@ class Trial:
     def missing(self) -> int:
         return int(np.isnan(self.said).sum())
 
-    def questions(self) -> list[Question]:
+    def questions(self) -> list[FitQuestion]:
         marks = self.marked or (None,) * len(self.windows)
-        return [Question(self.label, w, m) for w, m in zip(self.windows, marks, strict=True)]
+        return [FitQuestion(self.label, w, m) for w, m in zip(self.windows, marks, strict=True)]
 
     def add(self, index: int, judgement: Judgement) -> None:
         """Take in the judgement of window ``index``."""
@@ -101,7 +101,7 @@ class Trial:
         had = (part[~np.isnan(part)] for part in (active, silent))
         return value_of(self.measure, *had)
 
-    def score(self, judge: str, shuffled: float | None = None) -> Score:
+    def score(self, judge: str, shuffled: float | None = None) -> ScorerResult:
         """The score, with its interval."""
         active, easy, hard = (self._of(kind) for kind in (ACTIVE, EASY, HARD))
         return score(self.scorer, self.measure, judge, active, easy, hard, shuffled)
@@ -127,58 +127,58 @@ class Trial:
             for a, b, e in zip(above, below, active.tolist(), strict=True)
         ]
 
-    def _of(self, kind: str) -> NDArray[np.float64]:
+    def _of(self, kind: str) -> Float64Array:
         return self.said[[window.kind == kind for window in self.windows]]
 
 
-def embed_trials(trials: Sequence[Trial], known: KnownTexts) -> None:
-    """Answer embedding trials: cosine of the label with the piece of the window most like it."""
+def embed_runs(runs: Sequence[ScorerRun], known: KnownTexts) -> None:
+    """Answer embedding runs: cosine of the label with the piece of the window most like it."""
     pieces_of = known.embedder.pieces
     flat: list[str] = []
     start: dict[int, int] = {}
-    """First piece of each window, by the window's identity: trials share window sets."""
+    """First piece of each window, by the window's identity: runs share window sets."""
     bounds: list[int] = []
-    for trial in trials:
-        for window in trial.windows:
+    for run in runs:
+        for window in run.windows:
             if id(window) not in start:
                 start[id(window)] = len(bounds)
                 bounds.append(len(flat))
                 flat += pieces_of(window.text)
     bounds.append(len(flat))
-    labels = known.vectors([trial.label for trial in trials])
+    labels = known.vectors([run.label for run in runs])
     vectors = known.vectors(flat)
-    for trial, label in zip(trials, labels, strict=True):
-        first = start[id(trial.windows[0])]
-        edges = np.array(bounds[first : first + len(trial.windows) + 1])
+    for run, label in zip(runs, labels, strict=True):
+        first = start[id(run.windows[0])]
+        edges = np.array(bounds[first : first + len(run.windows) + 1])
         like = vectors[edges[0] : edges[-1]] @ label
-        trial.said = np.maximum.reduceat(like, edges[:-1] - edges[0]).astype(np.float64)
-        trial.answered = len(trial.windows)
+        run.said = np.maximum.reduceat(like, edges[:-1] - edges[0]).astype(np.float64)
+        run.answered = len(run.windows)
 
 
-def judge_trials(
-    trials: Sequence[Trial],
+def judge_runs(
+    runs: Sequence[ScorerRun],
     judge: Judge,
     *,
     fresh: bool = False,
     told: Callable[[int, int], None] = lambda done, total: None,
 ) -> None:
-    """Answer detection and fuzzing trials; ``told(done, total)`` after each judgement.
+    """Answer detection and fuzzing runs; ``told(done, total)`` after each judgement.
 
     Each kind in a call of its own: then all prompts of a call begin alike, and a local model
-    reads their beginning once. Where ``judge.stopped`` is set afterwards, some trials are not
+    reads their beginning once. Where ``judge.stopped`` is set afterwards, some runs are not
     complete.
     """
-    total = sum(len(trial.windows) for trial in trials)
+    total = sum(len(run.windows) for run in runs)
     done = 0
     for scorer in JUDGED:
-        mine = [trial for trial in trials if trial.scorer == scorer]
-        questions = [question for trial in mine for question in trial.questions()]
-        homes = [(trial, i) for trial in mine for i in range(len(trial.windows))]
+        mine = [run for run in runs if run.scorer == scorer]
+        questions = [question for run in mine for question in run.questions()]
+        homes = [(run, i) for run in mine for i in range(len(run.windows))]
         if not questions:
             continue
         for judgement in judge.judge(questions, fresh=fresh):
-            trial, index = homes[judgement.index]
-            trial.add(index, judgement)
+            run, index = homes[judgement.index]
+            run.add(index, judgement)
             done += 1
             told(done, total)
         if judge.stopped is not None:

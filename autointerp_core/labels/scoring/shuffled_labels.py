@@ -58,7 +58,7 @@ class OtherLabels:
     def _further(self, labels: Mapping[int, str], split: Split, history: LabelHistory) -> list[str]:
         """Labels of features that are not in the run: known ones, else made now."""
         study = split.study
-        states = history.states(study.info.sae_fingerprint)
+        states = history.states(study.info.sae_fingerprint, study=study.id)
         texts = [
             state.label
             for feature, state in sorted(states.items())

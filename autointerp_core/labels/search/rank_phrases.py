@@ -26,6 +26,7 @@ from autointerp_core.labels.providers.base import (
 )
 from autointerp_core.labels.search.labeler import SearchLabeler
 from autointerp_core.progress import Progress, ProgressCallback, silent
+from autointerp_core.store.event_details import RankingDetails
 from autointerp_core.store.events import FAILED, GENERATED
 from autointerp_core.store.history import LabelHistory
 from autointerp_core.store.study import Example
@@ -109,22 +110,27 @@ def rank_labels(
         if not gains:
             why = f"the prompt is too long for {provider.model}, even with one example"
             history.record(
-                sae, feature, FAILED, source=source, method=RANKED, reason=why, details={}
+                sae, feature, FAILED, source=source, method=RANKED, reason=why, study=split.study.id
             )
             report.fail(why)
             continue
         best = max(range(len(phrases)), key=lambda i: gains[i])
-        details = {
-            "prompt_hash": key,
-            "documents": split.shown,
-            "phrases": {p: round(g, 3) for p, g in zip(phrases, gains, strict=True)},
-            "seconds": round(time.perf_counter() - before, 4),
-            "tokens_in": tokens,
-            "tokens_out": 0,
-            "cost": None,
-        }
+        details = RankingDetails(
+            prompt_hash=key,
+            documents=split.shown,
+            phrases=dict(zip(phrases, gains, strict=True)),
+            seconds=time.perf_counter() - before,
+            tokens_in=tokens,
+        )
         history.record(
-            sae, feature, GENERATED, phrases[best], source=source, method=RANKED, details=details
+            sae,
+            feature,
+            GENERATED,
+            phrases[best],
+            source=source,
+            method=RANKED,
+            details=details.to_json(),
+            study=split.study.id,
         )
         report.made += 1
     progress(Progress("ranked labels", len(features), len(features), "features"))
