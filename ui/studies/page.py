@@ -11,7 +11,7 @@ from autointerp_core import jobs
 from autointerp_core.errors import AutointerpError, OutputError
 from autointerp_core.extraction.estimate import size
 from autointerp_core.home import studies_dir
-from autointerp_core.store.study import StudyInfo
+from autointerp_core.store.study_record import StudyRecord
 from ui import readers, shell
 from ui.runs import job_view
 from ui.sentences import sentence
@@ -78,7 +78,7 @@ def _clear() -> None:
                 st.session_state["new_told"] = str(error)
 
 
-def _card(info: StudyInfo) -> None:
+def _card(info: StudyRecord) -> None:
     folder = studies_dir() / info.id
     with st.container(key=f"study_{info.id}", border=True, gap="xsmall"):
         with st.container(horizontal=True, vertical_alignment="center"):
