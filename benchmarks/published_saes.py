@@ -249,7 +249,8 @@ def sparsify(folder: Path, wanted: Wanted, architecture: str, module: str) -> Pu
     @torch.no_grad()
     def reconstruct(x: Tensor) -> Tensor:
         if signed:
-            return encode(x) @ coder.W_dec + coder.b_dec
+            signed_sum: Tensor = encode(x) @ coder.W_dec + coder.b_dec
+            return signed_sum
         made: Tensor = coder(x).sae_out
         return made
 
@@ -341,7 +342,8 @@ def gemma_scope(folder: Path, wanted: Wanted, site: str, size: str = "2b") -> Pu
     repository = f"gemma-scope-{size}-pt-{'res' if site == 'embedding' else site}"
     inside = folder / repository / where / "width_16k" / "average_l0_71"
     inside.mkdir(parents=True, exist_ok=True)
-    np.savez(inside / "params.npz", **{name: value.numpy() for name, value in kept.items()})
+    arrays: dict[str, Any] = {name: value.numpy() for name, value in kept.items()}
+    np.savez(inside / "params.npz", **arrays)
     # The model multiplies embeddings by sqrt(d_model) before anything reads them.
     unscale = 1 / math.sqrt(wanted.d_in) if site == "embedding" else 1.0
     if transcoder:
@@ -503,8 +505,8 @@ def llamascopium(
 
     @torch.no_grad()
     def reconstruct(x: Tensor) -> Tensor:
-        result: Tensor = made.decode(encode(x))
-        return result / made.compute_norm_factor(x, out)
+        result: Tensor = made.decode(encode(x)) / made.compute_norm_factor(x, out)
+        return result
 
     return Published(str(folder), None, encode, reconstruct)
 
