@@ -186,10 +186,10 @@ def _entry(release: Release, sae_id: str) -> Entry:
         config, reason = None, str(error).replace(f"{release.name}, {sae_id}", "it")
     model = str((config.model_name if config else None) or release.model or "").lower()
     family = next((family for word, family in _FAMILIES if word in model), None)
-    return Entry(release.name, sae_id, loader, _KNOWN_FROM[loader], config, reason, family)
+    return Entry(release.name, sae_id, loader, KNOWN_FROM[loader], config, reason, family)
 
 
-_KNOWN_FROM = {
+KNOWN_FROM = {
     "gemma_2": "loader",
     "gemma_2_transcoder": "loader",
     "gemma_3": "loader (what it does where config.json is absent), sizes from the weights",
