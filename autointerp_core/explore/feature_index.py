@@ -192,7 +192,7 @@ class FeatureIndex:
     """The current :class:`Snapshot` of a study, refreshed from the label history."""
 
     def __init__(self, study: Study) -> None:
-        self._sae = study.info.sae_fingerprint
+        self._sae, self._study = study.info.sae_fingerprint, study.id
         self._lock = threading.Lock()
         table = read_tables(study)
         names = ("fired", "density", "num_examples", "max", "mean")
@@ -220,7 +220,7 @@ class FeatureIndex:
             changed = None
             if before is not None:
                 changed = history.changed_since(self._sae, before.version)
-            states = history.states(self._sae, changed)
+            states = history.states(self._sae, changed, self._study)
             self._snapshot = self._build(version, states, before)
             return self._snapshot
 

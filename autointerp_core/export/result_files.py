@@ -38,7 +38,7 @@ def label_rows(
     """
     wanted = [int(feature) for feature in features]
     known = scores or {}
-    states = history.states(study.info.sae_fingerprint, wanted) if wanted else {}
+    states = history.states(study.info.sae_fingerprint, wanted, study.id) if wanted else {}
     counts = _column(study, wanted, "num_examples")
     return [
         _row(feature, int(count), states[feature], _finite(known.get(feature)))

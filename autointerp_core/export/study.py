@@ -29,7 +29,7 @@ def export_study(study: str, features: str = "all", output_dir: str | Path = "."
         StudyError: there is no such study, or it cannot be read.
         BadInput: the features or the folder cannot be used; nothing was written.
     """
-    opened = _open(study)
+    opened = open_study(study)
     asked = FeatureRequest.parse(features)
     wanted = list(asked.indices) if asked.indices is not None else opened.features.tolist()
     output = Path(output_dir).expanduser()
@@ -55,7 +55,12 @@ def export_study(study: str, features: str = "all", output_dir: str | Path = "."
     )
 
 
-def _open(study: str) -> Study:
+def open_study(study: str) -> Study:
+    """The study with this id, or in this folder.
+
+    Raises:
+        StudyError: there is none, or it cannot be read.
+    """
     for folder in (studies_dir() / study, Path(study).expanduser()):
         if (folder / "study.json").exists():
             return Study(folder)

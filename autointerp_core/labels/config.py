@@ -133,17 +133,11 @@ class LabelConfig(ScoringConfig):
             embedder=self.embedder,
         )
 
-    def check(self) -> None:
-        """See that whoever writes and judges can be asked, before anything is computed.
-
-        Raises:
-            ProviderSetupError: no key.
-            BadInput: no such model.
-        """
-        writer = self.make_provider()
-        for provider in (writer, self.make_judge_provider(writer)):
-            if provider is not None:
-                provider.check()
+    def providers(self) -> list[LabelProvider]:
+        made = self.make_provider()
+        judge = self.make_judge_provider(made)
+        found = [made, None if judge is made else judge]
+        return [provider for provider in found if provider is not None]
 
     def make_judge_provider(self, labeller: LabelProvider | None) -> LabelProvider | None:
         """Who judges labels: the labeller itself unless another is named.

@@ -17,6 +17,8 @@ The rules:
   answers are canned); a scripted proposal comes after all others, scored or not.
 * ``label_llm`` and ``label_search`` are the newest of their kind, unless that one is scored
   and an older one is scored better.
+* What a machine proposed, scored or failed to make belongs to the study it was made from. Looked
+  at in another study it counts for nothing there, and its proposals stand apart (``foreign``).
 """
 
 from __future__ import annotations
@@ -65,6 +67,7 @@ class EventRow(NamedTuple):
     method: str | None
     reason: str | None
     parent: int | None
+    study: str | None
     details: Mapping[str, Any] | None
     """Of ``scored`` events only."""
 
@@ -79,6 +82,7 @@ class EventRow(NamedTuple):
             event.method,
             event.reason,
             event.parent,
+            event.study,
             event.details,
         )
 
@@ -112,6 +116,8 @@ class Proposal:
     """By scorer, where the judged windows are."""
     validate: Mapping[str, Any] = field(default_factory=dict)
     """By scorer, measured on other documents than ``scores``: what it is ranked by."""
+    study: str | None = None
+    """Id of the study it was made from, where that is another one (``UNKNOWN_STUDY``: unknown)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,11 +138,15 @@ class LabelState:
     """What a caller passes as ``expected`` with its next action."""
     note: str | None = None
     proposals: tuple[Proposal, ...] = ()
+    """Those made from the study looked at, or from none in particular."""
     num_events: int = 0
     label_source: str | None = None
     """Where the text of ``label`` comes from: an accepted LLM label is still ``llm:…``."""
     own: Proposal | None = None
     """The scores of a label that somebody wrote; None where it is not scored."""
+    foreign: tuple[Proposal, ...] = ()
+    """Proposals made from other studies of the SAE: they may be accepted, and count for nothing
+    until then."""
 
     @property
     def score(self) -> float | None:
@@ -160,13 +170,21 @@ class LabelState:
         return next((p for p in same if p.test_score is not None), same[0] if same else None)
 
 
-def derive(feature: int, events: Iterable[LabelEvent]) -> LabelState:
-    """The state after ``events`` (all of one feature, ids ascending)."""
-    return derive_rows(feature, [EventRow.of(event) for event in events])
+def derive(feature: int, events: Iterable[LabelEvent], study: str | None = None) -> LabelState:
+    """The state after ``events`` (all of one feature, ids ascending), looked at in ``study``.
+
+    What machines made from another study does not count; without a study all of it does.
+    """
+    return derive_rows(feature, [EventRow.of(event) for event in events], study)
 
 
-def derive_rows(feature: int, rows: list[EventRow]) -> LabelState:
+def derive_rows(feature: int, every: list[EventRow], study: str | None = None) -> LabelState:
     """:func:`derive` on bare tuples, for hundreds of thousands of features."""
+    rows = every
+    foreign: tuple[Proposal, ...] = ()
+    if study is not None and any(row.study not in (None, study) for row in every):
+        rows = [row for row in every if row.study in (None, study)]
+        foreign = _foreign(every, study)
     undone: set[int | None] = set()
     scorings: list[EventRow] = []
     for row in rows:
@@ -186,7 +204,7 @@ def derive_rows(feature: int, rows: list[EventRow]) -> LabelState:
     flagged = False
     note: str | None = None
     for row in rows:
-        _, event_id, kind, text, source, method, reason, _, _ = row
+        _, event_id, kind, text, source, method, reason, _, _, _ = row
         if kind in (GENERATED, IMPORTED):
             proposals.append(_proposal(event_id, text or "", source, method, scored))
             if kind == IMPORTED:
@@ -223,7 +241,7 @@ def derive_rows(feature: int, rows: list[EventRow]) -> LabelState:
     status: Status = "unreviewed"
     if decision is not None:
         current, label = decision.id, decision.text
-        status, label_source = _standing(decision, rows)
+        status, label_source = _standing(decision, every)
     else:
         best = ordered[-1] if ordered else None
         if best is not None and best.source == SCRIPTED:
@@ -249,13 +267,29 @@ def derive_rows(feature: int, rows: list[EventRow]) -> LabelState:
         llm_error,
         search_error,
         current,
-        rows[-1].id if rows else None,
+        every[-1].id if every else None,
         note,
         tuple(proposals),
-        len(rows),
+        len(every),
         label_source,
         own,
+        foreign,
     )
+
+
+def _foreign(rows: list[EventRow], study: str) -> tuple[Proposal, ...]:
+    """Proposals made from other studies, each with the scores of its own; oldest first."""
+    found: list[Proposal] = []
+    for other in sorted({row.study for row in rows if row.study is not None} - {study}):
+        theirs = [row for row in rows if row.study == other]
+        scorings = [row for row in theirs if row.kind == SCORED and row.details]
+        scored = _scores_by_text(rows, scorings) if scorings else {}
+        found += (
+            replace(_proposal(row.id, row.text or "", row.source, row.method, scored), study=other)
+            for row in theirs
+            if row.kind in (GENERATED, IMPORTED)
+        )
+    return tuple(sorted(found, key=lambda proposal: proposal.event_id))
 
 
 def ranking_score(details: Mapping[str, Any]) -> float | None:

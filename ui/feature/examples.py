@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import dataclass
 
 import streamlit as st
 
 from autointerp_core.explore.feature_index import Row
-from ui import readers
+from ui import readers, session
 from ui.elements.tokens import Group, Layout, Line, token_view
 from ui.feature import evidence
 
@@ -28,6 +29,13 @@ _QUARTERS = {
     "quantile_3": "third quarter",
     "quantile_4": "weakest quarter",
 }
+
+
+@dataclass
+class Clicked:
+    """Sequence and position of the example whose document is to be shown."""
+
+    place: tuple[int, int] | None = None
 
 
 def show(opened: readers.OpenStudy, row: Row) -> None:
@@ -56,9 +64,10 @@ def _fragment(opened: readers.OpenStudy, row: Row) -> None:
         return
     lines: Layout = "line" if layout == "line" else "wrap"
     token_view(groups, scale=row.max or 1.0, layout=lines, subject=row.feature, on_open=_clicked)
-    clicked = st.session_state.pop("open_document", None)
-    if clicked is not None:
-        _document(opened, row, *clicked)
+    clicked = session.memory(Clicked)
+    place, clicked.place = clicked.place, None
+    if place is not None:
+        _document(opened, row, *place)
 
 
 def _chosen(opened: readers.OpenStudy, row: Row, group: str) -> tuple[list[Group], str]:
@@ -88,7 +97,7 @@ def _chosen(opened: readers.OpenStudy, row: Row, group: str) -> tuple[list[Group
 
 def shown_activations(opened: readers.OpenStudy, row: Row) -> list[float]:
     """Activations of the examples that the group picked shows (for the histogram's ticks)."""
-    group = st.session_state.get("group") or "top"
+    group = session.widget("group") or "top"
     names = (
         ["top", *_QUARTERS]
         if group == "every"
@@ -155,8 +164,8 @@ def _grouped_by_peak(groups: list[Group]) -> list[Group]:
 
 
 def _clicked() -> None:
-    place = st.session_state["tokens"].open
-    st.session_state["open_document"] = (int(place["sequence"]), int(place["position"]))
+    place = session.widget("tokens").open
+    session.memory(Clicked).place = (int(place["sequence"]), int(place["position"]))
 
 
 @st.dialog("Document", width="large", icon=":material/article:")

@@ -8,7 +8,7 @@ import streamlit as st
 
 from autointerp_core.explore.feature_index import Row
 from autointerp_core.store.history import LabelState
-from ui import readers
+from ui import readers, session
 from ui.decisions import decide
 from ui.decisions.callback import act
 from ui.elements import scoreview
@@ -55,7 +55,7 @@ def show(opened: readers.OpenStudy, row: Row) -> None:
         edit(row, sae)
         _actions(opened, row)
         with st.container(key="outcome"):
-            outcome(decide.outcome(row.feature))
+            outcome(decide.told(sae, row.feature))
         candidates.show(state, sae)
         label_history.note(state, sae)
         label_history.history(row, sae)
@@ -64,8 +64,8 @@ def show(opened: readers.OpenStudy, row: Row) -> None:
 def edit(row: Row, sae: str, then: int | None = None) -> None:
     """Write a label of one's own; a refused one stays in the box with the reason below."""
     state = row.state
-    refused = decide.outcome(row.feature)
-    key = f"label_{row.feature}_{state.last_event or 0}"
+    refused = decide.told(sae, row.feature)
+    key = f"label_{sae}_{row.feature}_{state.last_event or 0}"
     with (
         st.form("edit_label", border=False),
         st.container(key="label_edit", horizontal=True, vertical_alignment="bottom"),
@@ -87,7 +87,7 @@ def edit(row: Row, sae: str, then: int | None = None) -> None:
 
 
 def _save(sae: str, state: LabelState, key: str, then: int | None) -> None:
-    act("override", sae, state, text=st.session_state[key] or "", then=then)
+    act("override", sae, state, text=session.widget(key) or "", then=then)
 
 
 def _actions(opened: readers.OpenStudy, row: Row) -> None:
@@ -124,7 +124,7 @@ def _actions(opened: readers.OpenStudy, row: Row) -> None:
     form.show(opened, start.place_of(row.feature))
 
 
-def outcome(found: decide.Outcome | None) -> None:
+def outcome(found: decide.Told | None) -> None:
     """What came of the last decision; a refused text is told beside its box instead."""
     if found is None or found.kind == "rejected":
         return

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import streamlit as st
 
 from autointerp_core.errors import BadInput
 from autointerp_core.explore.feature_index import Row, Snapshot
 from autointerp_core.explore.view import View
-from ui import readers, shell, url
+from ui import problems, readers, session, url
 from ui.feature import examples, label_panel, related, statistics
-from ui.navigation import Place, find_place
+from ui.navigation import Place, find_place, looking
+
+
+@dataclass
+class Leaving:
+    """Whether the table was asked for."""
+
+    to_table: bool = False
 
 
 def show(opened: readers.OpenStudy) -> None:
     """The whole page."""
-    st.session_state["page_shown"] = "feature"
-    with shell.errors():
+    session.current().arrive("feature")
+    with problems.errors():
         snapshot = opened.snapshot()
         view = url.view()
         feature = _feature(snapshot, view, opened)
@@ -49,15 +58,14 @@ def _feature(snapshot: Snapshot, view: View, opened: readers.OpenStudy) -> int:
     """The feature of the address, else the last one looked at, else the first of the view."""
     feature = url.feature()
     if feature is None:
-        kept = st.session_state.get("last_feature")
-        if isinstance(kept, tuple) and kept[0] == opened.name:
-            feature = int(kept[1])
-            view = st.session_state.get("features_view", view)
+        feature = looking().feature
+        if feature is not None:
+            view = looking().view
         else:
             order = snapshot.order(view)
             feature = int(snapshot.features[order[0]]) if len(order) else 0
         url.put(url.address(opened.name, view, feature))
-    st.session_state["last_feature"] = (opened.name, feature)
+    looking().feature = feature
     return feature
 
 
@@ -94,7 +102,9 @@ def _walk(place: Place, view: View) -> None:
             width=140,
             on_change=_jump,
         )
-    if st.session_state.pop("go_back", False):
+    leaving = session.memory(Leaving)
+    back, leaving.to_table = leaving.to_table, False
+    if back:
         st.switch_page("pages/features.py", query_params=url.address(url.study(), view))
 
 
@@ -112,11 +122,11 @@ def go_to(feature: int | None) -> None:
 
 
 def _jump() -> None:
-    text = (st.session_state["jump"] or "").strip()
-    st.session_state["jump"] = ""
+    text = (session.widget("jump") or "").strip()
+    session.set_widget("jump", "")
     if text.isdecimal() and len(text) < 10:
         go_to(int(text))
 
 
 def _back() -> None:
-    st.session_state["go_back"] = True
+    session.memory(Leaving).to_table = True

@@ -12,7 +12,7 @@ from autointerp_core.errors import AutointerpError
 from autointerp_core.explore.cofiring import Companion, companions
 from autointerp_core.explore.decoder_neighbours import Neighbour, neighbours
 from autointerp_core.explore.feature_index import Row, Snapshot
-from ui import readers, url
+from ui import readers, session, url
 from ui.elements.component import register
 from ui.elements.table import feature_link, missing_reason
 from ui.sentences import sentence
@@ -55,7 +55,7 @@ def show(
                     },
                 ]
             },
-            on_open_change=lambda: go_to(int(st.session_state["related"].open)),
+            on_open_change=lambda: go_to(int(session.widget("related").open)),
         )
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import streamlit as st
 
 from autointerp_core.explore.feature_index import Row
-from ui import readers, shell, url
-from ui.decisions import decide
+from ui import problems, readers, session, url
+from ui.decisions import author, decide
 from ui.decisions.callback import act
 from ui.elements.component import register
 from ui.elements.tokens import Group, token_view
@@ -35,10 +35,20 @@ _KEYS = (
 )
 
 
+@dataclass
+class Reviewing:
+    """What the session remembers of the page."""
+
+    show_keys: bool = False
+    focus_asked: int = 0
+    more: bool = False
+    """More examples of each feature."""
+
+
 def show(opened: readers.OpenStudy) -> None:
     """The whole page."""
-    st.session_state["page_shown"] = "review"
-    with shell.errors():
+    session.current().arrive("review")
+    with problems.errors():
         snapshot = opened.snapshot()
         queue = url.params().get("queue", "density")
         queue = queue if queue in queues.QUEUES else "density"
@@ -46,12 +56,12 @@ def show(opened: readers.OpenStudy) -> None:
         feature = queues.feature_of(snapshot, view, opened, queue)
         at = None if feature is None else snapshot.at(feature)
         if feature is None or at is None:
-            queues.top(snapshot, queue, None, _ask_keys)
+            queues.top(snapshot, opened.sae, queue, None, _ask_keys)
             _done()
             return
         row = snapshot.row(at)
         place = queues.unskipped(snapshot, view, find_place(snapshot, view, feature))
-        queues.top(snapshot, queue, place, _ask_keys)
+        queues.top(snapshot, opened.sae, queue, place, _ask_keys)
         left, right = st.columns([1.75, 1], gap="medium")
         with left:
             _examples(opened, row)
@@ -59,7 +69,9 @@ def show(opened: readers.OpenStudy) -> None:
             _panel(opened, row, place)
             statistics.numbers(opened, row)
             statistics.chart(opened, row)
-    if st.session_state.pop("show_keys", False):
+    kept = session.memory(Reviewing)
+    keys, kept.show_keys = kept.show_keys, False
+    if keys:
         _cheat_sheet()
 
 
@@ -72,7 +84,7 @@ def _panel(opened: readers.OpenStudy, row: Row, place: Place) -> None:
     with st.container(key="label_panel", border=True, gap="small"):
         proposals.pair(row, sae, place.next)
         label_panel.edit(row, sae, place.next)
-        _FOCUS(key="focus", data={"ask": st.session_state.get("focus_asked", 0)}, width=1)
+        _FOCUS(key="focus", data={"ask": session.memory(Reviewing).focus_asked}, width=1)
         with st.container(key="review_actions", horizontal=True, gap="small"):
             st.button("Override", key="override", shortcut="O", on_click=_ask_focus)
             st.button(
@@ -87,13 +99,13 @@ def _panel(opened: readers.OpenStudy, row: Row, place: Place) -> None:
             )
             st.button("Undo", key="undo", shortcut="U", on_click=_undo, args=(opened,))
         with st.container(key="outcome"):
-            _last(row)
+            _last(row, sae)
         candidates.show(state, sae, place.next)
 
 
-def _last(row: Row) -> None:
+def _last(row: Row, sae: str) -> None:
     """What the last decision did, also where the page has gone on since."""
-    found = decide.last_outcome()
+    found = decide.last_told(sae)
     if found is None:
         return
     if found.feature != row.feature and found.kind == "saved":
@@ -102,7 +114,7 @@ def _last(row: Row) -> None:
 
 
 def _examples(opened: readers.OpenStudy, row: Row) -> None:
-    more = st.session_state.get("review_more", False)
+    more = session.memory(Reviewing).more
     groups = [Group("Top", lines_of(opened, row, "top", 16)[: _MORE if more else _FEW])]
     if more:
         groups.append(Group("Weakest quarter", lines_of(opened, row, "quantile_4", 16)))
@@ -124,26 +136,26 @@ def _cheat_sheet() -> None:
 
 
 def _ask_keys() -> None:
-    st.session_state["show_keys"] = True
+    session.memory(Reviewing).show_keys = True
 
 
 def _ask_focus() -> None:
-    st.session_state["focus_asked"] = time.time_ns()
+    session.memory(Reviewing).focus_asked = time.time_ns()
 
 
 def _more() -> None:
-    st.session_state["review_more"] = not st.session_state.get("review_more", False)
+    kept = session.memory(Reviewing)
+    kept.more = not kept.more
 
 
 def _undo(opened: readers.OpenStudy) -> None:
-    """Undo this session's last decision, wherever the page is now, and show its feature."""
-    decided = decide.decided()
-    feature = decided[-1][0] if decided else url.feature()
-    if feature is None:
+    """Undo this session's last decision on this SAE, wherever the page is, and show its feature.
+
+    Never anything else: not what another person decided, nor what was decided on another SAE.
+    """
+    made = decide.made(opened.sae)
+    if not made:
+        decide.tell_nothing_to_undo(opened.sae, url.feature() or 0)
         return
-    state = opened.snapshot().state(feature)
-    act("undo", opened.sae, state)
-    if decide.outcome(feature) is not None:
-        # Neither the decision nor its undoing counts for the pace, or is undone again.
-        st.session_state["decided"] = decided[:-2]
-        queues.go(feature)
+    decide.undo(made[-1], author.current())
+    queues.go(made[-1].events[0][0])

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import streamlit as st
 
 from autointerp_core.explore.feature_index import Snapshot
 from autointerp_core.explore.view import View
-from ui import readers, url
+from ui import readers, session, url
 from ui.decisions import decide
 from ui.navigation import Place
 
@@ -39,9 +39,15 @@ def feature_of(snapshot: Snapshot, view: View, opened: readers.OpenStudy, queue:
     return feature
 
 
+@dataclass
+class Skipped:
+    """Features put off to the end of the queue."""
+
+    features: set[int] = field(default_factory=set)
+
+
 def _skipped() -> set[int]:
-    found: set[int] = st.session_state.setdefault("skipped", set())
-    return found
+    return session.study_memory(Skipped).features
 
 
 def unskipped(snapshot: Snapshot, view: View, place: Place) -> Place:
@@ -56,7 +62,13 @@ def unskipped(snapshot: Snapshot, view: View, place: Place) -> Place:
     return replace(place, next=int(order[rest[0]]) if len(rest) else None)
 
 
-def top(snapshot: Snapshot, queue: str, place: Place | None, ask_keys: Callable[[], None]) -> None:
+def top(
+    snapshot: Snapshot,
+    sae: str,
+    queue: str,
+    place: Place | None,
+    ask_keys: Callable[[], None],
+) -> None:
     """Which queue, how far it is, and how fast it goes."""
     alive = snapshot.numbers["fired"] > 0
     total = int(alive.sum())
@@ -78,7 +90,7 @@ def top(snapshot: Snapshot, queue: str, place: Place | None, ask_keys: Callable[
                 " · ".join(
                     [
                         f"{done:,} of {total:,} reviewed",
-                        *_pace(total - done),
+                        *_pace(total - done, sae),
                         *_known(snapshot, queue),
                     ]
                 )
@@ -112,9 +124,9 @@ def _known(snapshot: Snapshot, queue: str) -> list[str]:
     return []
 
 
-def _pace(left: int) -> list[str]:
+def _pace(left: int, sae: str) -> list[str]:
     """Decisions of this session, a minute, and what is left at that pace."""
-    times = [at for _, at in decide.decided()]
+    times = [made.at for made in decide.made(sae)]
     if len(times) < 2:
         return [f"{len(times)} this session"] if times else []
     # Over the last ones only: a break for lunch says nothing about the pace.
@@ -137,5 +149,5 @@ def skip(feature: int, place: Place) -> None:
 
 
 def _requeue(before: str) -> None:
-    queue = st.session_state[f"queue_{before}"]
+    queue = session.widget(f"queue_{before}")
     url.put({"study": url.study(), "queue": queue})

@@ -267,6 +267,7 @@ class _Generation:
                 source=self.source,
                 method=self.method.name,
                 details=question.details(self.split.shown),
+                study=self.split.study.id,
             )
             self.report.made += 1
             self.shortened += question.shortened
@@ -299,7 +300,7 @@ class _Generation:
         """Count a feature that never fires, or fires only where a labeller must not look."""
         if self.split.study.stats(feature).num_examples == 0:
             self.report.dead += 1
-        elif self.history.state(self.sae, feature).llm_error == HELD_OUT:
+        elif self.history.state(self.sae, feature, self.split.study.id).llm_error == HELD_OUT:
             self.report.fail(HELD_OUT)
         else:
             self.history.record(
@@ -309,6 +310,7 @@ class _Generation:
                 source=self.source,
                 method=self.method.name,
                 reason=HELD_OUT,
+                study=self.split.study.id,
             )
             self.report.fail(HELD_OUT)
 
@@ -321,6 +323,7 @@ class _Generation:
             method=self.method.name,
             reason=reason,
             details=question.details(self.split.shown, failure),
+            study=self.split.study.id,
         )
         self.report.fail(NO_LABEL if failure == FAILED_BY_ANSWER else reason)
         self.say("")
@@ -343,7 +346,8 @@ def known_questions(
 
     One made from all documents would ask the same by chance, and could not be scored.
     """
-    found = history.generated_index(split.study.info.sae_fingerprint, method, source)
+    study = split.study
+    found = history.generated_index(study.info.sae_fingerprint, method, source, study=study.id)
     allowed = (LABEL, split.shown)
     return {
         k for k, e in found.items() if GenerationDetails.from_json(e.details).documents in allowed
@@ -352,7 +356,9 @@ def known_questions(
 
 def _failed_for_good(history: LabelHistory, run: _Generation) -> set[tuple[int, str]]:
     """Questions whose answer held no label, twice: asking again would answer the same."""
-    failed = history.generated_index(run.sae, run.method.name, run.source, kind=FAILED)
+    failed = history.generated_index(
+        run.sae, run.method.name, run.source, kind=FAILED, study=run.split.study.id
+    )
     return {
         key
         for key, event in failed.items()

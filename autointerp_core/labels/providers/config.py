@@ -115,6 +115,21 @@ class ProviderConfig:
             return None
         return make_provider(self.provider, self.options(self.provider))
 
+    def check(self) -> None:
+        """See that whoever is asked can be asked, before anything is computed.
+
+        Raises:
+            ProviderSetupError: no key.
+            BadInput: no such model.
+        """
+        for provider in self.providers():
+            provider.check()
+
+    def providers(self) -> list[LabelProvider]:
+        """Everybody who will be asked, not yet loaded."""
+        made = self.make_provider()
+        return [] if made is None else [made]
+
     def on(self, study: Study) -> Self:
         """With the study's own model where none is named."""
         return self if self.model_path else replace(self, model_path=own_model(study))

@@ -60,6 +60,11 @@ PROVIDERS: Registry[ProviderKind] = Registry(
 )
 
 
+def takes_money(*names: str | None) -> bool:
+    """Whether any of the providers called so may want money for answers."""
+    return any(name in PROVIDERS and PROVIDERS[name].paid for name in names if name)
+
+
 def make_provider(name: str, options: ProviderOptions) -> LabelProvider:
     """The provider called ``name``; loads no model and sends nothing yet.
 

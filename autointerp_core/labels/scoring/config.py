@@ -9,6 +9,7 @@ from annotated_doc import Doc
 
 from autointerp_core.errors import KnobError
 from autointerp_core.labels.embedders import WORDLLAMA, make_embedder
+from autointerp_core.labels.providers.base import LabelProvider
 from autointerp_core.labels.providers.config import ProviderConfig, at_least
 from autointerp_core.labels.providers.make import NONE
 from autointerp_core.labels.registry import one_of
@@ -73,9 +74,7 @@ class ScoreConfig(ScoringConfig):
     def validate(self) -> None:
         super().validate()
         if not self.scorers:
-            raise KnobError(
-                f"{{0}} names no scorer; choose from {', '.join(SCORERS)}", "scorers"
-            )
+            raise KnobError(f"{{0}} names no scorer; choose from {', '.join(SCORERS)}", "scorers")
         if self.judged and self.provider == NONE:
             raise KnobError(
                 f"scoring by {', '.join(self.judged)} asks a language model; give a {{0}}, or "
@@ -86,3 +85,6 @@ class ScoreConfig(ScoringConfig):
     @property
     def paid(self) -> bool:
         return bool(self.judged) and super().paid
+
+    def providers(self) -> list[LabelProvider]:
+        return super().providers() if self.judged else []

@@ -50,6 +50,7 @@ class FeatureScoring:
                     method=None,
                     reason=None,
                     parent=one.event,
+                    study=None,
                     details=details.to_json(),
                 )
             )

@@ -147,6 +147,7 @@ class ScoreRecorder:
             method="+".join(self._scorers),
             parent=one.event,
             details=details.to_json(),
+            study=self._study.id,
         )
 
     def _keep(self, runs: list[ProposalRun]) -> str | None:

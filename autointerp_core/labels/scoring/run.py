@@ -139,7 +139,7 @@ class _Scoring:
         }
 
     def score(self, features: list[int], progress: ProgressCallback) -> ScoreReport:
-        states = self.history.states(self.sae, features) if features else {}
+        states = self.history.states(self.sae, features, self.study.id) if features else {}
         labels = {f: state.label for f, state in states.items() if state.label}
         further = further_labels(labels, self.study, self.history, self._search_labels)
         others = OtherLabels(labels, further, SHUFFLED, self.seed)
@@ -192,6 +192,8 @@ class _Scoring:
         self.recorder.record(chunk)
 
     def _open(self, feature: int, events: list[LabelEvent]) -> FeatureScoring:
+        # Another study's labels are judged there, on its own documents.
+        events = [event for event in events if event.study in (None, self.study.id)]
         found = scored_proposals(feature, events, self.asked_how, again=self.again)
         sampler = self.sampler if self.split.holds_out else None
         return FeatureScoring(feature, events, found, sampler)

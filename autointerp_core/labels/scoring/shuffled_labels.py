@@ -66,7 +66,7 @@ def further_labels(
     """
 
     def further(generator: np.random.Generator) -> Sequence[str]:
-        states = history.states(study.info.sae_fingerprint)
+        states = history.states(study.info.sae_fingerprint, study=study.id)
         texts = [
             state.label
             for feature, state in sorted(states.items())

@@ -114,7 +114,7 @@ def rank_labels(
         if not gains:
             why = f"the prompt is too long for {provider.model}, even with one example"
             history.record(
-                sae, feature, FAILED, source=source, method=RANKED, reason=why, details={}
+                sae, feature, FAILED, source=source, method=RANKED, reason=why, study=split.study.id
             )
             report.fail(why)
             continue
@@ -134,6 +134,7 @@ def rank_labels(
             source=source,
             method=RANKED,
             details=details.to_json(),
+            study=split.study.id,
         )
         report.made += 1
     progress(Progress("ranked labels", len(features), len(features), "features"))
