@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from autointerp_core.labels.scoring.run import score_labels
     from autointerp_core.pipeline import build_demo, label_study, run_labeling, score_study
     from autointerp_core.store.history import LabelHistory
-    from autointerp_core.store.study import Study, list_studies
+    from autointerp_core.store.studies import list_studies
+    from autointerp_core.store.study import Study
 
 __version__ = "0.1.0"
 
@@ -30,7 +31,7 @@ _WHERE = {
     "build_demo": "pipeline",
     "label_features": "labels.run",
     "label_study": "pipeline",
-    "list_studies": "store.study",
+    "list_studies": "store.studies",
     "run_labeling": "pipeline",
     "score_labels": "labels.scoring.run",
     "score_study": "pipeline",

@@ -16,30 +16,18 @@ from autointerp_core.home import home, studies_dir
 from autointerp_core.progress import ProgressCallback, silent
 from autointerp_core.sources.demo import demo_sae_path
 from autointerp_core.store.files import check_writable, write_json
-from autointerp_core.store.study import read_info
+from autointerp_core.store.study_record import Masks, read_record
 from autointerp_core.study_labels import label_study, outcome, score_study, write_results
 
 if TYPE_CHECKING:
-    from autointerp_core.extraction.request import ExtractionRequest
+    from autointerp_core.extraction.config import ExtractionConfig
     from autointerp_core.labels.config import LabelConfig
     from autointerp_core.labels.run import LabelReport
     from autointerp_core.store.study import Study
 
 __all__ = ["build_demo", "built_demo", "label_study", "run_labeling", "score_study"]
 
-ENGINES = ("native", "sae-dashboard")
 DEMO_LLM_LABELS = 24
-LABEL_FLAGS = {
-    "provider": "label_provider",
-    "model_path": "label_model_path",
-    "base_url": "label_base_url",
-    "concurrency": "label_concurrency",
-    "method": "label_method",
-    "max_examples": "max_examples_for_labeling",
-    "hint": "label_hint",
-    "scorers": "scoring",
-}
-"""Settings of a LabelConfig that :func:`run_labeling`, and so the command, calls otherwise."""
 
 
 def run_labeling(
@@ -152,16 +140,31 @@ def run_labeling(
         BadInput: what was given cannot be used; nothing was written.
         AutointerpError: something else failed; a rerun goes on where it stopped.
     """
-    from autointerp_core.extraction.request import ExtractionRequest
-    from autointerp_core.extraction.summary import Masks
-    from autointerp_core.labels.config import LabelConfig
-    from autointerp_core.labels.registry import one_of
+    from autointerp_core.extraction.config import ExtractionConfig
+    from autointerp_core.labels.config import PARAMETERS, LabelConfig
     from autointerp_core.labels.scoring.scorers import parse_scoring
 
     report = progress or silent
     asked = FeatureRequest.parse(feature_indices, feature_scores)
-    one_of("engine", engine, ENGINES)
-    with naming(LABEL_FLAGS):
+    extraction = ExtractionConfig(
+        model_path=str(model_path),
+        sae_path=str(sae_path),
+        sae_id=sae_id,
+        dataset_path=str(dataset_path),
+        features=asked.indices,
+        column=column_name,
+        n_rows=n_samples,
+        context_size=context_size,
+        prepend_bos=prepend_bos,
+        masks=Masks(special=mask_special, sinks=mask_sinks, sink_factor=sink_factor),
+        dtype=dtype,
+        device=device,
+        batch_sequences=minibatch_size_tokens,
+        block_features=minibatch_size_features,
+        n_examples=max_examples_per_feature,
+        engine=engine,
+    )
+    with naming(PARAMETERS):
         config = LabelConfig(
             provider=label_provider,
             model_path=label_model_path or str(model_path),
@@ -188,24 +191,7 @@ def run_labeling(
     config.check()
     output = Path(output_dir).expanduser()
     check_writable(output)
-    request = ExtractionRequest(
-        model_path=str(model_path),
-        sae_path=str(sae_path),
-        sae_id=sae_id,
-        dataset_path=str(dataset_path),
-        features=asked.indices,
-        column=column_name,
-        n_rows=n_samples,
-        context_size=context_size,
-        prepend_bos=prepend_bos,
-        masks=Masks(mask_special, mask_sinks, sink_factor),
-        dtype=dtype,
-        device=device,
-        batch_sequences=minibatch_size_tokens,
-        block_features=minibatch_size_features,
-        n_examples=max_examples_per_feature,
-    )
-    done = _label(request, engine, config, report=report)
+    done = _label(extraction, config, report=report)
     return {
         **write_results(done.study, asked, output, max_examples_per_feature, report),
         "features_computed": done.features_computed,
@@ -230,8 +216,7 @@ def naming(names: Mapping[str, str]) -> Iterator[None]:
 
 
 def _label(
-    request: ExtractionRequest,
-    engine: str,
+    extraction: ExtractionConfig,
     config: LabelConfig,
     *,
     llm_features: int | None = None,
@@ -242,14 +227,10 @@ def _label(
     from autointerp_core.labels.run import label_features
     from autointerp_core.store.history import LabelHistory
 
-    if engine == "native":
-        extraction = extract(request, studies_dir(), report)
-    else:
-        from autointerp_core.extraction.sae_dashboard.engine import extract_with_dashboard
-
-        extraction = extract_with_dashboard(request, studies_dir(), report)
-    study = extraction.study
-    wanted = list(request.features) if request.features is not None else study.features.tolist()
+    done = extract(extraction, studies_dir(), report)
+    study = done.study
+    asked = extraction.features
+    wanted = list(asked) if asked is not None else study.features.tolist()
     with LabelHistory.open() as history:
         labels = label_features(
             study,
@@ -259,7 +240,7 @@ def _label(
             llm_features=None if llm_features is None else _readable(study, llm_features),
             progress=report,
         )
-    return _Labelled(study, len(extraction.computed), labels)
+    return _Labelled(study, len(done.computed), labels)
 
 
 def _readable(study: Study, count: int) -> list[int]:
@@ -275,7 +256,7 @@ def built_demo() -> str | None:
     """Id of the demo study where it was built to the end, from the SAE bundled now."""
     try:
         built = json.loads(_demo_record().read_bytes())
-        info = read_info(studies_dir() / built["study"])
+        info = read_record(studies_dir() / built["study"])
     except (OSError, ValueError, KeyError, TypeError, StudyError):
         return None  # never built, or not readable any more: either way it is to be built
     return info.id if built["sae"] == _demo_sae_digest() else None
@@ -283,10 +264,10 @@ def built_demo() -> str | None:
 
 def build_demo(progress: ProgressCallback = silent) -> dict[str, Any]:
     """Build the demo study: all features of the bundled SAE, labels for a first look."""
-    from autointerp_core.extraction.request import ExtractionRequest
+    from autointerp_core.extraction.config import ExtractionConfig
     from autointerp_core.labels.config import LabelConfig
 
-    request = ExtractionRequest(
+    extraction = ExtractionConfig(
         model_path="demo", sae_path="demo", dataset_path="demo", n_rows=1_000_000
     )
     config = LabelConfig(
@@ -296,7 +277,7 @@ def build_demo(progress: ProgressCallback = silent) -> dict[str, Any]:
         candidates=3,
         scorers=("embedding",),
     )
-    done = _label(request, "native", config, llm_features=DEMO_LLM_LABELS, report=progress)
+    done = _label(extraction, config, llm_features=DEMO_LLM_LABELS, report=progress)
     # Written last: a build killed while labelling is gone on with, not taken for whole.
     write_json(_demo_record(), {"study": done.study.id, "sae": _demo_sae_digest()})
     return {"study": done.study.id, "study_path": str(done.study.folder)}

@@ -131,9 +131,10 @@ def _opened(
     output_dir: str | Path,
 ) -> tuple[Study, FeatureRequest, Path]:
     """Everything that can be refused before anything is asked or written."""
-    from autointerp_core.export.study import open_study
+    from autointerp_core.store.studies import find_study
+    from autointerp_core.store.study import Study
 
-    opened = open_study(str(study))
+    opened = Study(find_study(str(study)))
     asked = FeatureRequest.parse(feature_indices, feature_scores)
     for feature in asked.indices or ():
         opened.stats(feature)  # raises

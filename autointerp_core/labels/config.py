@@ -5,6 +5,7 @@ The same ones from the command line, the app's form, a job and Python.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Annotated
 
@@ -20,7 +21,19 @@ from autointerp_core.labels.scoring.config import ScoreConfig, ScoringConfig
 from autointerp_core.labels.search.rank_phrases import RANKED
 from autointerp_core.store.study import GROUPS
 
-__all__ = ["LabelConfig", "ProviderConfig", "ScoreConfig"]
+__all__ = ["PARAMETERS", "LabelConfig", "ProviderConfig", "ScoreConfig"]
+
+PARAMETERS: Mapping[str, str] = {
+    "provider": "label_provider",
+    "model_path": "label_model_path",
+    "base_url": "label_base_url",
+    "concurrency": "label_concurrency",
+    "method": "label_method",
+    "max_examples": "max_examples_for_labeling",
+    "hint": "label_hint",
+    "scorers": "scoring",
+}
+"""Fields of :class:`LabelConfig` that ``run_labeling`` and the command know by another name."""
 
 
 @dataclass(frozen=True, kw_only=True)

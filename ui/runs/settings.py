@@ -6,7 +6,6 @@ nowhere here.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -16,7 +15,7 @@ from autointerp_core.errors import AutointerpError
 from autointerp_core.labels.config import LabelConfig, ScoreConfig
 from autointerp_core.labels.explain.prompts import METHODS
 from autointerp_core.labels.providers.make import NONE, PROVIDERS, takes_money
-from autointerp_core.labels.providers.openai_key import DEFAULT_SERVER, find_key
+from autointerp_core.labels.providers.openai_key import find_key, server_address
 from autointerp_core.labels.scoring.scorers import SCORERS, judged
 from autointerp_core.labels.search.rank_phrases import RANKED
 
@@ -120,7 +119,7 @@ class RunSettings:
             if "@" in urlsplit(address).netloc:
                 return "the base URL holds a name or password, which would be kept: take it out"
             try:
-                find_key(address or os.environ.get("OPENAI_BASE_URL") or DEFAULT_SERVER)
+                find_key(server_address(address))
             except AutointerpError as error:
                 return str(error)
             if (self.price_in is None) != (self.price_out is None):

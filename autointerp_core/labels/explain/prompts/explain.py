@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import regex
-
 from autointerp_core.labels.explain.example_lines import logit_line, marked_line, peak_lines
 from autointerp_core.labels.explain.prompts import FIRMER, METHODS, PromptMethod, chat, parse_label
+from autointerp_core.labels.explain.stated_label import stated_label
 from autointerp_core.labels.providers.base import ChatPrompt
+from autointerp_core.labels.providers.json_reply import read_json
+from autointerp_core.labels.providers.reply_markup import spoken
 from autointerp_core.store.study import Example, Study
 
-_LABEL_LINE = regex.compile(r"^[\s*_#>-]*label\b[\s*_]*:", regex.I)
 _SYSTEM = (
     "You find out what a pattern detector reacts to. You see texts in which the words it reacts "
     "to are marked <<like this>>."
@@ -19,14 +19,17 @@ _SYSTEM = (
 
 
 def _parse(text: str | None, prompt: ChatPrompt) -> str | None:
-    """The last ``Label:`` line; an explanation without one holds no label."""
-    if text is None:
-        return None
-    lines = [line for line in text.splitlines() if _LABEL_LINE.match(line)]
+    """The last line that is called a label; an explanation without one holds none."""
+    said = spoken(text or "")
+    lines = [line for line in said.text.splitlines() if stated_label(line)]
     if lines:
-        return parse_label(lines[-1], prompt)
-    # The second, firmer question asks for the label alone.
-    return parse_label(text, prompt) if prompt.messages[-1].content.endswith(FIRMER) else None
+        found = (parse_label(line, prompt) for line in reversed(lines))
+        return next((label for label in found if label is not None), None)
+    # In tags or JSON it is set apart from the explanation; and the second, firmer question asks
+    # for the label alone.
+    apart = said.tagged or read_json(said.text) is not None
+    asked_alone = prompt.messages[-1].content.endswith(FIRMER)
+    return parse_label(said.text, prompt) if apart or asked_alone else None
 
 
 def _build(study: Study, feature: int, examples: Sequence[Example], hint: str | None) -> ChatPrompt:

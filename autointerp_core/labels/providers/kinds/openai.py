@@ -7,7 +7,8 @@ from autointerp_core.labels.providers.make import PROVIDERS, ProviderKind, Provi
 
 
 def _make(options: ProviderOptions) -> LabelProvider:
-    from autointerp_core.labels.providers.openai_api import Limits, OpenAIProvider
+    from autointerp_core.labels.providers.openai_api import OpenAIProvider
+    from autointerp_core.labels.providers.openai_requests import Limits
 
     return OpenAIProvider(
         options.model_path,
