@@ -162,7 +162,8 @@ def test_a_short_message_is_not_found_in_the_markup(tokenizer: Any, tmp_path: Pa
 
 
 def test_a_template_that_leaves_thoughts_out(tokenizer: Any, tmp_path: Path) -> None:
-    tokenizer.chat_template = "{% for m in messages %}[{{ m.role }}] {{ m.content.split('</think>')[-1] }}{{ '\\n' }}{% endfor %}"
+    line = "[{{ m.role }}] {{ m.content.split('</think>')[-1] }}{{ '\\n' }}"
+    tokenizer.chat_template = f"{{% for m in messages %}}{line}{{% endfor %}}"
     messages = [
         {"role": "user", "content": "Hello there"},
         {"role": "assistant", "content": "<think>so</think>A newt."},
@@ -196,7 +197,8 @@ def test_conversations_without_a_template(tmp_path: Path) -> None:
 
 
 def test_a_template_that_fails_on_a_row(tokenizer: Any, tmp_path: Path) -> None:
-    tokenizer.chat_template = "{% if messages[0].role != 'user' %}{{ raise_exception('must begin with user') }}{% endif %}"
+    refuse = "{{ raise_exception('must begin with user') }}"
+    tokenizer.chat_template = f"{{% if messages[0].role != 'user' %}}{refuse}{{% endif %}}"
     with pytest.raises(DatasetSourceError) as caught:
         documents(tokenizer, written(tmp_path, MESSAGES[1:], MESSAGES))
     assert "row 1" in str(caught.value)
