@@ -15,6 +15,7 @@ from autointerp_core.home import home, studies_dir
 from autointerp_core.progress import Progress, ProgressCallback, silent
 from autointerp_core.sources.demo import demo_sae_path
 from autointerp_core.store.files import check_writable, write_json
+from autointerp_core.store.input_scores import add_input_scores
 from autointerp_core.store.study_record import Masks, read_record
 
 if TYPE_CHECKING:
@@ -186,19 +187,18 @@ def run_labeling(
     options.check()
     output = Path(output_dir).expanduser()
     check_writable(output)
-    done = _label(config, options, report=report)
+    done = _label(config, options, scores=asked.scores, report=report)
     from autointerp_core.export.result_files import write_feature_examples, write_feature_labels
     from autointerp_core.store.history import LabelHistory
 
     features = list(asked.indices) if asked.indices is not None else done.study.features.tolist()
-    scores = dict(asked.scores)
     report(Progress("writing", message=f"writing {output}"))
     examples_path, labels_path = output / "feature_examples.jsonl", output / "feature_labels.json"
     write_feature_examples(
-        examples_path, done.study, features, scores, max_examples=max_examples_per_feature
+        examples_path, done.study, features, max_examples=max_examples_per_feature
     )
     with LabelHistory.open() as history:
-        write_feature_labels(labels_path, done.study, history, features, scores)
+        write_feature_labels(labels_path, done.study, history, features)
     dead = done.study.table.set_index("feature")["fired"].loc[features] == 0
     return {
         "examples_path": str(examples_path),
@@ -242,6 +242,7 @@ def _label(
     options: LabelOptions,
     *,
     llm_features: int | None = None,
+    scores: Mapping[int, float] | None = None,
     report: ProgressCallback,
 ) -> _Labelled:
     """Extract, then label; ``llm_features`` limits how many get an LLM label (None: all)."""
@@ -251,6 +252,9 @@ def _label(
 
     extraction = extract(config, studies_dir(), report)
     study = extraction.study
+    if scores:
+        known = {f: score for f, score in scores.items() if 0 <= f < study.info.d_sae}
+        add_input_scores(study.folder, known)
     wanted = list(config.features) if config.features is not None else study.features.tolist()
     with LabelHistory.open() as history:
         labels = label_features(
