@@ -16,6 +16,7 @@ KINDS: dict[str, str] = {
     "demo": "autointerp_core.pipeline:run_demo_job",
     "generate": "autointerp_core.labels.run:run_generate_job",
     "score": "autointerp_core.labels.scoring.run:run_score_job",
+    "neighbours": "autointerp_core.extraction.upgrades:run_neighbours_job",
     "selftest": "autointerp_core.jobs.selftest:run_selftest_job",
 }
 

@@ -22,6 +22,7 @@ Layout of a study folder (written by :mod:`autointerp_core.extraction`, read onl
         peaks.safetensors       indptr i64[F+1], token i64, activation f32, group u8
         features.parquet        a row a feature: exact statistics
         logits.safetensors      ids and values of the top and bottom logits
+        neighbours.safetensors  features of the SAE whose decoder directions are most alike
 
 A firing's token index is relative to its shard's first token. Windows and their
 values are cut from the firings when asked for, so any width is served without a model.

@@ -11,13 +11,15 @@ import pytest
 from safetensors.numpy import save_file
 
 from autointerp_core import jobs
-from autointerp_core.errors import SAESourceError
+from autointerp_core.errors import SAESourceError, StudyError
 from autointerp_core.explore.cofiring import companions
 from autointerp_core.explore.decoder_neighbours import neighbours
 from autointerp_core.explore.feature_index import Snapshot
 from autointerp_core.explore.view import View
 from autointerp_core.extraction.estimate import estimate
+from autointerp_core.extraction.upgrades import add_neighbours
 from autointerp_core.home import jobs_dir
+from autointerp_core.progress import silent
 from autointerp_core.store.history import LabelHistory
 from autointerp_core.store.input_scores import add_input_scores
 from autointerp_core.store.study import Study
@@ -125,7 +127,9 @@ def test_companions_equal_sets_of_tokens(study: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["F32", "F16", "BF16"])
-def test_neighbours_equal_cosines(study: Path, tmp_path: Path, kind: str) -> None:
+def test_neighbours_added_to_an_old_study_equal_cosines(
+    study: Path, tmp_path: Path, kind: str
+) -> None:
     weights = np.random.default_rng(0).normal(size=(120, 16)).astype(np.float32)
     folder = tmp_path / "sae"
     folder.mkdir()
@@ -149,14 +153,19 @@ def test_neighbours_equal_cosines(study: Path, tmp_path: Path, kind: str) -> Non
     unit = weights / np.linalg.norm(weights, axis=1, keepdims=True)
     cosine = unit @ unit[5]
     cosine[5] = -2
-    found = neighbours(Study(study), 5, limit=3)
+    opened = Study(study)
+    with pytest.raises(StudyError, match="made before"):
+        neighbours(opened, 5)
+    assert add_neighbours(opened, silent) == 120
+    assert add_neighbours(opened, silent) == 0
+    found = neighbours(opened, 5, limit=3)
     assert [n.feature for n in found] == np.argsort(-cosine)[:3].tolist()
     assert [n.cosine for n in found] == pytest.approx(np.sort(-cosine)[:3] * -1, abs=0.02)
 
 
 def test_absent_weights_are_told(study: Path) -> None:
     with pytest.raises(SAESourceError, match="not in a folder on this computer"):
-        neighbours(Study(study), 5)
+        add_neighbours(Study(study), silent)
 
 
 def test_estimates_grow_with_the_work() -> None:
