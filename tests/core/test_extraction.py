@@ -16,6 +16,7 @@ import pytest
 import torch
 
 from autointerp_core.errors import AutointerpError, Cancelled, FeatureRequestError, ParameterError
+from autointerp_core.explore.decoder_neighbours import neighbours
 from autointerp_core.extraction.firings import Batching, Extractor, plan_shards
 from autointerp_core.extraction.run import extract
 from autointerp_core.progress import Progress
@@ -166,6 +167,21 @@ def test_study_grows_by_what_is_missing_and_then_computes_nothing(
             assert [x.logit for x in ours] == pytest.approx([x.logit for x in whole], rel=1e-4)
     merged = dict(third.study.iter_examples([3, 12, 63]))
     assert merged == {f: plain.examples(f) for f in (3, 12, 63)}
+
+
+def test_neighbours_are_the_nearest_decoder_rows(tiny: Tiny, plain: Study, tmp_path: Path) -> None:
+    from safetensors.numpy import load_file
+
+    weights = load_file(next(tiny.saelens.rglob("*.safetensors")))["W_dec"].astype(np.float64)
+    unit = weights / np.linalg.norm(weights, axis=1, keepdims=True)
+    cosine = unit @ unit.T
+    np.fill_diagonal(cosine, -2)
+    few = extract(tiny.request(features=(3, 60)), tmp_path).study
+    for study, feature in ((plain, 0), (plain, 63), (few, 3), (few, 60)):
+        found = neighbours(study, feature, limit=20)
+        expected = np.argsort(-cosine[feature])[:20]
+        assert [n.feature for n in found] == expected.tolist()
+        assert [n.cosine for n in found] == pytest.approx(cosine[feature][expected], abs=1e-5)
 
 
 def test_more_examples_need_no_model(
