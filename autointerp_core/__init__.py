@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from autointerp_core.errors import AutointerpError, BadInput
     from autointerp_core.pipeline import build_demo, run_labeling
     from autointerp_core.store.history import LabelHistory
-    from autointerp_core.store.study import Study, list_studies
+    from autointerp_core.store.studies import list_studies
+    from autointerp_core.store.study import Study
 
 __version__ = "0.1.0"
 
@@ -23,7 +24,7 @@ _WHERE = {
     "LabelHistory": "store.history",
     "Study": "store.study",
     "build_demo": "pipeline",
-    "list_studies": "store.study",
+    "list_studies": "store.studies",
     "run_labeling": "pipeline",
 }
 

@@ -15,15 +15,14 @@ from autointerp_core.home import home, studies_dir
 from autointerp_core.progress import Progress, ProgressCallback, silent
 from autointerp_core.sources.demo import demo_sae_path
 from autointerp_core.store.files import check_writable, write_json
-from autointerp_core.store.study import read_info
+from autointerp_core.store.study_record import Masks, read_record
 
 if TYPE_CHECKING:
-    from autointerp_core.extraction.request import ExtractionRequest
+    from autointerp_core.extraction.config import ExtractionConfig
     from autointerp_core.labels.options import LabelOptions
     from autointerp_core.labels.run import LabelReport
     from autointerp_core.store.study import Study
 
-ENGINES = ("native", "sae-dashboard")
 DEMO_LLM_LABELS = 24
 
 
@@ -137,14 +136,30 @@ def run_labeling(
         BadInput: what was given cannot be used; nothing was written.
         AutointerpError: something else failed; a rerun goes on where it stopped.
     """
-    from autointerp_core.extraction.request import ExtractionRequest
-    from autointerp_core.extraction.summary import Masks
+    from autointerp_core.extraction.config import ExtractionConfig
     from autointerp_core.labels.options import LabelOptions
-    from autointerp_core.labels.scoring.names import one_of, parse_scoring
+    from autointerp_core.labels.scoring.names import parse_scoring
 
     report = progress or silent
     asked = FeatureRequest.parse(feature_indices, feature_scores)
-    one_of("engine", engine, ENGINES)
+    config = ExtractionConfig(
+        model_path=str(model_path),
+        sae_path=str(sae_path),
+        sae_id=sae_id,
+        dataset_path=str(dataset_path),
+        features=asked.indices,
+        column=column_name,
+        n_rows=n_samples,
+        context_size=context_size,
+        prepend_bos=prepend_bos,
+        masks=Masks(special=mask_special, sinks=mask_sinks, sink_factor=sink_factor),
+        dtype=dtype,
+        device=device,
+        batch_sequences=minibatch_size_tokens,
+        block_features=minibatch_size_features,
+        n_examples=max_examples_per_feature,
+        engine=engine,
+    )
     options = LabelOptions(
         provider=label_provider,
         model_path=label_model_path or str(model_path),
@@ -171,24 +186,7 @@ def run_labeling(
     options.check()
     output = Path(output_dir).expanduser()
     check_writable(output)
-    request = ExtractionRequest(
-        model_path=str(model_path),
-        sae_path=str(sae_path),
-        sae_id=sae_id,
-        dataset_path=str(dataset_path),
-        features=asked.indices,
-        column=column_name,
-        n_rows=n_samples,
-        context_size=context_size,
-        prepend_bos=prepend_bos,
-        masks=Masks(mask_special, mask_sinks, sink_factor),
-        dtype=dtype,
-        device=device,
-        batch_sequences=minibatch_size_tokens,
-        block_features=minibatch_size_features,
-        n_examples=max_examples_per_feature,
-    )
-    done = _label(request, engine, options, report=report)
+    done = _label(config, options, report=report)
     from autointerp_core.export.result_files import write_feature_examples, write_feature_labels
     from autointerp_core.store.history import LabelHistory
 
@@ -240,8 +238,7 @@ def _outcome(done: LabelReport) -> dict[str, Any]:
 
 
 def _label(
-    request: ExtractionRequest,
-    engine: str,
+    config: ExtractionConfig,
     options: LabelOptions,
     *,
     llm_features: int | None = None,
@@ -252,14 +249,9 @@ def _label(
     from autointerp_core.labels.run import label_features
     from autointerp_core.store.history import LabelHistory
 
-    if engine == "native":
-        extraction = extract(request, studies_dir(), report)
-    else:
-        from autointerp_core.extraction.sae_dashboard.engine import extract_with_dashboard
-
-        extraction = extract_with_dashboard(request, studies_dir(), report)
+    extraction = extract(config, studies_dir(), report)
     study = extraction.study
-    wanted = list(request.features) if request.features is not None else study.features.tolist()
+    wanted = list(config.features) if config.features is not None else study.features.tolist()
     with LabelHistory.open() as history:
         labels = label_features(
             study,
@@ -285,7 +277,7 @@ def built_demo() -> str | None:
     """Id of the demo study where it was built to the end, from the SAE bundled now."""
     try:
         built = json.loads(_demo_record().read_bytes())
-        info = read_info(studies_dir() / built["study"])
+        info = read_record(studies_dir() / built["study"])
     except (OSError, ValueError, KeyError, TypeError, StudyError):
         return None  # never built, or not readable any more: either way it is to be built
     return info.id if built["sae"] == _demo_sae_digest() else None
@@ -293,10 +285,10 @@ def built_demo() -> str | None:
 
 def build_demo(progress: ProgressCallback = silent) -> dict[str, Any]:
     """Build the demo study: all features of the bundled SAE, labels for a first look."""
-    from autointerp_core.extraction.request import ExtractionRequest
+    from autointerp_core.extraction.config import ExtractionConfig
     from autointerp_core.labels.options import LabelOptions
 
-    request = ExtractionRequest(
+    config = ExtractionConfig(
         model_path="demo", sae_path="demo", dataset_path="demo", n_rows=1_000_000
     )
     options = LabelOptions(
@@ -306,7 +298,7 @@ def build_demo(progress: ProgressCallback = silent) -> dict[str, Any]:
         candidates=3,
         scorers=("embedding",),
     )
-    done = _label(request, "native", options, llm_features=DEMO_LLM_LABELS, report=progress)
+    done = _label(config, options, llm_features=DEMO_LLM_LABELS, report=progress)
     # Written last: a build killed while labelling is gone on with, not taken for whole.
     write_json(_demo_record(), {"study": done.study.id, "sae": _demo_sae_digest()})
     return {"study": done.study.id, "study_path": str(done.study.folder)}

@@ -13,13 +13,13 @@ from pathlib import Path
 
 import streamlit as st
 
-from autointerp_core.errors import StudyError
 from autointerp_core.explore.feature_index import FeatureIndex, Snapshot
 from autointerp_core.home import home, studies_dir
 from autointerp_core.jobs import list_jobs
 from autointerp_core.store.history import LabelHistory
-from autointerp_core.store.study import SPECIAL, Example, Study, StudyInfo
-from autointerp_core.store.study import list_studies as read_studies
+from autointerp_core.store.studies import StudyList, list_studies, study_folder
+from autointerp_core.store.study import SPECIAL, Example, Study
+from autointerp_core.store.study_record import StudyRecord
 from ui.elements.tokens import Line
 
 _STUDIES_OPEN = 3
@@ -34,7 +34,7 @@ class OpenStudy:
     stamp: int
 
     @property
-    def info(self) -> StudyInfo:
+    def info(self) -> StudyRecord:
         return self.study.info
 
     @property
@@ -49,10 +49,10 @@ class OpenStudy:
         return self.index.refresh(history(), scores(self))
 
 
-def studies() -> tuple[list[StudyInfo], list[StudyError]]:
+def studies() -> StudyList:
     """Complete studies on disk, newest first, and what is wrong with the others."""
-    found, errors = read_studies(studies_dir())
-    return sorted(found, key=lambda info: -stamp_of(studies_dir() / info.id)), errors
+    found, errors = list_studies()
+    return StudyList(sorted(found, key=lambda each: -stamp_of(studies_dir() / each.id)), errors)
 
 
 def stamp_of(folder: Path) -> int:
@@ -66,9 +66,7 @@ def open_study(name: str) -> OpenStudy:
     Raises:
         StudyError: no such study, or one that cannot be read.
     """
-    folder = studies_dir() / name
-    if not name or Path(name).name != name or not (folder / "study.json").exists():
-        raise StudyError(f"there is no study named {name!r} here; pick another one")
+    folder = study_folder(name)
     return _open(str(folder), stamp_of(folder))
 
 

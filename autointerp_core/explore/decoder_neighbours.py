@@ -55,12 +55,12 @@ def neighbours(study: Study, feature: int, limit: int = 10) -> list[Neighbour]:
 
 
 def _weights(study: Study) -> Path:
-    record = study.info.raw["sae"]
-    path = str(record.get("path") or "")
+    record = study.info.sae
+    path = record.path or ""
     if path != DEMO and not (path and os.path.isdir(Path(path).expanduser())):
         raise SAESourceError("the SAE's weights are not in a folder on this computer")
     try:
-        folder = locate(path, record.get("sae_id")).folder
+        folder = locate(path, record.sae_id).folder
     except AutointerpError as error:
         raise SAESourceError(f"the SAE is not where it was: {error}") from error
     found = sorted(folder.glob("*.safetensors")) if folder is not None else []

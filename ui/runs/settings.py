@@ -6,7 +6,6 @@ nowhere here.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -14,7 +13,7 @@ from urllib.parse import urlsplit
 
 from autointerp_core.errors import AutointerpError
 from autointerp_core.labels.options import RANKED, LabelOptions
-from autointerp_core.labels.providers.openai_key import DEFAULT_SERVER, find_key
+from autointerp_core.labels.providers.openai_key import find_key, server_address
 from autointerp_core.labels.scoring.names import JUDGED, NONE
 
 GENERATE, SCORE = "generate", "score"
@@ -115,7 +114,7 @@ class RunSettings:
             if "@" in urlsplit(address).netloc:
                 return "the base URL holds a name or password, which would be kept: take it out"
             try:
-                find_key(address or os.environ.get("OPENAI_BASE_URL") or DEFAULT_SERVER)
+                find_key(server_address(address))
             except AutointerpError as error:
                 return str(error)
             if (self.price_in is None) != (self.price_out is None):

@@ -13,7 +13,10 @@ import regex
 
 from autointerp_core.errors import ParameterError
 from autointerp_core.labels.explain.parse_answer import clean_answer
+from autointerp_core.labels.explain.stated_label import stated_label
 from autointerp_core.labels.providers.base import MAX_NEW_TOKENS, ChatPrompt, Message, Settings
+from autointerp_core.labels.providers.json_reply import read_json
+from autointerp_core.labels.providers.reply_markup import spoken
 from autointerp_core.store.study import Example, Study
 
 BEFORE, AFTER = 14, 8
@@ -93,7 +96,6 @@ _MARKED = regex.compile(r"<<(.*?)>>")
 _FURNITURE = regex.compile(
     r"words (?:it|that|of)?\s*(?:makes? )?likely|the marked words|marked:|texts:|words:", regex.I
 )
-_LABEL_LINE = regex.compile(r"^[\s*_#>-]*label\b[\s*_]*:", regex.I)
 _SYSTEM = (
     "You name what a pattern detector reacts to. You see texts in which the words it reacts to "
     "are marked <<like this>>. Reply with one short label of at most 9 words, nothing else."
@@ -326,14 +328,17 @@ def _shown_words(message: Message) -> set[str]:
 
 
 def _parse_explained(text: str | None, prompt: ChatPrompt) -> str | None:
-    """The last ``Label:`` line; an explanation without one holds no label."""
-    if text is None:
-        return None
-    lines = [line for line in text.splitlines() if _LABEL_LINE.match(line)]
+    """The last line that is called a label; an explanation without one holds none."""
+    said = spoken(text or "")
+    lines = [line for line in said.text.splitlines() if stated_label(line)]
     if lines:
-        return _parse_label(lines[-1], prompt)
-    # The second, firmer question asks for the label alone.
-    return _parse_label(text, prompt) if prompt.messages[-1].content.endswith(FIRMER) else None
+        found = (_parse_label(line, prompt) for line in reversed(lines))
+        return next((label for label in found if label is not None), None)
+    # In tags or JSON it is set apart from the explanation; and the second, firmer question asks
+    # for the label alone.
+    apart = said.tagged or read_json(said.text) is not None
+    asked_alone = prompt.messages[-1].content.endswith(FIRMER)
+    return _parse_label(said.text, prompt) if apart or asked_alone else None
 
 
 METHODS: dict[str, PromptMethod] = {

@@ -57,7 +57,8 @@ def make_provider(name: str, options: ProviderOptions) -> LabelProvider:
 
         return ScriptedProvider(verdicts=shares_a_word, price=price, budget=budget)
     if name == "openai":
-        from autointerp_core.labels.providers.openai_api import Limits, OpenAIProvider
+        from autointerp_core.labels.providers.openai_api import OpenAIProvider
+        from autointerp_core.labels.providers.openai_requests import Limits
 
         return OpenAIProvider(
             options.model_path,
