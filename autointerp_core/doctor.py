@@ -19,7 +19,6 @@ _PACKAGES = {
     "transformers": "transformers",
     "transformer_lens": "transformer-lens",
     "sae_lens": "sae-lens",
-    "sae_dashboard": "sae-dashboard",
     "datasets": "datasets",
     "streamlit": "streamlit",
     "plotly": "plotly",
@@ -42,6 +41,7 @@ def run_checks() -> Iterator[Check]:
     yield Check("python", ok, sys.version.split()[0] + ("" if ok else "; 3.11 or newer is needed"))
     for module, package in _PACKAGES.items():
         yield _import(module, package)
+    yield _reference_engine()
     yield _embedder()
     yield _demo_model()
     yield _device()
@@ -58,6 +58,14 @@ def _import(module: str, package: str) -> Check:
         return Check(package, True, version(package))
     except PackageNotFoundError:
         return Check(package, True, "imported, version unknown")
+
+
+def _reference_engine() -> Check:
+    """sae-dashboard is wanted by one engine only; absent is fine, broken is not."""
+    if find_spec("sae_dashboard") is None:
+        hint = "absent; for --engine sae-dashboard: pip install --no-deps sae-dashboard==0.8.0"
+        return Check("sae-dashboard", True, hint)
+    return _import("sae_dashboard", "sae-dashboard")
 
 
 def _embedder() -> Check:

@@ -28,6 +28,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.report import Row, publish
+from benchmarks.selected_columns import selected_columns
 
 SMALL, LARGE = 50_000, 200_000
 VIS_TOKENS, VIS_FEATURES, VIS_CAP = 25_000, 256, 300.0
@@ -87,6 +88,7 @@ def _rows(repeats: int) -> list[Row]:
     rows.append(
         Row("memory_growth_n_to_4n", peaks[LARGE] / peaks[SMALL] - 1, 0.05, repeats=repeats)
     )
+    rows.append(selected_columns(repeats))
     ours = _in_process("all", VIS_TOKENS)
     some = _in_process("vis", VIS_TOKENS, VIS_FEATURES)
     whole = _in_process("vis", VIS_TOKENS)

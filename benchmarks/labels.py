@@ -31,22 +31,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autointerp_core.home import home, studies_dir
+from autointerp_core.labels.config import LabelConfig
 from autointerp_core.labels.document_split import LABEL, TEST, Split, shown_examples
 from autointerp_core.labels.embedders import KnownTexts, default_embedder
 from autointerp_core.labels.explain.prompts import get_method
-from autointerp_core.labels.options import RANKED, LabelOptions
 from autointerp_core.labels.providers.base import Price
 from autointerp_core.labels.providers.local import LocalProvider
 from autointerp_core.labels.run import label_features
 from autointerp_core.labels.scoring.evidence import FOLDER as EVIDENCE
-from autointerp_core.labels.scoring.judge import Judge, LLMJudge
-from autointerp_core.labels.scoring.names import JUDGED
+from autointerp_core.labels.scoring.judge import Judge
+from autointerp_core.labels.scoring.llm_judge import LLMJudge
 from autointerp_core.labels.scoring.sample_windows import EASY, HARD, WindowSampler, WindowSet
 from autointerp_core.labels.scoring.score_statistics import AUROC, mean_interval, value_of
-from autointerp_core.labels.scoring.scorer_runs import EMBEDDING, Trial, embed_trials, judge_trials
+from autointerp_core.labels.scoring.scorers import SCORERS, ScorerRun, Tools, answer_runs, judged
+from autointerp_core.labels.scoring.scorers.embedding import EMBEDDING
 from autointerp_core.labels.search.labeler import SearchLabeler
-from autointerp_core.labels.search.rank_phrases import PHRASES
+from autointerp_core.labels.search.rank_phrases import PHRASES, RANKED
 from autointerp_core.labels.search.record import search_labeler
+from autointerp_core.store.event_details import GenerationDetails
 from autointerp_core.store.history import LabelHistory
 from autointerp_core.store.study import Study
 from benchmarks.planted.build import Planted, build_planted
@@ -83,11 +85,11 @@ def naive_labels(
     labeler: SearchLabeler, split: Split, features: Sequence[int], words: int = NAIVE_WORDS
 ) -> Labels:
     """The commonest words (else marks) that a feature peaks on in the label part."""
-    units = labeler.units
+    known = labeler.words
     out: Labels = {}
     for feature in features:
         token, _ = split.peaks(feature, LABEL)
-        counted = Counter(units.keys[units.key[u]] for u in units.token_unit[token] if u >= 0)
+        counted = Counter(known.keys[known.key[w]] for w in known.token_word[token] if w >= 0)
         ranked = [key for key, _ in counted.most_common()]
         spoken = [key for key in ranked if any(c.isalnum() for c in key)]
         out[feature] = " ".join((spoken or ranked)[:words]) or None
@@ -106,7 +108,7 @@ def llm_labels(study: Study, features: Sequence[int]) -> dict[str, tuple[Labels,
 
     In a history of its own, and beside the study, not in it.
     """
-    options = LabelOptions(
+    options = LabelConfig(
         model_path=MODEL, method=WORDS, max_examples=20, candidates=3, scorers=(EMBEDDING,)
     )
     with TemporaryDirectory() as folder:
@@ -125,12 +127,12 @@ def llm_labels(study: Study, features: Sequence[int]) -> dict[str, tuple[Labels,
             }
     out: dict[str, tuple[Labels, Cost]] = {}
     for method, events in made.items():
-        details = [event.details for event in events.values()]
+        details = [GenerationDetails.from_json(event.details) for event in events.values()]
         cost = Cost(
             len(events),
-            sum(d["seconds"] for d in details),
-            sum(d["tokens_in"] for d in details),
-            sum(d["tokens_out"] for d in details),
+            sum(d.seconds for d in details),
+            sum(d.tokens_in for d in details),
+            sum(d.tokens_out for d in details),
         )
         out[method] = {feature: event.text for (feature, _), event in events.items()}, cost
     costs = [cost for _, cost in out.values()]
@@ -157,20 +159,20 @@ def embedding_values(
     labels: Mapping[int, str | None], windows: Mapping[int, WindowSet], known: KnownTexts
 ) -> Values:
     """The embedding score of each label that has windows."""
-    trials = [
-        Trial.of(EMBEDDING, text, windows[feature], 0)
+    runs = [
+        ScorerRun.of(EMBEDDING, text, windows[feature], 0)
         for feature, text in labels.items()
         if text and feature in windows
     ]
     out: dict[int, tuple[float, float, float]] = {}
-    for first in range(0, len(trials), 64):
-        embed_trials(trials[first : first + 64], known)
-        for trial in trials[first : first + 64]:
-            kind = np.asarray([window.kind for window in trial.windows])
+    for first in range(0, len(runs), 64):
+        answer_runs(runs[first : first + 64], Tools(known))
+        for run in runs[first : first + 64]:
+            kind = np.asarray([window.kind for window in run.windows])
             silent = (np.isin(kind, (EASY, HARD)), kind == EASY, kind == HARD)
-            active = trial.said[~silent[0]]
-            values = [value_of(AUROC, active, trial.said[part]) for part in silent]
-            out[trial.feature] = tuple(np.nan if v is None else v for v in values)  # type: ignore[assignment]
+            active = run.said[~silent[0]]
+            values = [value_of(AUROC, active, run.said[part]) for part in silent]
+            out[run.feature] = tuple(np.nan if v is None else v for v in values)  # type: ignore[assignment]
     return out
 
 
@@ -218,16 +220,16 @@ def judged_rows(
     name: str, labels: Labels, windows: Mapping[int, WindowSet], judge: Judge
 ) -> list[Row]:
     """Mean balanced accuracy over features of detection and fuzzing."""
-    trials = [
-        Trial.of(scorer, text, windows[feature], 0)
-        for scorer in JUDGED
+    runs = [
+        ScorerRun.of(scorer, text, windows[feature], 0)
+        for scorer in judged(SCORERS)
         for feature, text in labels.items()
         if text and feature in windows
     ]
-    judge_trials(trials, judge)
+    answer_runs(runs, Tools(KnownTexts(default_embedder()), judge))
     rows = []
-    for scorer in JUDGED:
-        values = [v for t in trials if t.scorer == scorer and (v := t.value()) is not None]
+    for scorer in judged(SCORERS):
+        values = [v for t in runs if t.scorer == scorer and (v := t.value()) is not None]
         found = mean_interval(values)
         if found is not None:
             note = f"interval {found.low:.3f} to {found.high:.3f}, {_floor(len(values))}"

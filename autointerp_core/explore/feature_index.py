@@ -221,7 +221,7 @@ class FeatureIndex:
             changed = None
             if before is not None:
                 changed = history.changed_since(self._sae, before.version)
-            states = history.states(self._sae, changed)
+            states = history.states(self._sae, changed, self._study.id)
             self._snapshot = self._build(version, states, before)
             return self._snapshot
 

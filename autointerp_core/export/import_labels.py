@@ -9,15 +9,20 @@ from typing import Any, Literal
 
 from autointerp_core.errors import BadInput, LabelRejected
 from autointerp_core.explore.feature_index import Snapshot
-from autointerp_core.store.events import ACCEPTED, IMPORTED
-from autointerp_core.store.history import LabelHistory, NewEvent, clean_label
+from autointerp_core.store.decisions import Decision, Outcome
+from autointerp_core.store.events import IMPORTED, NewEvent
+from autointerp_core.store.history import LabelHistory
+from autointerp_core.store.text_cleaning import clean_label
 
 Effect = Literal["new", "changed", "same", "refused", "unknown"]
 
 
 @dataclass(frozen=True)
 class Change:
-    """What importing one row would do. ``decided``: a person had decided on it."""
+    """What importing one row would do. ``decided``: a person had decided on it.
+
+    ``based_on`` is the feature's last event when this was worked out.
+    """
 
     feature: int
     label: str
@@ -25,6 +30,15 @@ class Change:
     effect: Effect
     before: str | None = None
     why: str = ""
+    based_on: int = 0
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What an import did: how many features it changed, and whom it crossed."""
+
+    count: int
+    conflicts: tuple[Outcome, ...] = ()
 
 
 def plan(data: bytes, snapshot: Snapshot) -> list[Change]:
@@ -39,30 +53,39 @@ def plan(data: bytes, snapshot: Snapshot) -> list[Change]:
 
 def apply(
     changes: list[Change], history: LabelHistory, sae: str, *, file_name: str, author: str
-) -> int:
+) -> Imported:
     """Record what is new or changed: the text as an imported proposal, decisions as accepted.
 
-    Returns how many features changed.
+    Where somebody decided since :func:`plan` looked, both events stay, and the result says so.
+
+    Raises:
+        ParameterError: no author.
+        LabelStoreError: it could not be saved.
     """
     wanted = [change for change in changes if change.effect in ("new", "changed")]
     source = f"import:{file_name}"
-    proposals = history.record_many(
+    proposals = [
         NewEvent(sae, c.feature, IMPORTED, c.label, source=source, author=author) for c in wanted
+    ]
+    outcomes = history.decide(
+        [
+            Decision(
+                "accept",
+                sae,
+                change.feature,
+                change.based_on,
+                proposal=proposal,
+                reason=f"decided in {file_name}",
+            )
+            for change, proposal in zip(wanted, proposals, strict=True)
+            if change.decided
+        ],
+        author,
     )
     history.record_many(
-        NewEvent(
-            sae,
-            change.feature,
-            ACCEPTED,
-            change.label,
-            author=author,
-            parent=proposal.id,
-            reason=f"decided in {file_name}",
-        )
-        for change, proposal in zip(wanted, proposals, strict=True)
-        if change.decided
+        proposal for change, proposal in zip(wanted, proposals, strict=True) if not change.decided
     )
-    return len(wanted)
+    return Imported(len(wanted), tuple(found for found in outcomes if found.theirs is not None))
 
 
 def _rows(data: bytes) -> list[Mapping[str, Any]]:
@@ -92,4 +115,5 @@ def _change(row: Mapping[str, Any], snapshot: Snapshot) -> Change:
     state = snapshot.state(feature)
     if state.label == label and (not decided or state.status != "unreviewed"):
         return Change(feature, label, decided, "same", state.label)
-    return Change(feature, label, decided, "changed" if state.label else "new", state.label)
+    effect: Effect = "changed" if state.label else "new"
+    return Change(feature, label, decided, effect, state.label, based_on=state.last_event or 0)

@@ -39,7 +39,7 @@ def label_rows(
     """
     wanted = [int(feature) for feature in features]
     known = {**study.input_scores(), **(scores or {})}
-    states = history.states(study.info.sae_fingerprint, wanted) if wanted else {}
+    states = history.states(study.info.sae_fingerprint, wanted, study.id) if wanted else {}
     counts = _column(study, wanted, "num_examples")
     return [
         _row(feature, int(count), states[feature], _finite(known.get(feature)))
@@ -82,7 +82,7 @@ def _scores(state: LabelState, text: str | None, source: str) -> dict[str, Any]:
 def _unscored(state: LabelState) -> str | None:
     """Why the label was not scored though that was tried."""
     shown = state.shown()
-    reason = shown.scoring.get("unscored") if shown is not None and not shown.scores else None
+    reason = shown.unscored if shown is not None and not shown.scores else None
     return str(reason) if reason else None
 
 

@@ -44,7 +44,7 @@ class ResolvedExtraction:
     @property
     def study_id(self) -> str:
         """Id of the study that our own engine's numbers go to."""
-        return self.identity.study_id(self.model.name, self.hook.layer, self.hook.kind)
+        return self.identity.study_id(self.model.name, self.hook.slug)
 
 
 def resolve(config: ExtractionConfig, progress: ProgressCallback = silent) -> ResolvedExtraction:

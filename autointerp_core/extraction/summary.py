@@ -22,6 +22,7 @@ from autointerp_core.progress import Progress, ProgressCallback
 from autointerp_core.store.files import atomic_file, write_bytes
 from autointerp_core.store.study import AFTER, BEFORE, SPECIAL, Pass, TokenStore
 from autointerp_core.store.study_record import Masks
+from autointerp_core.store.tokenstore import OUTSIDE
 
 FIRINGS_PER_BLOCK = 1_000_000
 PER_QUANTILE = 5
@@ -44,8 +45,8 @@ def reference_median(tokens: TokenStore, norms: NDArray[np.float32]) -> float:
 def counted_positions(
     flags: NDArray[np.uint8], norms: NDArray[np.float32], masks: Masks, median: float
 ) -> NDArray[np.uint8]:
-    """1 for positions that count, 0 for special tokens and attention sinks."""
-    counted = np.ones(len(flags), dtype=bool)
+    """1 for positions that count; 0 for special tokens, sinks, and what was not asked for."""
+    counted: NDArray[np.bool_] = flags & OUTSIDE == 0
     if masks.special:
         counted &= flags & SPECIAL == 0
     if masks.sinks and median > 0:
@@ -248,11 +249,16 @@ def _top_tokens(tokens: TokenStore, chosen: _Peaks, n_rows: int) -> list[list[st
     """Up to five texts that top examples peak on, most frequent first."""
     top = chosen.group == 0
     row, vocab = chosen.row[top], tokens.vocab
-    ids = tokens.ids[chosen.token[top]].tolist()
+    peak = chosen.token[top]
+    texts = [vocab[i] for i in tokens.ids[peak].tolist()]
+    # Half a character's bytes are no text: the whole character is what the feature peaks on.
+    parts = np.flatnonzero(tokens.in_parts(peak))
+    for i, text in zip(parts.tolist(), tokens.unit_texts(peak[parts]), strict=True):
+        texts[i] = text or texts[i]
     bounds = np.searchsorted(row, np.arange(n_rows + 1))
     out = []
     for r in range(n_rows):
         # most_common keeps first-seen order among equals: the stronger example wins.
-        counts = Counter(vocab[i] for i in ids[bounds[r] : bounds[r + 1]])
+        counts = Counter(texts[bounds[r] : bounds[r + 1]])
         out.append([text for text, _ in counts.most_common(5)])
     return out

@@ -18,7 +18,6 @@ from autointerp_core.progress import ProgressCallback
 from autointerp_core.sources.demo import DEMO
 from autointerp_core.sources.sae_files import locate
 from autointerp_core.store.neighbours import NEIGHBOURS_FILE
-from autointerp_core.store.studies import study_folder
 from autointerp_core.store.study import Study
 
 _NAME = "W_dec"
@@ -45,12 +44,6 @@ def add_neighbours(study: Study, progress: ProgressCallback) -> int:
         for found in lacking:
             write_neighbours(found.folder, decoder, found.features, progress)
     return sum(len(found.features) for found in lacking)
-
-
-def run_neighbours_job(params: dict[str, Any], progress: ProgressCallback) -> dict[str, Any]:
-    """Background job: :func:`add_neighbours` to the study of ``params["study"]``."""
-    folder = study_folder(str(params["study"]))
-    return {"study": folder.name, "features": add_neighbours(Study(folder), progress)}
 
 
 def _weights(study: Study) -> Path:

@@ -15,6 +15,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from autointerp_core.arrays import Float32Array, Int64Array
 from autointerp_core.store.study import Example, Study
 
 LABEL, VALIDATE, TEST = "label", "validate", "test"
@@ -26,8 +27,6 @@ SMALLEST = 20
 HELD_OUT = "fires only in documents kept for testing labels"
 """Why a feature has no label though it fires; holding nothing out shows the labeller all."""
 _SLACK = 8
-
-Ints = NDArray[np.int64]
 
 
 def part_of(text: bytes) -> str:
@@ -70,7 +69,7 @@ class Split:
         texts = (tokens.text[borders[i] : borders[i + 1]].tobytes() for i in range(count))
         return np.fromiter((PARTS.index(part_of(t)) for t in texts), np.int8, count)
 
-    def documents(self, part: str) -> Ints:
+    def documents(self, part: str) -> Int64Array:
         """Indices of the documents in a part, ascending."""
         return np.flatnonzero(self._part == PARTS.index(part))
 
@@ -78,14 +77,14 @@ class Split:
         """The part a document is in."""
         return PARTS[int(self._part[document])]
 
-    def peaks(self, feature: int, part: str) -> tuple[Ints, NDArray[np.float32]]:
+    def peaks(self, feature: int, part: str) -> tuple[Int64Array, Float32Array]:
         """Token index and activation of the feature's peak in every sequence of a part.
 
         Strongest first; of equals the earlier one.
         """
         token, activation = self.study.sequence_peaks(feature)
         tokens = self.study.tokens
-        here = self._part[tokens.owners[tokens.sequence_of(token)]] == PARTS.index(part)
+        here = self._part[tokens.document_of(token)] == PARTS.index(part)
         return token[here], activation[here]
 
 
@@ -109,7 +108,9 @@ def shown_examples(
     return _distinct(split.study, feature, token, group, wanted)
 
 
-def _distinct(study: Study, feature: int, token: Ints, group: str, limit: int) -> list[Example]:
+def _distinct(
+    study: Study, feature: int, token: Int64Array, group: str, limit: int
+) -> list[Example]:
     """The first ``limit`` windows that differ in their text."""
     found: dict[tuple[int, ...], Example] = {}
     at = 0
@@ -122,7 +123,7 @@ def _distinct(study: Study, feature: int, token: Ints, group: str, limit: int) -
     return list(found.values())
 
 
-def _even_steps(count: int, wanted: int) -> Sequence[int] | Ints:
+def _even_steps(count: int, wanted: int) -> Sequence[int] | Int64Array:
     """At most ``wanted`` indices below ``count``, evenly spread."""
     if count <= wanted:
         return np.arange(count)

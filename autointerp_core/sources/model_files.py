@@ -13,6 +13,7 @@ from typing import Any
 from autointerp_core.errors import DiskFull, ModelSourceError, OutputError
 from autointerp_core.home import home, models_dir
 from autointerp_core.progress import Progress, ProgressCallback, silent
+from autointerp_core.sources.hooks import MODULE, HookPoint
 from autointerp_core.sources.hub import hub_errors, one_line
 from autointerp_core.sources.paths import listing
 from autointerp_core.store.files import write_json
@@ -22,6 +23,9 @@ DEMO_NAME = "HuggingFaceTB/SmolLM2-135M-Instruct"
 
 # Written by whoever saved the folder; the numbers a model computes do not depend on them.
 _IRRELEVANT = ("_name_or_path", "transformers_version", "architectures", "dtype", "torch_dtype")
+# Multi-head latent attention, heads that differ by layer: only the modules say how wide.
+_HEADS_DIFFER = ("v_head_dim", "global_head_dim", "linear_num_value_heads", "layers_block_type")
+_MLPS_DIFFER = ("num_local_experts", "num_experts", "n_routed_experts", "use_double_wide_mlp")
 _NAMES = {
     "n_layers": ("num_hidden_layers", "n_layer", "n_layers"),
     "d_model": ("hidden_size", "n_embd", "d_model"),
@@ -50,6 +54,18 @@ class ModelConfig:
     is_local: bool
     gguf_file: str | None = None
     """Name of the GGUF file in the folder, where that is all there is."""
+    heads_width: int | None = None
+    """Width of ``attn.hook_z``, all heads side by side; None where the config does not say."""
+    mlp_width: int | None = None
+    """Width of ``mlp.hook_post``; None where the config does not say, or it differs by layer."""
+
+    def hook_width(self, hook: HookPoint) -> int | None:
+        """How wide vectors at a hook are; None where only running the model tells."""
+        if hook.kind == MODULE:
+            return None
+        return {"attn.z": self.heads_width, "mlp.hook_post": self.mlp_width}.get(
+            hook.kind, self.d_model
+        )
 
 
 def inspect_model(model_path: str, progress: ProgressCallback | None = None) -> ModelConfig:
@@ -257,7 +273,27 @@ def _config(
         revision=revision,
         is_local=isinstance(path, Path),
         gguf_file=gguf_file,
+        heads_width=_heads_width(merged, d_model),
+        mlp_width=_mlp_width(merged, d_model),
     )
+
+
+def _heads_width(config: dict[str, Any], d_model: int) -> int | None:
+    heads = _first(config, ("num_attention_heads", "n_head", "n_heads"))
+    if heads is None or any(key in config for key in _HEADS_DIFFER):
+        return None
+    head = _first(config, ("head_dim",))
+    # Where it is left out it may also be the class's default (Gemma: 256), not this.
+    if head is None and "num_key_value_heads" in config and "head_dim" not in config:
+        return None
+    return heads * head if head is not None else d_model
+
+
+def _mlp_width(config: dict[str, Any], d_model: int) -> int | None:
+    if any(key in config for key in _MLPS_DIFFER):
+        return None
+    width = _first(config, ("intermediate_size", "n_inner", "ffn_dim"))
+    return width or (4 * d_model if "n_inner" in config else None)
 
 
 def _first(config: dict[str, Any], keys: tuple[str, ...]) -> int | None:

@@ -45,6 +45,12 @@ class Release:
         return sae_id, self.saes[sae_id]
 
 
+def is_cross_layer(release: Release, sae_id: str) -> bool:
+    """Whether an SAE of a release is one layer of a cross-layer transcoder."""
+    path = str(release.saes[sae_id]["path"])
+    return release.conversion == "mntss_clt_layer_transcoder" or path.startswith("clt/")
+
+
 def release_names() -> list[str]:
     """The names of all releases, in the file's order."""
     return re.findall(r"^([^\s#:][^:\n]*):", _catalogue(), re.MULTILINE)

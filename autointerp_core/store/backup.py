@@ -12,15 +12,14 @@ a database made anew beside an old backup appends to it and spoils nothing.
 
 from __future__ import annotations
 
-import fcntl
 import os
-import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import orjson
+from filelock import FileLock, Timeout
 
 from autointerp_core.errors import DiskFull, LabelStoreError
 from autointerp_core.store.text_cleaning import safe_json
@@ -47,23 +46,22 @@ class Backup:
             LabelStoreError: the folder is not writable, or another process holds the lock
                 beyond the timeout.
         """
+        # An object a hold: threads of one process queue as processes do.
+        held = FileLock(self._lock_path, self._timeout, poll_interval=0.002)
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(self._lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            held.acquire()
+        except Timeout as error:
+            raise LabelStoreError(
+                f"another process has kept {self._lock_path} locked for "
+                f"{self._timeout:g} s; nothing was saved, try again"
+            ) from error
         except OSError as error:
             raise self._failed(error, "nothing was saved") from error
         try:
-            deadline = time.monotonic() + self._timeout
-            while not _try_lock(descriptor):
-                if time.monotonic() > deadline:
-                    raise LabelStoreError(
-                        f"another process has kept {self._lock_path} locked for "
-                        f"{self._timeout:g} s; nothing was saved, try again"
-                    )
-                time.sleep(0.002)
             yield
         finally:
-            os.close(descriptor)
+            held.release()
 
     def check_writable(self) -> None:
         """Fail before an event is recorded rather than after.
@@ -155,14 +153,6 @@ def _parsed(line: bytes) -> dict[str, Any]:
 
 def _mark(store: str) -> bytes:
     return b'{"store":"' + store.encode() + b'"'
-
-
-def _try_lock(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _cut_torn_line(handle: BinaryIO) -> None:

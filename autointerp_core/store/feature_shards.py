@@ -124,6 +124,28 @@ class Pass:
             total += np.diff(handle.get_tensor("indptr"))
         return total
 
+    def weighted_sums(self, weights: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Of each row, the sum of its activations, each times the weight of its token.
+
+        Reads every firing once, a shard at a time.
+        """
+        total = np.zeros(len(self.features))
+        for handle, offset in zip(self.handles(), self.shard_offsets(), strict=True):
+            token = handle.get_tensor("token").astype(np.int64) + offset
+            value = handle.get_tensor("activation").astype(np.float64) * weights[token]
+            running = np.concatenate([[0.0], np.cumsum(value)])
+            total += np.diff(running[handle.get_tensor("indptr")])
+        return total
+
+    def squared_sums(self) -> NDArray[np.float64]:
+        """Of each row, the sum of its squared activations."""
+        total = np.zeros(len(self.features))
+        for handle in self.handles():
+            value = handle.get_tensor("activation").astype(np.float64) ** 2
+            running = np.concatenate([[0.0], np.cumsum(value)])
+            total += np.diff(running[handle.get_tensor("indptr")])
+        return total
+
     def firings(self, first: int, last: int) -> Firings:
         """Firings of rows ``[first, last)``, by row, then token."""
         rows, tokens, values = [], [], []

@@ -8,10 +8,11 @@ Layout of a study folder (written by :mod:`autointerp_core.extraction`, read onl
     tokens/                     raw little-endian arrays, memory-mapped
         ids.bin      u32[T]     token ids, all sequences end to end
         ends.bin     i64[T]     byte offset in text.bin where each token's text ends
-        flags.bin    u8[T]      bit 0: special token; bit 1: goes on with the character before
+        flags.bin    u8[T]      bit 0: special token; bit 1: goes on with the character before;
+                                bit 2: outside the messages that were asked for
         counted.bin  u8[T]      1 where a position counts for examples and statistics
         sequences.bin i64[S+1]  first token of each sequence
-        owners.bin   i64[S]     document of each sequence
+        owners.bin   i64[S]     document of each sequence (of a packed one: its first)
         starts.bin   i64[S]     byte offset where each sequence's text starts
         documents.bin i64[D+1]  byte offset of each document in text.bin
         text.bin                the documents, UTF-8, end to end
@@ -234,11 +235,9 @@ class Study:
         """``n`` random token indices, in the given documents or anywhere."""
         if documents is None:
             return generator.integers(0, self.tokens.n_tokens, n)
-        spans = []
-        for document in documents:
-            sequences = self.tokens.document_sequences(int(document))
-            low, high = self.tokens.sequences[[sequences.start, sequences.stop]]
-            spans.append(np.arange(low, high))
+        wanted = np.asarray(documents, dtype=np.int64)
+        edges = zip(*self.tokens.document_edges(wanted), strict=True)
+        spans = [np.arange(low, high) for low, high in edges]
         inside = np.concatenate(spans) if spans else np.zeros(0, dtype=np.int64)
         return generator.permutation(inside)[:n]
 
@@ -348,16 +347,6 @@ class Study:
                     ]
                 )
         return halves[0], halves[1]
-
-    def _locate(self, feature: int) -> tuple[Pass, int]:
-        for found in self.passes:
-            row = int(found.rows([feature])[0])
-            if row >= 0:
-                return found, row
-        raise BadInput(
-            f"feature {feature} is not in study {self.id} ({len(self.features)} of "
-            f"{self.info.d_sae} features extracted); extract it first"
-        )
 
 
 def own_model(study: Study) -> str:

@@ -150,11 +150,11 @@ class Identity(Section):
         raw = orjson.dumps(self.to_json(), option=orjson.OPT_SORT_KEYS)
         return hashlib.sha256(raw).hexdigest()
 
-    def study_id(self, model_name: str, layer: int, kind: str) -> str:
-        """Readable and unique: model, hook, then a part of the digest."""
+    def study_id(self, model_name: str, place: str) -> str:
+        """Readable and unique: model, hook point in short, then a part of the digest."""
         model = re.sub(r"[^a-z0-9]+", "-", model_name.rstrip("/").rsplit("/", 1)[-1].lower())
-        place = kind.replace("_", "-")
-        return f"{model.strip('-')[:40]}-l{layer}-{place}-{self.digest[:10]}"
+        # A name without a Latin letter leaves nothing, and an id must not begin with a dash.
+        return f"{model.strip('-')[:40] or 'model'}-{place}-{self.digest[:10]}"
 
 
 @dataclass(frozen=True, kw_only=True)

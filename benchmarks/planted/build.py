@@ -22,10 +22,10 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
+from autointerp_core.arrays import Float32Array, Int64Array
 from autointerp_core.extraction.config import ExtractionConfig
 from autointerp_core.extraction.run import extract
 from autointerp_core.extraction.summary import summarise
@@ -43,8 +43,6 @@ HOOK = "blocks.0.hook_resid_pre"
 PATTERN_STUDY = "planted-patterns"
 STEPS = 80
 """L-BFGS iterations of the separation; the margin hardly moves after that."""
-
-Ints = NDArray[np.int64]
 
 
 class Planted(NamedTuple):
@@ -247,7 +245,7 @@ def _write_pattern_study(folder: Path, like: Study) -> None:
     making.rename(folder)
 
 
-def planted_firings(tokens: TokenStore, concepts: Sequence[Concept]) -> list[Ints]:
+def planted_firings(tokens: TokenStore, concepts: Sequence[Concept]) -> list[Int64Array]:
     """Tokens, ascending, of every place a concept holds for in the documents' text."""
     end = np.asarray(tokens.ends)
     counted = np.asarray(tokens.counted) > 0
@@ -270,12 +268,12 @@ def planted_firings(tokens: TokenStore, concepts: Sequence[Concept]) -> list[Int
     return [token[counted[token] & ~special[token]] for token in every]
 
 
-def _byte_offsets(text: str) -> Ints:
+def _byte_offsets(text: str) -> Int64Array:
     width = [len(character.encode()) for character in text]
     return np.cumsum([0, *width])
 
 
-def _strength(feature: int, token: Ints) -> NDArray[np.float32]:
+def _strength(feature: int, token: Int64Array) -> Float32Array:
     """Activations between 2 and 4 that look drawn but follow from feature and token alone."""
     mixed = (token.astype(np.uint64) + np.uint64(feature) * np.uint64(0x9E3779B9)) * np.uint64(
         0xBF58476D1CE4E5B9

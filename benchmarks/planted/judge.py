@@ -13,7 +13,7 @@ from functools import cache
 
 import numpy as np
 
-from autointerp_core.labels.scoring.judge import Judge, Judgement, Question
+from autointerp_core.labels.scoring.judge import FitQuestion, Judge, Judgement
 from benchmarks.planted.concepts import LEXICAL_CONCEPTS, Concept, Span, label_words
 from benchmarks.planted.patterns import PATTERN_CONCEPTS
 
@@ -25,12 +25,14 @@ class PlantedJudge(Judge):
 
     name = "rule"
 
-    def judge(self, questions: Sequence[Question], *, fresh: bool = False) -> Iterator[Judgement]:
+    def judge(
+        self, questions: Sequence[FitQuestion], *, fresh: bool = False
+    ) -> Iterator[Judgement]:
         for index, question in enumerate(questions):
             yield Judgement(index, float(_holds(question)))
 
 
-def _holds(question: Question) -> bool:
+def _holds(question: FitQuestion) -> bool:
     tokens = question.window.example.tokens
     spans = spans_of(question.label, "".join(tokens))
     if question.marked is None:

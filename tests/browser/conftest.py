@@ -16,9 +16,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from autointerp_core.labels.scoring.evidence import Evidence, write_evidence
+from autointerp_core.labels.scoring.evidence import ProposalRun, write_evidence
 from autointerp_core.labels.scoring.sample_windows import Window
-from autointerp_core.labels.scoring.scorer_runs import Trial
+from autointerp_core.labels.scoring.scorers import ScorerRun
 from autointerp_core.store.history import LabelHistory, NewEvent
 from autointerp_core.store.study import Study
 from benchmarks.synthetic import write_study
@@ -119,8 +119,8 @@ def seed_score(home: Path, feature: int, name: str = "detection", study: str = "
     with LabelHistory.open(home / "labels.db") as history:
         for number, proposal in enumerate(history.state(SAE, feature).proposals):
             evidence = f"judged-{proposal.event_id}"
-            trial = _trial(opened, feature, name)
-            write_evidence(opened, evidence, [Evidence(proposal.event_id, trial)])
+            run = _trial(opened, feature, name)
+            write_evidence(opened, evidence, [ProposalRun(proposal.event_id, run)])
             score = {
                 "value": 0.8, "floor": 0.5, "low": 0.42 + number / 5, "high": 0.93, "easy": 0.9,
                 "hard": 0.7, "shuffled": 0.52, "n": 7, "n_missing": 1, "judge": f"llm:{name}",
@@ -136,7 +136,7 @@ def seed_score(home: Path, feature: int, name: str = "detection", study: str = "
                            parent=proposal.event_id, details=details)  # fmt: skip
 
 
-def _trial(study: Study, feature: int, name: str) -> Trial:
+def _trial(study: Study, feature: int, name: str) -> ScorerRun:
     found = [(example, "active") for example in study.examples(feature)[:4]]
     found += zip(study.silent_examples(feature, 4), ("easy", "easy", "hard", "hard"), strict=True)
     starts = study.tokens.sequences
@@ -144,10 +144,10 @@ def _trial(study: Study, feature: int, name: str) -> Trial:
         Window(e, kind, int(starts[e.sequence_index]) + e.token_position) for e, kind in found
     )
     marked = tuple((window.example.peak_index,) for window in windows)
-    trial = Trial(feature, "test", name, name, windows, marked)
-    trial.said[:] = [0.9, 0.8, 0.7, 0.2, 0.1, 0.95, 0.3, float("nan")]
-    trial.errors[7] = name
-    return trial
+    run = ScorerRun(feature, "test", name, name, windows, marked)
+    run.said[:] = [0.9, 0.8, 0.7, 0.2, 0.1, 0.95, 0.3, float("nan")]
+    run.errors[7] = name
+    return run
 
 
 @pytest.fixture

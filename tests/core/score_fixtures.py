@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from autointerp_core.labels.scoring.judge import Judge, Judgement, Question
+from autointerp_core.labels.scoring.judge import FitQuestion, Judge, Judgement
 from autointerp_core.store.study import Study
 from tests.core.label_fixtures import Fire, on_words, write_study
 
@@ -65,11 +65,13 @@ class RuleJudge(Judge):
 
     name = "rule"
 
-    def __init__(self, decide: Callable[[Question], float | Exception], stop_after: int = 10**9):
+    def __init__(self, decide: Callable[[FitQuestion], float | Exception], stop_after: int = 10**9):
         self._decide, self._left = decide, stop_after
-        self.asked: list[Question] = []
+        self.asked: list[FitQuestion] = []
 
-    def judge(self, questions: Sequence[Question], *, fresh: bool = False) -> Iterator[Judgement]:
+    def judge(
+        self, questions: Sequence[FitQuestion], *, fresh: bool = False
+    ) -> Iterator[Judgement]:
         self.stopped = None
         for index, question in enumerate(questions):
             if self._left <= 0:
@@ -84,7 +86,7 @@ class RuleJudge(Judge):
                 yield Judgement(index, said, None, tokens_in=10, tokens_out=1, cost=0.001)
 
 
-def oracle(question: Question) -> float:
+def oracle(question: FitQuestion) -> float:
     """Right by the text alone: is a member of the concept that the label names in it?"""
     members = CONCEPTS.get(question.label, ())
     tokens = [token.strip().lower() for token in question.window.example.tokens]

@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from autointerp_core.errors import BadInput, MissingDependency
-from autointerp_core.labels.embedders import WordLlamaEmbedder
-from autointerp_core.labels.search.corpus_words import CLASSES, CorpusUnits, mark_name
+from autointerp_core.labels.embedders.wordllama import WordLlamaEmbedder
+from autointerp_core.labels.search.corpus_words import CLASSES, CorpusWords, mark_name
 from autointerp_core.labels.search.labeler import DEAD, SearchLabeler
 from tests.core.label_fixtures import Fire, on_words, write_study
 
@@ -120,7 +120,7 @@ def test_labels_are_whole_words_of_the_text(labeler: SearchLabeler) -> None:
 
 def test_other_documents_can_be_kept_out(labeler: SearchLabeler) -> None:
     half = SearchLabeler(labeler.study, documents=range(0, 60, 2))
-    assert half.label(9).evidence["firings"] < labeler.label(9).evidence["firings"]
+    assert half.label(9).evidence.firings < labeler.label(9).evidence.firings
     nothing = SearchLabeler(labeler.study, documents=[])
     assert nothing.label(9).error == DEAD
 
@@ -194,7 +194,7 @@ def test_every_token_belongs_to_the_unit_it_stands_in(
         {0: lambda pieces: [0.0] * len(pieces)},
         context_size=8,
     )
-    units = CorpusUnits(study.tokens)
+    units = CorpusWords(study.tokens)
     raw = study.tokens.text.tobytes()
     for number in range(len(units)):
         piece = raw[units.start[number] : units.stop[number]].decode()
@@ -202,7 +202,7 @@ def test_every_token_belongs_to_the_unit_it_stands_in(
         assert not piece.isspace() or piece[0] in "\r\n"
     for token in range(study.tokens.n_tokens):
         text = study.tokens.pieces(token, token + 1)[0]
-        unit = units.token_unit[token]
+        unit = units.token_word[token]
         visible = any(not c.isspace() or c in "\r\n" for c in text)
         assert (unit >= 0) == visible
         if unit >= 0:

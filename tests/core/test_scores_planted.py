@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from autointerp_core.labels.config import ScoreConfig
 from autointerp_core.labels.document_split import TEST, VALIDATE, Split
-from autointerp_core.labels.scoring.fuzzing import TOO_FEW
-from autointerp_core.labels.scoring.judge import Question
+from autointerp_core.labels.scoring.judge import FitQuestion
 from autointerp_core.labels.scoring.run import ScoreReport, score_labels
+from autointerp_core.labels.scoring.scorers.fuzzing import TOO_FEW
 from autointerp_core.store.events import GENERATED, NewEvent
 from autointerp_core.store.history import LabelHistory
 from autointerp_core.store.study import Study
@@ -34,7 +35,7 @@ def history(tmp_path: Path) -> Iterator[LabelHistory]:
         yield opened
 
 
-def _by_rule(concept: Concept, question: Question) -> float:
+def _by_rule(concept: Concept, question: FitQuestion) -> float:
     """Yes where the concept's rule holds in the window's text, or for half of what is marked."""
     tokens = question.window.example.tokens
     spans = concept.fires("".join(tokens))
@@ -63,7 +64,9 @@ def _score(planted: Planted, study: Study, history: LabelHistory) -> tuple[Score
         )
         for feature in features
     )
-    report = score_labels(study, features, history, scorers=("embedding", *BOTH), judge=judge)
+    report = score_labels(
+        study, features, history, ScoreConfig(scorers=("embedding", *BOTH)), judge=judge
+    )
     return report, judge
 
 

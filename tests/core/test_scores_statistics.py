@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from autointerp_core.labels.scoring.score_statistics import (
     AUROC,
     BALANCED_ACCURACY,
-    Estimate,
+    Interval,
     auroc,
     auroc_value,
     balanced_accuracy,
@@ -22,7 +22,7 @@ from autointerp_core.labels.scoring.score_statistics import (
     t95,
 )
 
-Measure = Callable[[Sequence[float], Sequence[float]], Estimate]
+Measure = Callable[[Sequence[float], Sequence[float]], Interval]
 MEASURES: tuple[Measure, ...] = (auroc, balanced_accuracy)
 shares = st.lists(st.integers(0, 20).map(lambda n: n / 20), min_size=1, max_size=30)
 
@@ -163,7 +163,7 @@ def test_a_class_without_judgements_has_no_score(
 
 def test_score_as_json() -> None:
     found = score("embedding", AUROC, "wordllama", [0.9, 0.8], [0.1], [0.85], 0.51)
-    assert found.as_json() == {
+    assert found.to_json() == {
         "name": "embedding",
         "value": 0.75,
         "floor": 0.5,

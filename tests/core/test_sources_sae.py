@@ -136,11 +136,18 @@ def test_half_precision_weights_are_cast(tmp_path: Path) -> None:
     assert load_sae(str(tmp_path / "b")).fingerprint == loaded.fingerprint
 
 
-@pytest.mark.parametrize("flag", ["transcode", "skip_connection", "signed"])
-def test_what_sparsify_has_and_we_cannot_represent(tmp_path: Path, flag: str) -> None:
+@pytest.mark.parametrize("other", [{"transcode": True}, {"activation": "groupmax"}])
+def test_sparsify_has_signed_saes_of_one_kind_only(tmp_path: Path, other: dict[str, Any]) -> None:
     tiny_sparsify(tmp_path, 2)
-    edit_json(tmp_path / "layers.2/cfg.json", **{flag: True})
-    assert f"{flag}: true" in refused(tmp_path)
+    edit_json(tmp_path / "layers.2/cfg.json", signed=True, **other)
+    assert "signed: true" in refused(tmp_path)
+
+
+def test_a_transcoder_of_a_block_predicts_what_leaves_it(tmp_path: Path) -> None:
+    tiny_sparsify(tmp_path, 2, transcode=True)
+    loaded = load_sae(str(tmp_path))
+    assert loaded.config.hook == HookPoint(2, "resid_pre")
+    assert loaded.hook_out == HookPoint(2, "resid_post")
 
 
 def test_an_unknown_activation(tmp_path: Path) -> None:
@@ -152,7 +159,8 @@ def test_an_unknown_activation(tmp_path: Path) -> None:
 def test_a_sparsify_module_that_is_no_block(tmp_path: Path) -> None:
     tiny_sparsify(tmp_path, 2)
     (tmp_path / "layers.2").rename(tmp_path / "layers.2.mlp")
-    assert "residual stream" in refused(tmp_path, kind=HookError)
+    assert load_sae(str(tmp_path)).config.hook == HookPoint(2, "module", "mlp.output")
+    assert load_sae(str(tmp_path), "layers.2.mlp").config.hook.layer == 2
 
 
 # --- SAELens' layout ---------------------------------------------------------------------------
@@ -372,8 +380,8 @@ def test_a_config_that_cannot_be_used(tmp_path: Path, changes: dict[str, Any], w
 
 
 def test_a_hook_that_is_not_supported(tmp_path: Path) -> None:
-    tiny_topk_saelens(tmp_path, hook="blocks.2.hook_mlp_out")
-    assert "hook_mlp_out" in refused(tmp_path, kind=HookError)
+    tiny_topk_saelens(tmp_path, hook="blocks.2.attn.hook_pattern")
+    assert "hook_pattern" in refused(tmp_path, kind=HookError)
 
 
 def _weights(tmp_path: Path, layout: str) -> Path:

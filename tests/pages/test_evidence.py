@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from autointerp_core.labels.scoring.evidence import Evidence, write_evidence
+from autointerp_core.labels.scoring.evidence import ProposalRun, write_evidence
 from autointerp_core.labels.scoring.sample_windows import Window
-from autointerp_core.labels.scoring.scorer_runs import Trial
+from autointerp_core.labels.scoring.scorers import ScorerRun
 from autointerp_core.store.study import Study
 from tests.pages.conftest import Open, a_score, record_score
 from tests.pages.test_pages import element, texts
@@ -27,7 +27,7 @@ def judged(study: Path) -> int:
     Of 4 firing windows 3 are judged rightly, of 4 silent ones 2, one with an error.
     """
     opened = Study(study)
-    event: int = event_of(FEATURE, "search")
+    event = event_of(FEATURE, "search")
     active = [Window(e, "active", token_of(opened, e)) for e in opened.examples(FEATURE)[:4]]
     silent = [
         Window(e, kind, token_of(opened, e))
@@ -35,17 +35,19 @@ def judged(study: Path) -> int:
             opened.silent_examples(FEATURE, 4), ("easy", "easy", "hard", "hard"), strict=True
         )
     ]
-    trial = Trial(FEATURE, "test", "detection", "words 6", (*active, *silent))
-    trial.said[:] = [0.9, 0.8, 0.7, 0.2, 0.1, 0.95, 0.3, np.nan]
-    trial.errors[7] = HOSTILE
-    write_evidence(opened, "first", [Evidence(event, trial)])
+    run = ScorerRun(FEATURE, "test", "detection", "words 6", (*active, *silent))
+    run.said[:] = [0.9, 0.8, 0.7, 0.2, 0.1, 0.95, 0.3, np.nan]
+    run.errors[7] = HOSTILE
+    write_evidence(opened, "first", [ProposalRun(event, run)])
     score = {"detection": a_score(0.7, n=7, n_missing=1)}
     record_score(FEATURE, event, score, rank=0.7, evidence="first")
     return event
 
 
 def token_of(study: Study, example: Any) -> int:
-    return int(study.tokens.sequences[example.sequence_index]) + example.token_position
+    start: int = int(study.tokens.sequences[example.sequence_index])
+    position: int = example.token_position
+    return start + position
 
 
 @pytest.fixture

@@ -47,7 +47,9 @@ def histogram(found: Histogram, shown: Sequence[float]) -> go.Figure:
     )
     top = max(int(counts.max(initial=1)), 2)
     figure.update_layout(height=190, margin=_MARGIN, bargap=0, dragmode=False)
-    figure.update_xaxes(title="activation", rangemode="tozero", fixedrange=True)
+    figure.update_xaxes(
+        title="activation (ticks: the examples shown)", rangemode="tozero", fixedrange=True
+    )
     figure.update_yaxes(
         title="firings",
         type="log",

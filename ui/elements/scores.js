@@ -58,6 +58,20 @@ function full(score, open) {
   return box
 }
 
+/** What the signs of the drawing mean, each as it is drawn. */
+function legend(told) {
+  const box = make("div", "legend")
+  for (const [kind, name, about] of told) {
+    const item = make("span", "key")
+    item.title = about
+    const picture = make("span", `picture ${kind}`)
+    picture.setAttribute("aria-hidden", "true")
+    item.append(picture, name)
+    box.append(item)
+  }
+  return box
+}
+
 function small(score, data) {
   const box = make("div", score.chance ? "score weak" : "score")
   box.title = [score.line, ...data.more, "", data.about].join("\n")
@@ -74,6 +88,9 @@ export default function (component) {
   root.replaceChildren()
   for (const score of data.scores) {
     root.append(data.compact ? small(score, data) : full(score, open.has(score.name)))
+  }
+  if (data.legend.length && data.scores.some((score) => score.value !== null)) {
+    root.append(legend(data.legend))
   }
   if (data.why) {
     const why = make("div", "why")

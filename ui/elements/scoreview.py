@@ -10,8 +10,15 @@ from autointerp_core.store.history import Proposal
 from ui.elements import scores
 from ui.elements.component import register
 from ui.elements.scores import Shown
+from ui.glossary import about
 
 _SCORES = register("scores")
+_LEGEND = [
+    ["value", "score", about("Score")],
+    ["range", "95 % interval", about("Interval")],
+    ["guess", "up to chance", about("Floor")],
+    ["others", "other features' labels", about("Shuffled")],
+]
 
 
 def panel(key: str, proposal: Proposal | None) -> None:
@@ -54,6 +61,7 @@ def _draw(
             "compact": compact,
             "about": scores.ABOUT,
             "more": list(more),
+            "legend": [] if compact else _LEGEND,
         },
     )
 

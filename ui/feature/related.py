@@ -13,7 +13,7 @@ from autointerp_core.errors import AutointerpError
 from autointerp_core.explore.cofiring import Companion, companions
 from autointerp_core.explore.decoder_neighbours import Neighbour, neighbours
 from autointerp_core.explore.feature_index import Row, Snapshot
-from ui import readers, url
+from ui import readers, session, url
 from ui.elements.component import register
 from ui.elements.table import feature_link, missing_reason
 from ui.runs import job_view
@@ -57,7 +57,7 @@ def show(
                     },
                 ]
             },
-            on_open_change=lambda: go_to(int(st.session_state["related"].open)),
+            on_open_change=lambda: go_to(int(session.widget("related").open)),
         )
         if why_not:
             running = (job := job_view.latest("neighbours")) is not None and job.active

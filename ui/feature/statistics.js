@@ -7,8 +7,9 @@ export default function (component) {
   root.replaceChildren()
   if (data.pairs.length) {
     const list = make("dl")
-    for (const [name, value] of data.pairs) {
+    for (const [name, value, about] of data.pairs) {
       const pair = make("div")
+      pair.title = about
       pair.append(make("dt", "", name), make("dd", "", value))
       list.append(pair)
     }

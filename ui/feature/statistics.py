@@ -2,33 +2,40 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
-from autointerp_core.explore.feature_index import Row
+from autointerp_core.explore.feature_index import Row, Snapshot
 from ui import readers
 from ui.elements import charts
 from ui.elements.component import register
 from ui.feature import examples
+from ui.glossary import about
 
 _FACTS = register("statistics", Path(__file__).parent)
+_QUARTILES = "A quarter, half and three quarters of its firings are weaker than these"
 
 
-def numbers(opened: readers.OpenStudy, row: Row) -> None:
-    """Statistics over every counted token."""
+def numbers(opened: readers.OpenStudy, row: Row, snapshot: Snapshot) -> None:
+    """Statistics over every counted token, and the score that came with the feature."""
     low, middle, high = opened.study.stats(row.feature).quantiles
+    at = snapshot.at(row.feature)
+    given = math.nan if at is None else float(snapshot.column("input")[at])
+    came = [] if math.isnan(given) else [["Input score", f"{given:.4g}", about("Input score")]]
     _FACTS(
         key="stats",
         data={
             "pairs": [
-                ["Density", f"{row.density * 100:.3g} %"],
-                ["Fires on", f"{row.fired:,} tokens"],
-                ["In", f"{row.num_examples:,} sequences"],
-                ["Max", f"{row.max:.4g}"],
-                ["Mean", f"{row.mean:.4g}"],
-                ["Quartiles", f"{low:.3g} · {middle:.3g} · {high:.3g}"],
+                ["Density", f"{row.density * 100:.3g} %", about("Density")],
+                ["Fires on", f"{row.fired:,} tokens", about("Firing")],
+                ["In", f"{row.num_examples:,} sequences", "Pieces of documents it fires in"],
+                ["Max", f"{row.max:.4g}", "Its strongest activation in this study"],
+                ["Mean", f"{row.mean:.4g}", "Mean activation over the tokens it fires on"],
+                ["Quartiles", f"{low:.3g} · {middle:.3g} · {high:.3g}", _QUARTILES],
+                *came,
             ],
             "lists": [],
         },

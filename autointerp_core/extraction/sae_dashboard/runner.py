@@ -179,7 +179,7 @@ class BridgeModel:
             self.run_with_hooks(
                 ids,
                 fwd_hooks=[keep(point) for point in hooks],
-                stop_at_layer=max(point.layer for point in hooks) + 1,
+                stop_at_layer=max(point.layer or 0 for point in hooks) + 1,
             )
         return captured
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from autointerp_core.arrays import BoolArray, Float32Array, Int64Array
 from autointerp_core.errors import BadInput
 from autointerp_core.labels.document_split import PARTS, Split
 from autointerp_core.store.study import AFTER, BEFORE, Study
@@ -14,29 +15,26 @@ from autointerp_core.store.study import AFTER, BEFORE, Study
 _POOL_TOKENS = 4_000_000
 """Silent windows are looked for in so many tokens of a part: plenty, at a bounded cost."""
 
-Ints = NDArray[np.int64]
-Floats = NDArray[np.float32]
-
 
 @dataclass(frozen=True)
 class Pool:
     """The documents of a part that silent windows come from, in a random order."""
 
-    documents: Ints
-    inside: NDArray[np.bool_]
+    documents: Int64Array
+    inside: BoolArray
     """Of every document of the study: is it in the part?"""
-    by_id: Ints
+    by_id: Int64Array
     """Token indices of the pool, ordered by token id, then by index."""
     ids: NDArray[np.uint32]
     """Token ids of ``by_id``, ascending."""
 
 
-class Parts:
+class DocumentPools:
     """Look-ups in a study and its split; ``seed`` orders the documents of the pools."""
 
     def __init__(self, study: Study, split: Split, seed: int = 0):
         self.study, self.tokens, self._split, self._seed = study, study.tokens, split, seed
-        self._pools: dict[str, Pool] = {}
+        self._pool_of: dict[str, Pool] = {}
         # Windows may be a few tokens wider than asked for, so as to end between characters.
         width = BEFORE + AFTER + 8
         random = np.random.default_rng(0).integers(1, 2**63, width, dtype=np.uint64)
@@ -44,7 +42,7 @@ class Parts:
 
     def pool(self, part: str) -> Pool:
         """The pool of a part; made once."""
-        if part not in self._pools:
+        if part not in self._pool_of:
             tokens = self.tokens
             inside = np.zeros(len(tokens.documents) - 1, dtype=np.bool_)
             documents = self._split.documents(part)
@@ -57,10 +55,10 @@ class Parts:
             full = high > low
             index = _ranges(low[full], high[full])
             by_id = index[np.lexsort((index, tokens.ids[index]))]
-            self._pools[part] = Pool(documents[full], inside, by_id, tokens.ids[by_id])
-        return self._pools[part]
+            self._pool_of[part] = Pool(documents[full], inside, by_id, tokens.ids[by_id])
+        return self._pool_of[part]
 
-    def firings(self, feature: int) -> tuple[Ints, Floats]:
+    def firings(self, feature: int) -> tuple[Int64Array, Float32Array]:
         """Token index and activation of every firing, masked ones included, in token order.
 
         Raises:
@@ -73,7 +71,7 @@ class Parts:
                 return token, activation
         raise BadInput(f"feature {feature} is not in study {self.study.id}; extract it first")
 
-    def peaks(self, fired: Ints, activation: Floats) -> Ints:
+    def peaks(self, fired: Int64Array, activation: Float32Array) -> Int64Array:
         """The counted peak of every sequence, strongest first; of equals the earlier one."""
         counted = self.tokens.counted[fired] > 0
         token, strength = fired[counted], activation[counted]
@@ -83,35 +81,31 @@ class Parts:
         best = first[np.lexsort((token[first], -strength[first]))]
         return token[best]
 
-    def edges(self, documents: Ints) -> tuple[Ints, Ints]:
+    def edges(self, documents: Int64Array) -> tuple[Int64Array, Int64Array]:
         """First and one-past-last token of each document."""
-        tokens = self.tokens
-        first = np.searchsorted(tokens.owners, documents)
-        last = np.searchsorted(tokens.owners, documents, "right")
-        return tokens.sequences[first], tokens.sequences[last]
+        return self.tokens.document_edges(documents)
 
-    def owner(self, token: Ints) -> Ints:
+    def owner(self, token: Int64Array) -> Int64Array:
         """Document of each token."""
-        owner: Ints = self.tokens.owners[self.tokens.sequence_of(token)]
-        return owner
+        return self.tokens.document_of(token)
 
-    def window(self, token: Ints) -> tuple[Ints, Ints]:
+    def window(self, token: Int64Array) -> tuple[Int64Array, Int64Array]:
         """First and one-past-last token of the window around each token."""
         return self.tokens.windows(token, BEFORE, AFTER)
 
-    def shapes(self, token: Ints) -> Ints:
+    def shapes(self, token: Int64Array) -> Int64Array:
         """Tokens before, and from each token on, in its window: ``[len(token), 2]``."""
         start, stop = self.window(token)
         return np.stack([token - start, stop - token], axis=1)
 
-    def silent(self, token: Ints, fired: Ints) -> Ints:
+    def silent(self, token: Int64Array, fired: Int64Array) -> Int64Array:
         """Those of the tokens, if counted, whose whole window is free of firings."""
         token = token[np.asarray(self.tokens.counted[token]) > 0]
         start, stop = self.window(token)
-        silent: Ints = token[np.searchsorted(fired, start) == np.searchsorted(fired, stop)]
+        silent: Int64Array = token[np.searchsorted(fired, start) == np.searchsorted(fired, stop)]
         return silent
 
-    def read_alike(self, token: Ints, seen: Ints) -> NDArray[np.bool_]:
+    def read_alike(self, token: Int64Array, seen: Int64Array) -> BoolArray:
         """Which windows around ``token`` have the token ids of a window around ``seen``."""
         ids = self.tokens.ids
         alike = seen[np.isin(ids[seen], np.unique(ids[token]))]
@@ -128,7 +122,7 @@ class Parts:
         raw = tokens.text[begin : int(tokens.ends[stop - 1])].tobytes()
         return " ".join(raw.decode("utf-8", "replace").split())
 
-    def _fingerprints(self, start: Ints, stop: Ints) -> NDArray[np.uint64]:
+    def _fingerprints(self, start: Int64Array, stop: Int64Array) -> NDArray[np.uint64]:
         """A 64-bit hash of the token ids of each window (none empty)."""
         length = stop - start
         cell = _ranges(start, stop)
@@ -139,9 +133,9 @@ class Parts:
         return np.add.reduceat(term, offset)
 
 
-def _ranges(start: Ints, stop: Ints) -> Ints:
+def _ranges(start: Int64Array, stop: Int64Array) -> Int64Array:
     """All integers of the ranges ``[start, stop)``, end to end."""
     length = stop - start
     offset = np.cumsum(length) - length
-    inside: Ints = np.arange(length.sum()) - np.repeat(offset, length)
+    inside: Int64Array = np.arange(length.sum()) - np.repeat(offset, length)
     return inside + np.repeat(start, length)

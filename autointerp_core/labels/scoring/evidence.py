@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 from autointerp_core.errors import StudyError
 from autointerp_core.labels.document_split import TEST
 from autointerp_core.labels.scoring.sample_windows import Window
-from autointerp_core.labels.scoring.scorer_runs import Trial
+from autointerp_core.labels.scoring.scorers import ScorerRun
 from autointerp_core.store.files import write_bytes
 from autointerp_core.store.study import Study
 
@@ -65,11 +65,11 @@ class JudgedWindow:
 
 
 @dataclass(frozen=True)
-class Evidence:
-    """A trial and the proposal it is about; ``shuffled``: with another feature's label."""
+class ProposalRun:
+    """A run and the proposal it is about; ``shuffled``: with another feature's label."""
 
     event: int
-    trial: Trial
+    run: ScorerRun
     shuffled: bool = False
 
 
@@ -78,7 +78,7 @@ def new_name() -> str:
     return f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}"
 
 
-def write_evidence(study: Study, name: str, found: Iterable[Evidence]) -> None:
+def write_evidence(study: Study, name: str, found: Iterable[ProposalRun]) -> None:
     """Write the rows of one evidence file, all or none.
 
     Raises:
@@ -87,23 +87,23 @@ def write_evidence(study: Study, name: str, found: Iterable[Evidence]) -> None:
     """
     rows = []
     for entry in found:
-        trial = entry.trial
-        marks = trial.marked or (None,) * len(trial.windows)
+        run = entry.run
+        marks = run.marked or (None,) * len(run.windows)
         for i, (window, marked, right) in enumerate(
-            zip(trial.windows, marks, trial.right(), strict=True)
+            zip(run.windows, marks, run.right(), strict=True)
         ):
-            said = float(trial.said[i])
+            said = float(run.said[i])
             rows.append(
                 {
-                    "feature": trial.feature,
+                    "feature": run.feature,
                     "event": entry.event,
-                    "scorer": trial.scorer,
-                    "part": trial.part,
+                    "scorer": run.scorer,
+                    "part": run.part,
                     "token": window.token,
                     "kind": window.kind,
                     "marked": None if marked is None else list(marked),
                     "probability": None if math.isnan(said) else said,
-                    "error": trial.errors.get(i),
+                    "error": run.errors.get(i),
                     "right": right,
                     "shuffled": entry.shuffled,
                 }

@@ -26,8 +26,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from autointerp_core.arrays import Int64Array
 from autointerp_core.labels.document_split import LABEL, PARTS, Split
-from autointerp_core.labels.scoring.document_pools import Ints, Parts, Pool
+from autointerp_core.labels.scoring.document_pools import DocumentPools, Pool
 from autointerp_core.store.study import Example, Study
 
 ACTIVE, EASY, HARD = "active", "easy", "hard"
@@ -83,25 +84,25 @@ class WindowSet:
 class _Chosen:
     """Windows picked so far; refuses what overlaps or repeats one of them, or is blank."""
 
-    def __init__(self, parts: Parts):
-        self._parts = parts
+    def __init__(self, pools: DocumentPools):
+        self._pools = pools
         self._spans: dict[int, list[tuple[int, int]]] = {}
         self._texts: set[str] = set()
 
-    def take(self, centres: Ints, wanted: int, shape: Ints | None = None) -> list[int]:
+    def take(self, centres: Int64Array, wanted: int, shape: Int64Array | None = None) -> list[int]:
         """The first ``wanted`` centres whose windows go with what is picked; now picked, too.
 
         Where a shape is given, those nearest to it come first.
         """
         if shape is not None:
-            away = np.abs(self._parts.shapes(centres) - shape).sum(axis=1)
+            away = np.abs(self._pools.shapes(centres) - shape).sum(axis=1)
             centres = centres[np.argsort(away, kind="stable")]
         found: list[int] = []
         step = max(2 * wanted, 8)
         for at in range(0, len(centres), step):
             some = centres[at : at + step]
-            start, stop = self._parts.window(some)
-            sequence = self._parts.tokens.sequence_of(some)
+            start, stop = self._pools.window(some)
+            sequence = self._pools.tokens.sequence_of(some)
             for row in zip(some, sequence, start, stop, strict=True):
                 centre, *place = (int(value) for value in row)
                 if len(found) == wanted:
@@ -112,7 +113,7 @@ class _Chosen:
 
     def _add(self, sequence: int, start: int, stop: int) -> bool:
         spans = self._spans.setdefault(sequence, [])
-        text = self._parts.text(sequence, start, stop)
+        text = self._pools.text(sequence, start, stop)
         if not text or text in self._texts or any(a < stop and start < b for a, b in spans):
             return False
         spans.append((start, stop))
@@ -124,19 +125,19 @@ class _Chosen:
 class _Silence:
     """Where one feature is silent in a part. Centres come back, a shape each."""
 
-    parts: Parts
+    pools: DocumentPools
     pool: Pool
     generator: np.random.Generator
-    fired: Ints
-    peak: Ints
+    fired: Int64Array
+    peak: Int64Array
     """Of the part."""
     active: list[int]
     chosen: _Chosen
 
-    def easy(self, shapes: Ints) -> list[int]:
+    def easy(self, shapes: Int64Array) -> list[int]:
         """One window a document, where the feature never fires first; none of the active ones."""
         documents = self.pool.documents
-        low, high = self.parts.edges(documents)
+        low, high = self.pools.edges(documents)
         silent = np.searchsorted(self.fired, low) == np.searchsorted(self.fired, high)
         other = ~silent & ~np.isin(documents, self._active_documents())
         # A new start for each feature, so that not every feature is tested on the same texts.
@@ -150,7 +151,7 @@ class _Silence:
                 found += self.chosen.take(self._centres(document), 1, shapes[len(found)])
         return found
 
-    def hard(self, shapes: Ints) -> list[int]:
+    def hard(self, shapes: Int64Array) -> list[int]:
         """Beside the active windows, one a document, then a second…; then look-alikes."""
         documents = self.generator.permutation(self._active_documents()).tolist()
         found: list[int] = []
@@ -167,27 +168,27 @@ class _Silence:
                 found += self.chosen.take(lookalikes, 1, shape)
         return found
 
-    def _active_documents(self) -> Ints:
-        return np.unique(self.parts.owner(np.array(self.active, dtype=np.int64)))
+    def _active_documents(self) -> Int64Array:
+        return np.unique(self.pools.owner(np.array(self.active, dtype=np.int64)))
 
-    def _lookalikes(self) -> Ints:
+    def _lookalikes(self) -> Int64Array:
         """Tokens that the feature peaks on elsewhere, in windows where it is silent."""
-        ids = np.unique(self.parts.tokens.ids[self.peak])
+        ids = np.unique(self.pools.tokens.ids[self.peak])
         low = np.searchsorted(self.pool.ids, ids)
         high = np.searchsorted(self.pool.ids, ids, "right")
         same = [self.pool.by_id[a:b][:_CENTRES] for a, b in zip(low, high, strict=True)]
         centres = self.generator.permutation(np.concatenate(same))
-        return self.parts.silent(centres[: 8 * _CENTRES], self.fired)
+        return self.pools.silent(centres[: 8 * _CENTRES], self.fired)
 
-    def _centres(self, document: int) -> Ints:
+    def _centres(self, document: int) -> Int64Array:
         """Middles of windows of a document without a firing, in a random order."""
-        low, high = (int(edge[0]) for edge in self.parts.edges(np.array([document])))
+        low, high = (int(edge[0]) for edge in self.pools.edges(np.array([document])))
         size = high - low
         if size <= _CENTRES:
             centres = low + self.generator.permutation(size)
         else:
             centres = low + self.generator.integers(0, size, _CENTRES)
-        return self.parts.silent(centres, self.fired)
+        return self.pools.silent(centres, self.fired)
 
 
 class WindowSampler:
@@ -202,7 +203,7 @@ class WindowSampler:
 
     def __init__(self, study: Study, split: Split, per_class: int = PER_CLASS, seed: int = 0):
         self.study, self.per_class, self.seed = study, per_class, seed
-        self._parts = Parts(study, split, seed)
+        self._pools = DocumentPools(study, split, seed)
 
     def sample(self, feature: int, part: str) -> WindowSet:
         """The window set of a feature in a part.
@@ -214,14 +215,14 @@ class WindowSampler:
 
     def sample_parts(self, feature: int, parts: Iterable[str]) -> list[WindowSet]:
         """Window sets of several parts, reading the feature's firings once."""
-        token, activation = self._parts.firings(feature)
-        peak = self._parts.peaks(token, activation)
+        token, activation = self._pools.firings(feature)
+        peak = self._pools.peaks(token, activation)
         return [self._sample(feature, part, token, peak) for part in parts]
 
-    def _sample(self, feature: int, part: str, fired: Ints, peak: Ints) -> WindowSet:
-        pool = self._parts.pool(part)
-        owner = self._parts.owner(peak)
-        seen = peak[self._parts.pool(LABEL).inside[owner]] if part != LABEL else peak[:0]
+    def _sample(self, feature: int, part: str, fired: Int64Array, peak: Int64Array) -> WindowSet:
+        pool = self._pools.pool(part)
+        owner = self._pools.owner(peak)
+        seen = peak[self._pools.pool(LABEL).inside[owner]] if part != LABEL else peak[:0]
         here = pool.inside[owner]
         peak, owner = peak[here], owner[here]
         documents = len(np.unique(owner))
@@ -234,8 +235,8 @@ class WindowSampler:
                 f"part; a score needs at least {MIN_ACTIVE}",
             )
         generator = np.random.default_rng([self.seed, feature, PARTS.index(part)])
-        chosen = _Chosen(self._parts)
-        unseen = ~self._parts.read_alike(peak, seen)
+        chosen = _Chosen(self._pools)
+        unseen = ~self._pools.read_alike(peak, seen)
         active = self._active(generator, peak[unseen], owner[unseen], chosen)
         if len(active) < MIN_ACTIVE:
             return _nothing(
@@ -245,8 +246,8 @@ class WindowSampler:
                 f"fewer than {MIN_ACTIVE} of its windows in the {part} part differ from each "
                 "other and from what the labeller may have seen",
             )
-        shapes = generator.permutation(self._parts.shapes(np.array(active, dtype=np.int64)))
-        silent = _Silence(self._parts, pool, generator, fired, peak, active, chosen)
+        shapes = generator.permutation(self._pools.shapes(np.array(active, dtype=np.int64)))
+        silent = _Silence(self._pools, pool, generator, fired, peak, active, chosen)
         hard = silent.hard(shapes[: len(active) // 2])
         easy = silent.easy(shapes[len(hard) :])
         hard += silent.hard(shapes[len(easy) + len(hard) :])  # more of them, if easy ones lack
@@ -275,7 +276,7 @@ class WindowSampler:
         )
 
     def _active(
-        self, generator: np.random.Generator, peak: Ints, owner: Ints, chosen: _Chosen
+        self, generator: np.random.Generator, peak: Int64Array, owner: Int64Array, chosen: _Chosen
     ) -> list[int]:
         """Peaks (strongest first in ``peak``) at even steps, repeats replaced by others."""
         first = np.sort(np.unique(owner, return_index=True)[1])
@@ -286,7 +287,7 @@ class WindowSampler:
         return chosen.take(peak[np.concatenate(order)], self.per_class)
 
 
-def _even_steps_first(generator: np.random.Generator, count: int, wanted: int) -> Ints:
+def _even_steps_first(generator: np.random.Generator, count: int, wanted: int) -> Int64Array:
     """All indices below ``count``: evenly spread ones first, the others at random after them."""
     if count <= wanted:
         return np.arange(count)

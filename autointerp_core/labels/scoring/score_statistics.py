@@ -20,11 +20,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
+
+from autointerp_core.arrays import Float64Array
+from autointerp_core.store.event_details import ScorerResult
 
 AUROC = "auroc"
 BALANCED_ACCURACY = "balanced accuracy"
@@ -32,53 +34,13 @@ FLOOR = 0.5
 """What both measures give for a judge that says the same of every window."""
 Z95 = 1.959963984540054
 
-Floats = NDArray[np.float64]
 
-
-class Estimate(NamedTuple):
+class Interval(NamedTuple):
     """A value and its 95 % interval."""
 
     value: float
     low: float
     high: float
-
-
-@dataclass(frozen=True)
-class Score:
-    """How well a label tells active from silent windows, by one scorer."""
-
-    name: str
-    """embedding, detection or fuzzing."""
-    value: float | None
-    """None where one of the classes has no judgement; ``reason`` says so."""
-    low: float | None
-    high: float | None
-    shuffled: float | None
-    """The same judge and windows with the label of another feature (mean of several)."""
-    n: int
-    """Judgements in the value."""
-    n_missing: int
-    n_active: int
-    n_easy: int
-    n_hard: int
-    easy: float | None
-    """Against the easy silent windows alone."""
-    hard: float | None
-    measure: str
-    judge: str
-    floor: float = FLOOR
-    reason: str | None = None
-    """Why there is no value."""
-    auroc: float | None = None
-    """Of a judge's probabilities, where they are more than yes and no: above the floor although
-    the balanced accuracy is not, where a judge can tell windows apart but leans to one answer."""
-
-    def as_json(self) -> dict[str, Any]:
-        """Plain JSON, numbers to four digits, null where unknown."""
-        return {
-            key: round(value, 4) if isinstance(value, float) else value
-            for key, value in asdict(self).items()
-        }
 
 
 def score(
@@ -89,13 +51,13 @@ def score(
     easy: ArrayLike,
     hard: ArrayLike,
     shuffled: float | None = None,
-) -> Score:
+) -> ScorerResult:
     """The score from the judgements of active, easy and hard windows; NaN: missing."""
     parts = [np.asarray(x, dtype=np.float64).reshape(-1) for x in (active, easy, hard)]
     had = [part[~np.isnan(part)] for part in parts]
     missing = sum(map(len, parts)) - sum(map(len, had))
     silent = np.concatenate(had[1:])
-    found = estimate(measure, had[0], silent)
+    found = interval_of(measure, had[0], silent)
     easy_value, hard_value = (value_of(measure, had[0], part) for part in had[1:])
     reason = None
     if found is None:
@@ -103,7 +65,7 @@ def score(
         reason = f"no judgement of any {which} window"
         if missing:
             reason += f" ({missing} of {sum(map(len, parts))} judgements are missing)"
-    return Score(
+    return ScorerResult(
         name=name,
         value=found.value if found else None,
         low=found.low if found else None,
@@ -118,18 +80,19 @@ def score(
         hard=hard_value,
         measure=measure,
         judge=judge,
+        floor=FLOOR,
         reason=reason,
         auroc=auroc_value(had[0], silent) if found and _graded(measure, had) else None,
     )
 
 
-def _graded(measure: str, judgements: Sequence[Floats]) -> bool:
+def _graded(measure: str, judgements: Sequence[Float64Array]) -> bool:
     """Whether probabilities are known, not only words."""
     said = np.concatenate(judgements)
     return measure == BALANCED_ACCURACY and not bool(np.isin(said, (0.0, 1.0)).all())
 
 
-def value_of(measure: str, active: Floats, silent: Floats) -> float | None:
+def value_of(measure: str, active: Float64Array, silent: Float64Array) -> float | None:
     """The measure of judgements without NaN; None where a class is empty."""
     if not len(active) or not len(silent):
         return None
@@ -138,7 +101,7 @@ def value_of(measure: str, active: Floats, silent: Floats) -> float | None:
     return sum(_shares_right(active, silent)) / 2
 
 
-def estimate(measure: str, active: Floats, silent: Floats) -> Estimate | None:
+def interval_of(measure: str, active: Float64Array, silent: Float64Array) -> Interval | None:
     """The measure and its interval; None where a class is empty."""
     if not len(active) or not len(silent):
         return None
@@ -154,7 +117,7 @@ def auroc_value(active: ArrayLike, silent: ArrayLike) -> float:
     return (wins + not_lost) / (2 * len(high) * len(low))
 
 
-def auroc(active: ArrayLike, silent: ArrayLike) -> Estimate:
+def auroc(active: ArrayLike, silent: ArrayLike) -> Interval:
     """AUROC and its interval; neither class may be empty."""
     m, n = np.size(active), np.size(silent)
     value = auroc_value(active, silent)
@@ -165,10 +128,10 @@ def auroc(active: ArrayLike, silent: ArrayLike) -> Estimate:
         shape = 1 + size * ((1 - theta) / (2 - theta) + theta / (1 + theta))
         return theta * (1 - theta) * shape / (m * n)
 
-    return Estimate(value, *_score_interval(value, variance))
+    return Interval(value, *_score_interval(value, variance))
 
 
-def balanced_accuracy(active: ArrayLike, silent: ArrayLike) -> Estimate:
+def balanced_accuracy(active: ArrayLike, silent: ArrayLike) -> Interval:
     """Balanced accuracy of probabilities of "yes" and its interval; no class may be empty."""
     m, n = np.size(active), np.size(silent)
     hit, rejected = _shares_right(np.asarray(active), np.asarray(silent))
@@ -180,10 +143,10 @@ def balanced_accuracy(active: ArrayLike, silent: ArrayLike) -> Estimate:
         sample = (m + n) / max(m + n - 1, 1)
         return (p * (1 - p) / m + q * (1 - q) / n) / 4 * sample
 
-    return Estimate(value, *_score_interval(value, variance))
+    return Interval(value, *_score_interval(value, variance))
 
 
-def _shares_right(active: Floats, silent: Floats) -> tuple[float, float]:
+def _shares_right(active: Float64Array, silent: Float64Array) -> tuple[float, float]:
     """Shares of active and of silent windows judged right; exactly 0.5 is half right."""
     hit = (active > 0.5).mean() + (active == 0.5).mean() / 2
     rejected = (silent < 0.5).mean() + (silent == 0.5).mean() / 2
@@ -228,7 +191,7 @@ def _score_interval(value: float, variance: Callable[[float], float]) -> tuple[f
 
 def mean_interval(
     values: Sequence[float], intervals: Sequence[tuple[float, float]] = ()
-) -> Estimate | None:
+) -> Interval | None:
     """Mean over features and its 95 % interval; None: no values.
 
     Student's t over the features, with the variance between them and that within each added:
@@ -245,16 +208,16 @@ def mean_interval(
     numbers = np.asarray(values, dtype=np.float64)
     mean = float(numbers.mean())
     if len(intervals) == n == 1:
-        return Estimate(mean, *intervals[0])
+        return Interval(mean, *intervals[0])
     variance = float(numbers.var(ddof=1)) if n > 1 else 0.0
     if len(intervals) == n:
         widths = np.array([high - low for low, high in intervals])
         variance += float(((widths / (2 * Z95)) ** 2).mean())
     if variance < 1e-12:
         share = min(1.0, 3 / n)
-        return Estimate(mean, mean - share * mean, mean + share * (1 - mean))
+        return Interval(mean, mean - share * mean, mean + share * (1 - mean))
     half = t95(n - 1) * math.sqrt(variance / n)
-    return Estimate(mean, max(0.0, mean - half), min(1.0, mean + half))
+    return Interval(mean, max(0.0, mean - half), min(1.0, mean + half))
 
 
 _T95 = (

@@ -11,16 +11,17 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from autointerp_core.labels.search.corpus_counts import CorpusCounts, Firings, Floats, Ints
+from autointerp_core.arrays import Float64Array, Int64Array
+from autointerp_core.labels.search.corpus_counts import CorpusCounts, Firings
 from autointerp_core.labels.search.descriptions import Describer
 
 WINDOWS = 80
 BEFORE, AFTER = 20, 10
-"""Units around a peak that count as its context; the model has read only those before it."""
+"""Words around a peak that count as its context; the model has read only those before it."""
 COMMONEST = 0.003
-"""Share of all units; a word used more often than that belongs to the language, not to a topic."""
+"""Share of all words; a word used more often than that belongs to the language, not to a topic."""
 NEARBY = 400
-"""Units around a peak from which "the same document's other text" is taken."""
+"""Words around a peak from which "the same document's other text" is taken."""
 
 
 class ContextWords:
@@ -28,14 +29,14 @@ class ContextWords:
 
     def __init__(self, counts: CorpusCounts, describer: Describer):
         self.counts = counts
-        self.units = counts.units
+        self.words = counts.words
         self.describer = describer
 
     def find(self, fired: Firings, skip: Sequence[int]) -> tuple[list[int], list[float]]:
         """Keys that mark the windows around the peaks, best first, and their window shares."""
         order = self._spread(fired)
-        peaks, strength = fired.unit[order], fired.activation[order] / fired.activation.max()
-        document = self.units.document[peaks]
+        peaks, strength = fired.word[order], fired.activation[order] / fired.activation.max()
+        document = self.words.document[peaks]
         low, high = self.counts.document_bounds[document], self.counts.document_bounds[document + 1]
         offset = np.arange(-BEFORE, AFTER + 1)
         cell = peaks[:, None] + offset[None, :]
@@ -45,7 +46,7 @@ class ContextWords:
         # What the model read just before the peak says more than what stands far off.
         near = np.where(offset <= 0, np.exp(offset / 12.0), 0.7 * np.exp(-offset / 6.0))
         near = np.broadcast_to(near[None, :], cell.shape)[inside]
-        key = self.units.key[cells]
+        key = self.words.key[cells]
         pair = key * len(peaks) + window
         found, inverse = np.unique(pair, return_inverse=True)
         closeness = np.zeros(len(found))
@@ -88,10 +89,10 @@ class ContextWords:
             shares.append(float(share[i]))
         return chosen, shares
 
-    def _spread(self, fired: Firings) -> Ints:
+    def _spread(self, fired: Firings) -> Int64Array:
         """The strongest peaks, at most four of one document while there are others."""
         order = np.argsort(-fired.activation, kind="stable")
-        document = self.units.document[fired.unit[order]]
+        document = self.words.document[fired.word[order]]
         by_document = np.argsort(document, kind="stable")
         sorted_documents = document[by_document]
         rank = np.empty(len(order), dtype=np.int64)
@@ -100,25 +101,27 @@ class ContextWords:
         )
         return order[np.argsort(rank // 4, kind="stable")][:WINDOWS]
 
-    def _background(self, peaks: Ints, low: Ints, high: Ints, cells: Ints) -> Floats:
+    def _background(
+        self, peaks: Int64Array, low: Int64Array, high: Int64Array, cells: Int64Array
+    ) -> Float64Array:
         """Rate of every key outside the windows: near by in the same documents, and everywhere."""
         first = np.maximum(peaks - NEARBY, low)
         last = np.minimum(peaks + NEARBY, high)
-        # The stretches overlap where peaks share a document; each unit counts once.
+        # The stretches overlap where peaks share a document; each word counts once.
         order = np.argsort(first, kind="stable")
         first, last = first[order], np.maximum.accumulate(last[order])
         first = np.maximum(first, np.concatenate([[0], last[:-1]]))
         length = np.maximum(last - first, 0)
         start = np.cumsum(length) - length
         area = np.arange(length.sum()) - np.repeat(start, length) + np.repeat(first, length)
-        around = np.bincount(self.units.key[area], minlength=self.counts.size)
-        around = around - np.bincount(self.units.key[np.unique(cells)], minlength=self.counts.size)
+        around = np.bincount(self.words.key[area], minlength=self.counts.size)
+        around = around - np.bincount(self.words.key[np.unique(cells)], minlength=self.counts.size)
         local = np.maximum(around, 0) / max(len(area), 1)
-        return 0.5 * local + 0.5 * self.counts.rate + 0.25 / max(len(self.units), 1)
+        return 0.5 * local + 0.5 * self.counts.rate + 0.25 / max(len(self.words), 1)
 
     def _speaks(self, key: int) -> bool:
         """Words describe a context; marks, line breaks, and words that stand everywhere do not."""
-        text = self.units.keys[key]
+        text = self.words.keys[key]
         if self.counts.rate[key] > COMMONEST:
             return False
         return text[0].isalpha() and (len(text) > 1 or not text.isascii())

@@ -1,6 +1,6 @@
 """What a study's words are counted against: every corpus-wide count, made once.
 
-Also turns a feature's firings (tokens) into units with weights. Knows nothing about labels.
+Also turns a feature's firings (tokens) into words with weights. Knows nothing about labels.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from autointerp_core.labels.search.corpus_words import CorpusUnits, mark_name
+from autointerp_core.arrays import Float64Array, Int64Array
+from autointerp_core.labels.search.corpus_words import CorpusWords, mark_name
 from autointerp_core.store.study import Pass, Study
 
 STRONGEST = 300
@@ -21,29 +21,26 @@ SHARPNESS = 3
 BLOCK = 128
 """Features whose firings are read together."""
 
-Ints = NDArray[np.int64]
-Floats = NDArray[np.float64]
-
 
 @dataclass(frozen=True)
 class Firings:
-    """Firings of one feature by unit.
+    """Firings of one feature by word.
 
-    ``unit`` are the strongest, ascending, with ``weight`` (sum 1) and ``activation``;
-    ``every`` are all units it fires in, weak ones too. ``token`` and ``token_weight`` are
+    ``word`` are the strongest, ascending, with ``weight`` (sum 1) and ``activation``;
+    ``every`` are all words it fires in, weak ones too. ``token`` and ``token_weight`` are
     the strongest firings by token.
     """
 
-    every: Ints
-    unit: Ints
-    weight: Floats
-    activation: Floats
-    token: Ints
-    token_weight: Floats
+    every: Int64Array
+    word: Int64Array
+    weight: Float64Array
+    activation: Float64Array
+    token: Int64Array
+    token_weight: Float64Array
 
 
 class CorpusCounts:
-    """Counts over the units the model was asked about.
+    """Counts over the words the model was asked about.
 
     Args:
         study: the study; its texts are read once, here.
@@ -52,40 +49,40 @@ class CorpusCounts:
 
     def __init__(self, study: Study, documents: Sequence[int] | None = None):
         self.study = study
-        self.units = CorpusUnits(study.tokens)
-        units, tokens = self.units, study.tokens
+        self.words = CorpusWords(study.tokens)
+        words, tokens = self.words, study.tokens
         allowed = np.ones(len(tokens.documents) - 1, dtype=np.bool_)
         if documents is not None:
             allowed[:] = False
             allowed[np.asarray(documents, dtype=np.int64)] = True
-        owner = np.repeat(tokens.owners, np.diff(tokens.sequences))
-        self.usable = (np.asarray(tokens.counted) > 0) & (units.token_unit >= 0)
+        owner = tokens.document_of(np.arange(tokens.n_tokens, dtype=np.int64))
+        self.usable = (np.asarray(tokens.counted) > 0) & (words.token_word >= 0)
         self.counted = np.asarray(tokens.counted) > 0
         if documents is not None:
             self.usable &= allowed[owner]
             self.counted &= allowed[owner]
-        # Only units the model was asked about count as places where a feature was silent.
-        seen = np.unique(units.token_unit[self.usable])
+        # Only words the model was asked about count as places where a feature was silent.
+        seen = np.unique(words.token_word[self.usable])
         self.n = max(len(seen), 1)
-        self.asked = np.zeros(len(units), dtype=np.bool_)
+        self.asked = np.zeros(len(words), dtype=np.bool_)
         self.asked[seen] = True
-        size = len(units.keys)
+        size = len(words.keys)
         self.size = max(size, 1)
-        self.key_count = np.bincount(units.key[seen], minlength=size)
+        self.key_count = np.bincount(words.key[seen], minlength=size)
         # Context words are compared with all text of the documents, read or not.
-        whole = units.key if documents is None else units.key[allowed[units.document]]
+        whole = words.key if documents is None else words.key[allowed[words.document]]
         self.rate = np.bincount(whole, minlength=size) / max(len(whole), 1)
-        kinds = [unit.kind == "bare" for unit in units.surfaces]
+        kinds = [word.kind == "bare" for word in words.surfaces]
         self.bare = np.zeros(self.size, dtype=np.bool_)
-        self.bare[units.key_of_surface[np.asarray(kinds, dtype=np.bool_)]] = True
-        order = np.argsort(units.key, kind="stable")
-        self.where = order[allowed[units.document[order]]]
-        self.where_bounds = np.searchsorted(units.key[self.where], np.arange(size + 1))
-        self.previous, self.next = units.previous_key, units.next_key
+        self.bare[words.key_of_surface[np.asarray(kinds, dtype=np.bool_)]] = True
+        order = np.argsort(words.key, kind="stable")
+        self.where = order[allowed[words.document[order]]]
+        self.where_bounds = np.searchsorted(words.key[self.where], np.arange(size + 1))
+        self.previous, self.next = words.previous_key, words.next_key
         self.previous_count = np.bincount(self.previous[seen] + 1, minlength=size + 1)
         self.next_count = np.bincount(self.next[seen] + 1, minlength=size + 1)
-        self.class_count = units.classes[:, seen].sum(axis=1)
-        self.class_before_count = units.classes_before[:, seen].sum(axis=1)
+        self.class_count = words.classes[:, seen].sum(axis=1)
+        self.class_before_count = words.classes_before[:, seen].sum(axis=1)
         self.token_count = np.bincount(
             np.asarray(tokens.ids)[self.usable].astype(np.int64), minlength=1
         )
@@ -93,26 +90,28 @@ class CorpusCounts:
         self.ends, self.end_count = self._affixes(seen, last=True)
         self.starts, self.start_count = self._affixes(seen, last=False)
         self.document_bounds = np.searchsorted(
-            units.document, np.arange(len(tokens.documents), dtype=np.int64)
+            words.document, np.arange(len(tokens.documents), dtype=np.int64)
         )
 
-    def _affixes(self, seen: Ints, *, last: bool) -> tuple[list[Ints], list[Ints]]:
+    def _affixes(
+        self, seen: Int64Array, *, last: bool
+    ) -> tuple[list[Int64Array], list[Int64Array]]:
         """Per length 2–4: affix id of every key (-1: none), and the corpus count of each id."""
-        words = {u.text.casefold() for u in self.units.surfaces if u.kind == "word"}
+        words = {u.text.casefold() for u in self.words.surfaces if u.kind == "word"}
         ids, counts = [], []
         for length in (2, 3, 4):
             known: dict[str, int] = {}
             column = np.full(self.size, -1, dtype=np.int64)
-            for index, key in enumerate(self.units.keys):
+            for index, key in enumerate(self.words.keys):
                 if len(key) >= length + 2 and key in words:
                     affix = key[-length:] if last else key[:length]
                     column[index] = known.setdefault(affix, len(known))
             self.affix_text[last, length] = list(known)
             ids.append(column)
-            counts.append(np.bincount(column[self.units.key[seen]] + 1, minlength=len(known) + 1))
+            counts.append(np.bincount(column[self.words.key[seen]] + 1, minlength=len(known) + 1))
         return ids, counts
 
-    def firings(self, wanted: Ints) -> Iterator[tuple[int, Ints, Floats]]:
+    def firings(self, wanted: Int64Array) -> Iterator[tuple[int, Int64Array, Float64Array]]:
         """(feature, token indices, activations) of every firing that counts."""
         homes: dict[int, tuple[Pass, int]] = {}
         for found in self.study.passes:
@@ -139,23 +138,23 @@ class CorpusCounts:
                 yield int(wanted[at + index]), token[part], activation[part].astype(np.float64)
             at = stop
 
-    def by_unit(self, token: Ints, activation: Floats) -> Firings:
-        """Firings at usable tokens (ascending, at least one), by unit."""
-        unit = self.units.token_unit[token]
-        # Tokens come in order, so the tokens of a unit stand together.
-        first = np.flatnonzero(np.concatenate([[True], unit[1:] != unit[:-1]]))
+    def by_word(self, token: Int64Array, activation: Float64Array) -> Firings:
+        """Firings at usable tokens (ascending, at least one), by word."""
+        word = self.words.token_word[token]
+        # Tokens come in order, so the tokens of a word stand together.
+        first = np.flatnonzero(np.concatenate([[True], word[1:] != word[:-1]]))
         best = np.maximum.reduceat(activation, first)
-        every = unit[first]
+        every = word[first]
         chosen, weight = self._weigh(every, best)
-        strong, token_weight = self._weigh(unit, activation)
+        strong, token_weight = self._weigh(word, activation)
         return Firings(every, every[chosen], weight, best[chosen], token[strong], token_weight)
 
-    def _weigh(self, unit: Ints, activation: Floats) -> tuple[Ints, Floats]:
+    def _weigh(self, word: Int64Array, activation: Float64Array) -> tuple[Int64Array, Float64Array]:
         """Indices of the strongest firings in text order, and their weights (sum 1)."""
         order = np.argsort(-activation, kind="stable")[:STRONGEST]
         order = np.sort(order)
         weight = (activation[order] / activation.max()) ** SHARPNESS
-        document = self.units.document[unit[order]]
+        document = self.words.document[word[order]]
         _, inverse = np.unique(document, return_inverse=True)
         # One long document about one thing must not decide alone.
         weight = weight / np.sqrt(np.bincount(inverse, weight))[inverse]
@@ -165,13 +164,13 @@ class CorpusCounts:
         """A word as it is most often written where the model was asked about it."""
         at = self.where[self.where_bounds[key] : self.where_bounds[key + 1]]
         if not len(at):
-            return self.units.keys[key]
-        found, count = np.unique(self.units.surface[at], return_counts=True)
-        return self.units.surfaces[int(found[int(np.argmax(count))])].text
+            return self.words.keys[key]
+        found, count = np.unique(self.words.surface[at], return_counts=True)
+        return self.words.surfaces[int(found[int(np.argmax(count))])].text
 
     def key_text(self, key: int, quoted: bool = False) -> str:
-        """How a unit is written in a label."""
-        text = self.units.keys[key]
+        """How a word is written in a label."""
+        text = self.words.keys[key]
         if not text[0].isalnum():
             return mark_name(text) if text not in ("'s", "’s") else '"\'s"'
         return f'"{text}"' if quoted else text

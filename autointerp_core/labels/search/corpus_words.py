@@ -1,11 +1,11 @@
 """The words of a study's texts, and which of them every token belongs to.
 
-A unit is a word, a number, a run of one punctuation mark, or a line break, as they stand in
+Numbers, runs of one punctuation mark and line breaks are words here too, as they stand in
 the document, not as the tokeniser cuts them: a feature that fires on " pollin" is shown
 "pollination". Characters of scripts written without spaces (Chinese, Japanese, Thai, …)
-are units of their own; phrases are put together from them by whoever counts.
+are words of their own; phrases are put together from them by whoever counts.
 
-Knows nothing about features. Built once per study; memory is about 30 bytes a unit.
+Knows nothing about features. Built once per study; memory is about 30 bytes a word.
 """
 
 from __future__ import annotations
@@ -18,13 +18,11 @@ import numpy as np
 import regex
 from numpy.typing import NDArray
 
+from autointerp_core.arrays import BoolArray, Int64Array
 from autointerp_core.store.study import CONTINUES, TokenStore
 
-Ints = NDArray[np.int64]
-Bools = NDArray[np.bool_]
-
 _NO_SPACES = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
-_UNIT = regex.compile(
+_WORD_PATTERN = regex.compile(
     rf"(?P<bare>[{_NO_SPACES}]\p{{M}}*)"
     rf"|(?P<word>[[\p{{L}}\p{{M}}]--[{_NO_SPACES}]]+"
     rf"(?:['’](?!s\b)[[\p{{L}}\p{{M}}]--[{_NO_SPACES}]]+)*)"
@@ -38,7 +36,7 @@ _ENDING = frozenset(".!?。！？…")
 _QUOTES = {'"': '"', "“": "”", "«": "»", "„": "“”", "「": "」", "『": "』"}
 _BRACKETS = {"(": ")", "（": "）"}
 LONGEST_QUOTE = 60
-"""Units; a quotation mark or bracket left open further back than this is taken as a stray one."""
+"""Words; a quotation mark or bracket left open further back than this is taken as a stray one."""
 
 CLASSES = (
     "years",
@@ -54,22 +52,22 @@ CLASSES = (
     "last words of sentences",
     "single capital letters",
 )
-"""What a unit can be, besides itself: pattern classes, no topics."""
+"""What a word can be, besides itself: pattern classes, no topics."""
 
 
 @dataclass(frozen=True)
-class Unit:
-    """A distinct text of a unit. ``kind`` is bare, word, number, line or mark."""
+class Word:
+    """A distinct text. ``kind`` is bare, word, number, line or mark."""
 
     text: str
     kind: str
 
 
-class CorpusUnits:
-    """Every unit of a study's documents, in order.
+class CorpusWords:
+    """Every word of a study's documents, in order.
 
     ``surface`` indexes ``surfaces`` (exact spelling), ``key`` indexes ``keys`` (case folded).
-    ``token_unit[t]`` is the unit of token ``t``, -1 where it holds only spaces or nothing.
+    ``token_word[t]`` is the word of token ``t``, -1 where it holds only spaces or nothing.
     """
 
     def __init__(self, tokens: TokenStore):
@@ -80,7 +78,7 @@ class CorpusUnits:
             text = tokens.document_text(index)
             base = int(tokens.documents[index])
             found = []
-            for match in _UNIT.finditer(text):
+            for match in _WORD_PATTERN.finditer(text):
                 piece = match.group()
                 number = surfaces.get(piece)
                 if number is None:
@@ -98,27 +96,27 @@ class CorpusUnits:
             if found and base:
                 start[-len(found) :] = [s + base for s in start[-len(found) :]]
                 stop[-len(found) :] = [s + base for s in stop[-len(found) :]]
-        self.surfaces = [Unit(text, kind) for text, kind in zip(surfaces, kinds, strict=True)]
-        self.surface: Ints = np.asarray(surface, dtype=np.int64)
-        self.start: Ints = np.asarray(start, dtype=np.int64)
-        self.stop: Ints = np.asarray(stop, dtype=np.int64)
-        self.document: Ints = np.repeat(np.arange(len(document)), document)
+        self.surfaces = [Word(text, kind) for text, kind in zip(surfaces, kinds, strict=True)]
+        self.surface: Int64Array = np.asarray(surface, dtype=np.int64)
+        self.start: Int64Array = np.asarray(start, dtype=np.int64)
+        self.stop: Int64Array = np.asarray(stop, dtype=np.int64)
+        self.document: Int64Array = np.repeat(np.arange(len(document)), document)
         keys: dict[str, int] = {}
-        self.key_of_surface: Ints = np.asarray(
-            [keys.setdefault(unit.text.casefold(), len(keys)) for unit in self.surfaces],
+        self.key_of_surface: Int64Array = np.asarray(
+            [keys.setdefault(word.text.casefold(), len(keys)) for word in self.surfaces],
             dtype=np.int64,
         )
         self.keys = list(keys)
-        self.key: Ints = (
+        self.key: Int64Array = (
             self.key_of_surface[self.surface] if len(surface) else np.zeros(0, np.int64)
         )
-        self.token_unit, self.token_whole = self._tokens(tokens)
+        self.token_word, self.token_whole = self._tokens(tokens)
 
     def __len__(self) -> int:
         return len(self.surface)
 
-    def _tokens(self, tokens: TokenStore) -> tuple[Ints, Bools]:
-        """Unit of each token (-1: none), and whether the token is the whole of it."""
+    def _tokens(self, tokens: TokenStore) -> tuple[Int64Array, BoolArray]:
+        """Word of each token (-1: none), and whether the token is the whole of it."""
         total = tokens.n_tokens
         if not len(self) or not total:
             return np.full(total, -1, dtype=np.int64), np.zeros(total, dtype=np.bool_)
@@ -133,19 +131,19 @@ class CorpusUnits:
         at = begin + ((text[here] == 0x20) & (end - begin > 1))
         # The later tokens of a split character are empty: they belong where it began.
         at = np.where((end == begin) & (tokens.flags & CONTINUES > 0), begin - 1, at)
-        unit = np.searchsorted(self.start, at, "right") - 1
-        missing = (unit < 0) | (self.stop[unit] <= at)
+        word = np.searchsorted(self.start, at, "right") - 1
+        missing = (word < 0) | (self.stop[word] <= at)
         last = np.searchsorted(self.start, end - 1, "right") - 1
         fallback = np.where((last >= 0) & (self.stop[last] >= end), last, -1)
-        unit = np.where(missing, fallback, unit)
+        word = np.where(missing, fallback, word)
         empty = (end == begin) & (tokens.flags & CONTINUES == 0)
-        unit = np.where(empty, -1, unit)
-        whole = (unit >= 0) & (at <= self.start[unit]) & (end >= self.stop[unit])
-        return unit, whole
+        word = np.where(empty, -1, word)
+        whole = (word >= 0) & (at <= self.start[word]) & (end >= self.stop[word])
+        return word, whole
 
     @cached_property
-    def previous_key(self) -> Ints:
-        """Key of the unit before, -1 at the start of a document."""
+    def previous_key(self) -> Int64Array:
+        """Key of the word before, -1 at the start of a document."""
         out = np.full(len(self), -1, dtype=np.int64)
         if len(self):
             same = self.document[1:] == self.document[:-1]
@@ -153,8 +151,8 @@ class CorpusUnits:
         return out
 
     @cached_property
-    def next_key(self) -> Ints:
-        """Key of the unit after, -1 at the end of a document."""
+    def next_key(self) -> Int64Array:
+        """Key of the word after, -1 at the end of a document."""
         out = np.full(len(self), -1, dtype=np.int64)
         if len(self):
             same = self.document[1:] == self.document[:-1]
@@ -162,18 +160,18 @@ class CorpusUnits:
         return out
 
     @cached_property
-    def classes_before(self) -> Bools:
-        """``[len(CLASSES), units]``: of which classes the unit before is."""
+    def classes_before(self) -> BoolArray:
+        """``[len(CLASSES), words]``: of which classes the word before is."""
         out = np.zeros((len(CLASSES), len(self)), dtype=np.bool_)
         if len(self):
             out[:, 1:] = self.classes[:, :-1] & (self.document[1:] == self.document[:-1])
         return out
 
     @cached_property
-    def classes(self) -> Bools:
-        """``[len(CLASSES), units]``: which units are of which class."""
-        kind = np.asarray([unit.kind for unit in self.surfaces])
-        text = [unit.text for unit in self.surfaces]
+    def classes(self) -> BoolArray:
+        """``[len(CLASSES), words]``: which words are of which class."""
+        kind = np.asarray([word.kind for word in self.surfaces])
+        text = [word.text for word in self.surfaces]
         year = np.asarray([bool(_YEAR.fullmatch(t)) for t in text], dtype=np.bool_)
         capital = np.asarray([t[0].isupper() for t in text], dtype=np.bool_)
         upper = np.asarray([len(t) > 1 and t.isupper() for t in text], dtype=np.bool_)
@@ -199,7 +197,7 @@ class CorpusUnits:
             ]
         )
 
-    def _sentence_starts(self, kind: NDArray[np.str_]) -> Bools:
+    def _sentence_starts(self, kind: NDArray[np.str_]) -> BoolArray:
         ending = np.asarray(
             [u.kind == "line" or u.text[0] in _ENDING for u in self.surfaces], dtype=np.bool_
         )
@@ -211,7 +209,7 @@ class CorpusUnits:
         out[1:] |= again
         return out
 
-    def _sentence_ends(self, kind: NDArray[np.str_]) -> Bools:
+    def _sentence_ends(self, kind: NDArray[np.str_]) -> BoolArray:
         """Words right before a full stop (or its like), quotation marks and brackets aside."""
         stop = np.asarray([u.text[0] in _ENDING for u in self.surfaces], dtype=np.bool_)
         out = np.zeros(len(self), dtype=np.bool_)
@@ -221,8 +219,8 @@ class CorpusUnits:
         out[:-1] |= out[1:] & marks[1:] & same & ~stop[self.surface[1:]]
         return out
 
-    def _between(self, kind: NDArray[np.str_], pairs: dict[str, str]) -> Bools:
-        """Units between an opening mark and its closing one, in one paragraph."""
+    def _between(self, kind: NDArray[np.str_], pairs: dict[str, str]) -> BoolArray:
+        """Words between an opening mark and its closing one, in one paragraph."""
         out = np.zeros(len(self), dtype=np.bool_)
         opened, closes, document = -1, "", -1
         for n in np.flatnonzero(np.isin(kind, ("mark", "line"))[self.surface]).tolist():
@@ -251,7 +249,7 @@ def mark_name(text: str) -> str:
     return f'"{text}"' if not name or len(name.split()) > 3 else name
 
 
-def _byte_offsets(text: str) -> Ints:
+def _byte_offsets(text: str) -> Int64Array:
     """Byte offset of every character of ``text``, and of its end."""
     code = np.frombuffer(text.encode("utf-32-le"), dtype="<u4")
     width = 1 + (code >= 0x80).astype(np.int64) + (code >= 0x800) + (code >= 0x10000)

@@ -1,6 +1,6 @@
 """Descriptions of what a feature fires on, each with its recall and precision.
 
-A description is a test that any unit of the corpus passes or fails: it is one of these
+A description is a test that any word of the corpus passes or fails: it is one of these
 words, follows this word, stands in this phrase, ends in "-ing", is a year.
 """
 
@@ -10,15 +10,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from autointerp_core.labels.search.corpus_counts import CorpusCounts, Firings, Floats, Ints
+from autointerp_core.arrays import Float64Array, Int64Array
+from autointerp_core.labels.search.corpus_counts import CorpusCounts, Firings
 from autointerp_core.labels.search.corpus_words import CLASSES
 
 PEAKS = 60
-"""Strongest units from which a diffuse feature's example words are taken."""
+"""Strongest words from which a diffuse feature's example words are taken."""
 
 
 @dataclass(frozen=True)
-class Candidate:
+class Description:
     """A description with its counts over the feature's firings and over the corpus."""
 
     kind: str
@@ -43,33 +44,33 @@ class Describer:
 
     def __init__(self, counts: CorpusCounts):
         self.counts = counts
-        self.units = counts.units
+        self.words = counts.words
 
-    def best(self, fired: Firings) -> Candidate:
-        """The best description of the units fired on."""
+    def best(self, fired: Firings) -> Description:
+        """The best description of the words fired on."""
         # Of equals the first stands, and "According to" says more than "to".
-        candidates = self.all(fired)
-        best = candidates[0]
-        for candidate in candidates[1:]:
+        descriptions = self.all(fired)
+        best = descriptions[0]
+        for description in descriptions[1:]:
             # Words themselves say most; a pattern must explain clearly more.
-            if candidate.score > best.score * (1.15 if best.kind == "words" else 1.001):
-                best = candidate
+            if description.score > best.score * (1.15 if best.kind == "words" else 1.001):
+                best = description
         return best
 
-    def all(self, fired: Firings) -> list[Candidate]:
+    def all(self, fired: Firings) -> list[Description]:
         """Every description worth comparing, those by words first."""
-        candidates = [*self._words(fired), *self._phrases(fired)]
-        candidates += self._beside(fired, before=True) + self._beside(fired, before=False)
-        candidates += self._classes(fired) + self._pieces(fired)
+        descriptions = [*self._words(fired), *self._phrases(fired)]
+        descriptions += self._beside(fired, before=True) + self._beside(fired, before=False)
+        descriptions += self._classes(fired) + self._pieces(fired)
         for last in (True, False):
-            candidates += self._affix(fired, last)
-        return candidates
+            descriptions += self._affix(fired, last)
+        return descriptions
 
-    def _words(self, fired: Firings) -> list[Candidate]:
-        key = self.units.key[fired.unit]
+    def _words(self, fired: Firings) -> list[Description]:
+        key = self.words.key[fired.word]
         found, inverse = np.unique(key, return_inverse=True)
         share = np.bincount(inverse, fired.weight)
-        every = self.units.key[fired.every]
+        every = self.words.key[fired.every]
         at = np.searchsorted(found, every)
         known = (at < len(found)) & (found[np.minimum(at, len(found) - 1)] == every)
         hits = np.bincount(at[known], minlength=len(found))
@@ -78,7 +79,7 @@ class Describer:
         order = np.lexsort((found, -gain))[:24]
         keys: list[int] = []
         recall = matched = total = 0.0
-        best: Candidate | None = None
+        best: Description | None = None
         for i in order.tolist():
             if len(keys) == 4 and not self.variant(int(found[i]), keys):
                 continue
@@ -86,7 +87,7 @@ class Describer:
                 continue
             r = recall + share[i]
             m, t = matched + hits[i], total + count[i]
-            tried = Candidate("words", "", float(r), float(m / t), (*keys, int(found[i])))
+            tried = Description("words", "", float(r), float(m / t), (*keys, int(found[i])))
             if best is None or tried.score > best.score * 1.02:
                 best, recall, matched, total = tried, r, m, t
                 keys.append(int(found[i]))
@@ -98,7 +99,7 @@ class Describer:
         Forms of one word count together, so that "love, lover, loved" stands out.
         """
         order = np.argsort(-fired.activation, kind="stable")[:PEAKS]
-        keys = self.units.key[fired.unit[order]]
+        keys = self.words.key[fired.word[order]]
         weight = fired.weight[order]
         found, inverse = np.unique(keys, return_inverse=True)
         share = np.bincount(inverse, weight) / weight.sum()
@@ -116,25 +117,25 @@ class Describer:
         return [key for key, _ in groups[:count]]
 
     def _is_word(self, key: int) -> bool:
-        text = self.units.keys[key]
+        text = self.words.keys[key]
         return text[0].isalpha() and (len(text) > 1 or not text.isascii())
 
     def variant(self, key: int, keys: list[int]) -> bool:
         """True for another form (plural, tense) of a word already in the list."""
-        text = self.units.keys[key]
-        for other in (self.units.keys[k] for k in keys):
+        text = self.words.keys[key]
+        for other in (self.words.keys[k] for k in keys):
             shared = min(len(text), len(other))
             stem = max(shared - 1, 3)
             if shared >= 3 and abs(len(text) - len(other)) <= 2 and text[:stem] == other[:stem]:
                 return True
         return False
 
-    def _beside(self, fired: Firings, *, before: bool) -> list[Candidate]:
+    def _beside(self, fired: Firings, *, before: bool) -> list[Description]:
         """Follows (or precedes) one of up to three words."""
         beside = self.counts.previous if before else self.counts.next
         counts = self.counts.previous_count if before else self.counts.next_count
         kind = "after" if before else "before"
-        neighbour = beside[fired.unit]
+        neighbour = beside[fired.word]
         found, inverse = np.unique(neighbour, return_inverse=True)
         share = np.bincount(inverse, fired.weight)
         every = beside[fired.every]
@@ -142,33 +143,33 @@ class Describer:
         hits = np.bincount(at[found[at] == every], minlength=len(found))
         keys: list[int] = []
         recall = matched = total = 0.0
-        best: Candidate | None = None
+        best: Description | None = None
         for i in np.lexsort((found, -share))[:8].tolist():
             if found[i] < 0 or len(keys) == 3 or (keys and share[i] < 0.08):
                 continue
             r, m = recall + share[i], matched + hits[i]
             t = total + max(int(counts[found[i] + 1]), 1)
-            tried = Candidate(kind, "", float(r), float(m / t), (*keys, int(found[i])))
+            tried = Description(kind, "", float(r), float(m / t), (*keys, int(found[i])))
             if best is None or tried.score > best.score * 1.02:
                 best, recall, matched, total = tried, r, m, t
                 keys.append(int(found[i]))
         return [best] if best is not None and best.recall >= 0.4 else []
 
-    def _phrases(self, fired: Firings) -> list[Candidate]:
+    def _phrases(self, fired: Firings) -> list[Description]:
         """The commonest peak word, or the commonest word before the peak, as a longer phrase."""
         out = []
         for kind, shift, keys in (
-            ("phrase", 0, self.units.key[fired.unit]),
-            ("after", 1, self.counts.previous[fired.unit]),
+            ("phrase", 0, self.words.key[fired.word]),
+            ("after", 1, self.counts.previous[fired.word]),
         ):
             found, inverse = np.unique(keys, return_inverse=True)
             share = np.bincount(inverse, fired.weight)
             i = int(np.argmax(share))
             key = int(found[i])
-            if key < 0 or share[i] < 0.5 or not self.units.keys[key][0].isalnum():
+            if key < 0 or share[i] < 0.5 or not self.words.keys[key][0].isalnum():
                 continue
             chosen = keys == key
-            at, weight = fired.unit[chosen] - shift, fired.weight[chosen]
+            at, weight = fired.word[chosen] - shift, fired.weight[chosen]
             before, after = self._grow(at, weight, key, forward=not shift)
             if not before and not after:
                 continue
@@ -178,7 +179,7 @@ class Describer:
             recall = float(weight[np.isin(at, matches)].sum())
             text = f'"{self._join(at, weight, before, after)}"'
             out.append(
-                Candidate(
+                Description(
                     kind,
                     f"after {text}" if shift else text,
                     recall,
@@ -188,41 +189,41 @@ class Describer:
             )
         return out
 
-    def _common(self, at: Ints, weight: Floats, before: int, after: int) -> list[int]:
+    def _common(self, at: Int64Array, weight: Float64Array, before: int, after: int) -> list[int]:
         """Keys of the neighbours that :meth:`_grow` found, in text order."""
         out = []
         for distance in range(-before, after + 1):
-            place = np.clip(at + distance, 0, len(self.units) - 1)
-            found, inverse = np.unique(self.units.key[place], return_inverse=True)
+            place = np.clip(at + distance, 0, len(self.words) - 1)
+            found, inverse = np.unique(self.words.key[place], return_inverse=True)
             out.append(int(found[int(np.argmax(np.bincount(inverse, weight)))]))
         return out
 
-    def _occurrences(self, key: int, pattern: list[int], before: int) -> Ints:
-        """Units with this key, that the model was asked about, around which the pattern stands."""
+    def _occurrences(self, key: int, pattern: list[int], before: int) -> Int64Array:
+        """Words with this key, that the model was asked about, around which the pattern stands."""
         low, high = self.counts.where_bounds[key : key + 2]
         at = self.counts.where[low:high]
         at = at[self.counts.asked[at]]
         for index, wanted in enumerate(pattern):
             place = at + (index - before)
-            inside = (place >= 0) & (place < len(self.units))
+            inside = (place >= 0) & (place < len(self.words))
             at, place = at[inside], place[inside]
-            same = self.units.document[place] == self.units.document[at]
-            at = at[same & (self.units.key[place] == wanted)]
+            same = self.words.document[place] == self.words.document[at]
+            at = at[same & (self.words.key[place] == wanted)]
         return at
 
-    def _classes(self, fired: Firings) -> list[Candidate]:
-        share = self.units.classes[:, fired.unit] @ fired.weight
-        hits = self.units.classes[:, fired.every].sum(axis=1)
+    def _classes(self, fired: Firings) -> list[Description]:
+        share = self.words.classes[:, fired.word] @ fired.weight
+        hits = self.words.classes[:, fired.every].sum(axis=1)
         out = [
-            Candidate("class", name, float(r), float(h / max(int(c), 1)))
+            Description("class", name, float(r), float(h / max(int(c), 1)))
             for name, r, h, c in zip(CLASSES, share, hits, self.counts.class_count, strict=True)
             if r >= 0.6
         ]
-        share = self.units.classes_before[:, fired.unit] @ fired.weight
-        hits = self.units.classes_before[:, fired.every].sum(axis=1)
+        share = self.words.classes_before[:, fired.word] @ fired.weight
+        hits = self.words.classes_before[:, fired.every].sum(axis=1)
         # Marks before are told one by one: "after comma" says more than "after punctuation".
         out += [
-            Candidate("after class", f"after {name}", float(r), float(h / max(int(c), 1)))
+            Description("after class", f"after {name}", float(r), float(h / max(int(c), 1)))
             for name, r, h, c in zip(
                 CLASSES, share, hits, self.counts.class_before_count, strict=True
             )
@@ -230,9 +231,9 @@ class Describer:
         ]
         return out
 
-    def _affix(self, fired: Firings, last: bool) -> list[Candidate]:
+    def _affix(self, fired: Firings, last: bool) -> list[Description]:
         out = []
-        key, every = self.units.key[fired.unit], self.units.key[fired.every]
+        key, every = self.words.key[fired.word], self.words.key[fired.every]
         columns = self.counts.ends if last else self.counts.starts
         counts = self.counts.end_count if last else self.counts.start_count
         distinct = len(np.unique(key))
@@ -251,29 +252,29 @@ class Describer:
             shown = f'words ending in "-{text}"' if last else f'words starting with "{text}-"'
             if len(np.unique(key[affix == found[i]])) >= 5:
                 out.append(
-                    Candidate("affix", shown, recall, hits / max(int(count[found[i] + 1]), 1))
+                    Description("affix", shown, recall, hits / max(int(count[found[i] + 1]), 1))
                 )
         return out
 
-    def _pieces(self, fired: Firings) -> list[Candidate]:
+    def _pieces(self, fired: Firings) -> list[Description]:
         """One sub-word token that occurs inside many different words."""
         ids = np.asarray(self.counts.study.tokens.ids)[fired.token].astype(np.int64)
         found, inverse = np.unique(ids, return_inverse=True)
         share = np.bincount(inverse, fired.token_weight)
         i = int(np.argmax(share))
         where = fired.token[ids == found[i]]
-        unit = self.units.token_unit[where]
-        if share[i] < 0.4 or self.units.token_whole[where].mean() > 0.5:
+        word = self.words.token_word[where]
+        if share[i] < 0.4 or self.words.token_whole[where].mean() > 0.5:
             return []
-        inside = self.units.key[unit]
+        inside = self.words.key[word]
         if np.bincount(np.unique(inside, return_inverse=True)[1]).max() > 0.5 * len(inside):
             return []
         ends = np.asarray(self.counts.study.tokens.ends)
         piece = self.counts.study.tokens.pieces(int(where[0]), int(where[0]) + 1)[0].strip()
         if not piece or not piece.isalnum():
             return []
-        at_end = float((ends[where] >= self.units.stop[unit]).mean())
-        at_start = float((ends[where] - self.units.start[unit] <= len(piece.encode())).mean())
+        at_end = float((ends[where] >= self.words.stop[word]).mean())
+        at_start = float((ends[where] - self.words.start[word] <= len(piece.encode())).mean())
         if at_end > 0.7:
             text = f'words ending in "-{piece}"'
         elif at_start > 0.7:
@@ -282,15 +283,15 @@ class Describer:
             text = f'{"numbers" if piece.isdigit() else "words"} containing "{piece}"'
         count = max(int(self.counts.token_count[found[i]]), 1)
         hits = min(len(where), count)
-        return [Candidate("piece", text, float(share[i]), hits / count)]
+        return [Description("piece", text, float(share[i]), hits / count)]
 
     def phrase(self, fired: Firings, key: int, *, quoted: bool) -> str:
         """The word, with the neighbours it nearly always has where the feature fires on it."""
-        at = fired.unit[self.units.key[fired.unit] == key]
-        weight = fired.weight[self.units.key[fired.unit] == key]
-        if not self.units.keys[key][0].isalnum():
+        at = fired.word[self.words.key[fired.word] == key]
+        weight = fired.weight[self.words.key[fired.word] == key]
+        if not self.words.keys[key][0].isalnum():
             name = self.counts.key_text(key, quoted=True)
-            mark = self.units.keys[key]
+            mark = self.words.keys[key]
             return f"{name} ({mark})" if name[0].isalpha() and mark.isprintable() else name
         # In a list the words themselves are the point, as long as they are words.
         alone = not quoted and not self.counts.bare[key]
@@ -298,7 +299,9 @@ class Describer:
         text = self._join(at, weight, before, after)
         return f'"{text}"' if quoted else text
 
-    def _grow(self, at: Ints, weight: Floats, key: int, *, forward: bool = True) -> tuple[int, int]:
+    def _grow(
+        self, at: Int64Array, weight: Float64Array, key: int, *, forward: bool = True
+    ) -> tuple[int, int]:
         """Neighbours to the left and right shared by 70 % of the occurrences fired on.
 
         Between words with spaces a neighbour must also tell something: the feature picks its
@@ -316,25 +319,25 @@ class Describer:
             for _ in range(2):
                 distance = step * ((before if step < 0 else after) + 1)
                 place = at + distance
-                inside = (place >= 0) & (place < len(self.units))
+                inside = (place >= 0) & (place < len(self.words))
                 inside &= (
-                    self.units.document[np.clip(place, 0, len(self.units) - 1)]
-                    == (self.units.document[at])
+                    self.words.document[np.clip(place, 0, len(self.words) - 1)]
+                    == (self.words.document[at])
                 )
                 if inside.sum() < 3:
                     break
-                neighbour = self.units.key[place[inside]]
+                neighbour = self.words.key[place[inside]]
                 found, inverse = np.unique(neighbour, return_inverse=True)
                 share = np.bincount(inverse, weight[inside]) / weight.sum()
                 i = int(np.argmax(share))
                 near = int(found[i])
-                if share[i] < 0.7 or not self.units.keys[near][0].isalnum():
+                if share[i] < 0.7 or not self.words.keys[near][0].isalnum():
                     break
                 if bare != self.counts.bare[near]:
                     break
                 beside = everywhere + distance
-                beside = beside[(beside >= 0) & (beside < len(self.units))]
-                together = int((self.units.key[beside] == near).sum())
+                beside = beside[(beside >= 0) & (beside < len(self.words))]
+                together = int((self.words.key[beside] == near).sum())
                 usual = together / len(everywhere)
                 own = together / (
                     self.counts.where_bounds[near + 1] - self.counts.where_bounds[near]
@@ -347,14 +350,14 @@ class Describer:
                     after += 1
         return before, after
 
-    def _join(self, at: Ints, weight: Floats, before: int, after: int) -> str:
+    def _join(self, at: Int64Array, weight: Float64Array, before: int, after: int) -> str:
         """The commonest exact spelling of the phrase, from the text of the documents."""
         counted: dict[str, float] = {}
         for place, w in zip(at.tolist(), weight.tolist(), strict=True):
             low, high = place - before, place + after
-            if low < 0 or high >= len(self.units):
+            if low < 0 or high >= len(self.words):
                 continue
-            raw = self.counts.study.tokens.text[self.units.start[low] : self.units.stop[high]]
+            raw = self.counts.study.tokens.text[self.words.start[low] : self.words.stop[high]]
             text = " ".join(raw.tobytes().decode("utf-8").split())
             counted[text] = counted.get(text, 0.0) + w
         return min(counted, key=lambda text: (-round(counted[text], 9), text))

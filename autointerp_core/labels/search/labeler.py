@@ -16,20 +16,20 @@ best from silent ones is taken. The same study gives the same labels.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from autointerp_core.arrays import BoolArray, Float64Array, Int64Array
 from autointerp_core.labels.explain.parse_answer import limit_words
 from autointerp_core.labels.search.categories import category, plural
 from autointerp_core.labels.search.context_words import ContextWords
-from autointerp_core.labels.search.corpus_counts import CorpusCounts, Firings, Floats, Ints
+from autointerp_core.labels.search.corpus_counts import CorpusCounts, Firings
 from autointerp_core.labels.search.corpus_words import CLASSES
-from autointerp_core.labels.search.descriptions import Candidate, Describer
-from autointerp_core.labels.search.word_lists import Evidence, Wordings
+from autointerp_core.labels.search.descriptions import Describer, Description
+from autointerp_core.labels.search.word_lists import FeatureWindows, WordLists
 from autointerp_core.progress import Progress, ProgressCallback, silent
+from autointerp_core.store.event_details import SearchEvidence
 from autointerp_core.store.study import Study
 
 METHOD = "search-v2"
@@ -56,11 +56,11 @@ WORTH = 0.05
 
 @dataclass(frozen=True)
 class SearchLabel:
-    """A search label, or why there is none. ``evidence`` is plain JSON."""
+    """A search label, or why there is none."""
 
     feature: int
     text: str | None
-    evidence: dict[str, Any] = field(default_factory=dict)
+    evidence: SearchEvidence
     error: str | None = None
 
 
@@ -69,7 +69,7 @@ class _Look:
     """What was counted about one feature."""
 
     fired: Firings
-    main: Candidate
+    main: Description
     topic: list[int]
     shares: list[float]
     common: list[int]
@@ -77,7 +77,7 @@ class _Look:
     category: str | None
     """What most of the words it peaks on are kinds of, in the plural."""
     lists: list[tuple[int, ...]]
-    evidence: Evidence | None
+    windows: FeatureWindows | None
 
 
 class SearchLabeler:
@@ -91,10 +91,10 @@ class SearchLabeler:
     def __init__(self, study: Study, documents: Sequence[int] | None = None):
         self.study = study
         self.counts = CorpusCounts(study, documents)
-        self.units = self.counts.units
+        self.words = self.counts.words
         self._describer = Describer(self.counts)
         self._context = ContextWords(self.counts, self._describer)
-        self._wordings = Wordings(self.counts)
+        self._word_lists = WordLists(self.counts)
 
     def label(self, feature: int) -> SearchLabel:
         """The label of one feature.
@@ -144,60 +144,59 @@ class SearchLabeler:
             out.setdefault(short.casefold(), short)
         return list(out.values())[:limit]
 
-    def _label(self, feature: int, token: Ints, activation: Floats) -> SearchLabel:
+    def _label(self, feature: int, token: Int64Array, activation: Float64Array) -> SearchLabel:
         if not len(token):
-            return SearchLabel(feature, None, {"firings": 0}, DEAD)
+            return SearchLabel(feature, None, SearchEvidence(firings=0), DEAD)
         usable = self.counts.usable[token]
         if not usable.any():
             # Only white space between the words: a fact about the text, so it is the label.
-            return SearchLabel(feature, "white space", {"firings": len(token)})
+            return SearchLabel(feature, "white space", SearchEvidence(firings=len(token)))
         look = self._look(token[usable], activation[usable])
         text, kind, auroc = self._choose(look)
-        evidence = {
-            "method": METHOD,
-            "firings": len(token),
-            "kind": kind,
-            "recall": round(look.main.recall, 3),
-            "precision": round(look.main.precision, 3),
-            "auroc": None if auroc is None else round(auroc, 3),
-            "context": {
-                self.counts.key_text(k): round(s, 3)
-                for k, s in zip(look.topic, look.shares, strict=True)
+        evidence = SearchEvidence(
+            method=METHOD,
+            firings=len(token),
+            kind=kind,
+            recall=look.main.recall,
+            precision=look.main.precision,
+            auroc=auroc,
+            context={
+                self.counts.key_text(k): s for k, s in zip(look.topic, look.shares, strict=True)
             },
-        }
+        )
         return SearchLabel(feature, limit_words(text, MAX_WORDS), evidence)
 
-    def _look(self, token: Ints, activation: Floats) -> _Look:
+    def _look(self, token: Int64Array, activation: Float64Array) -> _Look:
         """Everything counted about one feature, from its firings at usable tokens."""
-        fired = self.counts.by_unit(token, activation)
+        fired = self.counts.by_word(token, activation)
         main = self._describer.best(fired)
         topic, shares = self._context.find(fired, main.keys)
         peaks = self._peaks(token, activation)
-        lists = self._wordings.best(peaks, fired.every)
-        evidence = self._wordings.windows(peaks, fired.every) if lists else None
-        keys = [wording.keys for wording in lists]
-        found, times = np.unique(self.units.key[peaks], return_counts=True)
+        lists = self._word_lists.best(peaks, fired.every)
+        windows = self._word_lists.windows(peaks, fired.every) if lists else None
+        keys = [found.keys for found in lists]
+        found, times = np.unique(self.words.key[peaks], return_counts=True)
         order = np.argsort(-times, kind="stable")[:CATEGORY_WORDS]
-        named = category({self.units.keys[found[i]]: float(times[i]) for i in order.tolist()})
+        named = category({self.words.keys[found[i]]: float(times[i]) for i in order.tolist()})
         common = found[order].tolist()
         kinds = plural(named.name) if named else None
-        return _Look(fired, main, topic, shares, common, kinds, keys, evidence)
+        return _Look(fired, main, topic, shares, common, kinds, keys, windows)
 
-    def _peaks(self, token: Ints, activation: Floats) -> Ints:
-        """Unit of the peak of every sequence, strongest first."""
+    def _peaks(self, token: Int64Array, activation: Float64Array) -> Int64Array:
+        """Word of the peak of every sequence, strongest first."""
         sequence = self.study.tokens.sequence_of(token)
         order = np.lexsort((token, -activation, sequence))
         first = order[np.unique(sequence[order], return_index=True)[1]]
         first = first[np.lexsort((token[first], -activation[first]))]
-        units: Ints = self.units.token_unit[token[first]]
-        return units
+        words: Int64Array = self.words.token_word[token[first]]
+        return words
 
     def _choose(self, look: _Look) -> tuple[str, str, float | None]:
         """The label, its kind, and how well its words tell the feature's windows from others."""
         text, kind = self._compose(look.fired, look.main, look.topic, look.shares)
         main = look.main
         if main.text in ("years", "numbers") and kind.startswith("class") and main.precision < 0.8:
-            digits = [key for key in look.common if self.units.keys[key][0].isnumeric()]
+            digits = [key for key in look.common if self.words.keys[key][0].isnumeric()]
             if digits:
                 shown = ", ".join(self.counts.spelling(key) for key in digits[:2])
                 text, kind = f"{main.text}: {shown}", "class with examples"
@@ -211,10 +210,10 @@ class SearchLabeler:
         if not (kind in _LOOSE or weak):
             return text, kind, None
         value = None
-        if look.evidence is not None:
+        if look.windows is not None:
             lists = [] if told else look.lists[:COMPARED]
             texts = [text, *(self._listed(look.fired, keys) for keys in lists)]
-            auroc = self._wordings.texts_auroc(texts, look.evidence)
+            auroc = self._word_lists.texts_auroc(texts, look.windows)
             best = int(np.argmax(auroc))
             text, kind = texts[best], "near words" if best else kind
             value = float(auroc[best])
@@ -222,9 +221,9 @@ class SearchLabeler:
         room = len(named.split()) <= MAX_WORDS and " near " not in text
         if not look.category or not room or self._repeats(look.category, text):
             return text, kind, value
-        if look.evidence is None or value is None:
+        if look.windows is None or value is None:
             return named, "category", None
-        with_category = float(self._wordings.texts_auroc([named], look.evidence)[0])
+        with_category = float(self._word_lists.texts_auroc([named], look.windows)[0])
         # A category says more to a person, so it may cost a little.
         if with_category >= value - WORTH:
             return named, "category", with_category
@@ -240,7 +239,7 @@ class SearchLabeler:
 
     def _listed(self, fired: Firings, keys: Sequence[int]) -> str:
         """Words of a list, as they are spelt where it fires, else as they are mostly spelt."""
-        own = set(self.units.key[fired.unit].tolist())
+        own = set(self.words.key[fired.word].tolist())
         if len(keys) == 1 and keys[0] in own:
             return self._describer.phrase(fired, keys[0], quoted=True)
         return ", ".join(
@@ -257,7 +256,7 @@ class SearchLabeler:
         texts = [self._compose(fired, main, look.topic, look.shares)[0]]
         texts += [look.category] if look.category else []
         texts += [self._listed(fired, keys) for keys in look.lists[:2]]
-        texts += [self._render(fired, candidate) for candidate in described]
+        texts += [self._render(fired, description) for description in described]
         context = [self.counts.key_text(key) for key in look.topic]
         if context:
             texts.append(f"text about {', '.join(context[:4])}")
@@ -270,7 +269,7 @@ class SearchLabeler:
         return [text for text in texts if text]
 
     def _compose(
-        self, fired: Firings, main: Candidate, topic: list[int], shares: list[float]
+        self, fired: Firings, main: Description, topic: list[int], shares: list[float]
     ) -> tuple[str, str]:
         """The label's text, and in a word what kind it is."""
         head = self._render(fired, main)
@@ -307,21 +306,21 @@ class SearchLabeler:
         keys = self._describer.leading(fired, count)
         return ", ".join(self._describer.phrase(fired, key, quoted=False) for key in keys)
 
-    def _modifier(self, fired: Firings, main: Candidate) -> str:
+    def _modifier(self, fired: Firings, main: Description) -> str:
         """What stands before: one word, or a class of words; empty where it varies."""
-        matched = self._matching(fired.unit, main)
+        matched = self._matching(fired.word, main)
         if matched.sum() < 3 or "first words" in main.text or "sentence start" in main.text:
             return ""
         weight = fired.weight[matched] / fired.weight[matched].sum()
-        found, inverse = np.unique(self.counts.previous[fired.unit[matched]], return_inverse=True)
+        found, inverse = np.unique(self.counts.previous[fired.word[matched]], return_inverse=True)
         share = np.bincount(inverse, weight)
         i = int(np.argmax(share))
         rate = float(self.counts.previous_count[found[i] + 1]) / self.counts.n
         if found[i] >= 0 and share[i] >= 0.5 and share[i] > 5 * rate:
             return self.counts.key_text(int(found[i]), quoted=True)
-        before = fired.unit[matched] - 1
-        inside = (before >= 0) & (self.counts.previous[fired.unit[matched]] >= 0)
-        classes = self.units.classes[:, np.maximum(before, 0)] * inside
+        before = fired.word[matched] - 1
+        inside = (before >= 0) & (self.counts.previous[fired.word[matched]] >= 0)
+        classes = self.words.classes[:, np.maximum(before, 0)] * inside
         of_class = classes @ weight
         lift = of_class / np.maximum(self.counts.class_count / self.counts.n, 1e-9)
         for c in (0, 1, 2, 4, 6, 7):
@@ -329,15 +328,15 @@ class SearchLabeler:
                 return CLASSES[c]
         return ""
 
-    def _matching(self, unit: Ints, main: Candidate) -> NDArray[np.bool_]:
+    def _matching(self, word: Int64Array, main: Description) -> BoolArray:
         if main.kind == "words":
-            return np.isin(self.units.key[unit], np.asarray(main.keys, dtype=np.int64))
+            return np.isin(self.words.key[word], np.asarray(main.keys, dtype=np.int64))
         if main.kind == "class":
-            of_class: NDArray[np.bool_] = self.units.classes[CLASSES.index(main.text), unit]
+            of_class: BoolArray = self.words.classes[CLASSES.index(main.text), word]
             return of_class
-        return np.ones(len(unit), dtype=np.bool_)
+        return np.ones(len(word), dtype=np.bool_)
 
-    def _render(self, fired: Firings, main: Candidate) -> str:
+    def _render(self, fired: Firings, main: Description) -> str:
         if main.kind in ("after", "before"):
             return main.text or f"{main.kind} " + ", ".join(
                 self.counts.key_text(k, True) for k in main.keys

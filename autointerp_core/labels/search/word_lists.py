@@ -19,15 +19,15 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
+from autointerp_core.arrays import BoolArray, Float32Array, Float64Array, Int64Array
 from autointerp_core.errors import MissingDependency
 from autointerp_core.labels.embedders import Embedder, default_embedder
-from autointerp_core.labels.search.corpus_counts import CorpusCounts, Floats, Ints
+from autointerp_core.labels.search.corpus_counts import CorpusCounts
 
 MOST_WORDS = 3
 REACH = 12
-"""Units before and after a peak that make its window."""
+"""Words before and after a peak that make its window."""
 WINDOWS = 200
 """Windows around peaks that lists are compared on, and as many silent ones at most."""
 BEAM = 8
@@ -43,11 +43,9 @@ LIKENESS = 0.2
 """What a list's cosine with the middle counts beside its AUROC: fewer flukes."""
 _SEED = 0x574F
 
-Vectors = NDArray[np.float32]
-
 
 @dataclass(frozen=True)
-class Wording:
+class WordList:
     """A list of words (keys), and how well it tells the feature's windows from silent ones."""
 
     keys: tuple[int, ...]
@@ -56,65 +54,65 @@ class Wording:
 
 
 @dataclass(frozen=True)
-class Evidence:
-    """Windows of one feature, as rows of units with a mask; ``active`` come first."""
+class FeatureWindows:
+    """Windows of one feature, as rows of words with a mask; ``active`` come first."""
 
-    cells: Ints
-    inside: NDArray[np.bool_]
+    cells: Int64Array
+    inside: BoolArray
     n_active: int
 
 
-class Wordings:
+class WordLists:
     """Finds lists of words for the features of one study."""
 
     def __init__(self, counts: CorpusCounts, embedder: Embedder | None = None):
-        self.counts, self.units = counts, counts.units
+        self.counts, self.words = counts, counts.words
         self._embedder = embedder or default_embedder()
 
     @cached_property
-    def vectors(self) -> Vectors | None:
+    def vectors(self) -> Float32Array | None:
         """Unit vector of every key; None without wordllama."""
         try:
-            return self._embedder.embed([key if key.strip() else "." for key in self.units.keys])
+            return self._embedder.embed([key if key.strip() else "." for key in self.words.keys])
         except MissingDependency:
             return None
 
     @cached_property
-    def _mean(self) -> Vectors:
+    def _mean(self) -> Float32Array:
         assert self.vectors is not None
         share = (self.counts.key_count / self.counts.n).astype(np.float32)
-        mean: Vectors = share @ self.vectors[: len(share)]
+        mean: Float32Array = share @ self.vectors[: len(share)]
         return mean
 
     @cached_property
-    def _words(self) -> Ints:
+    def _words(self) -> Int64Array:
         """Keys that a label may say: words seen often enough, of scripts with spaces."""
-        keys = self.units.keys
+        keys = self.words.keys
         spoken = [key[0].isalpha() and (len(key) > 1 or not key.isascii()) for key in keys]
         often = self.counts.key_count[: len(keys)] >= SEEN
         bare = self.counts.bare[: len(keys)]
         return np.flatnonzero(np.asarray(spoken, dtype=np.bool_) & often & ~bare)
 
     @cached_property
-    def _silent_pool(self) -> Ints:
+    def _silent_pool(self) -> Int64Array:
         """Middles of windows from anywhere in the documents."""
-        units = np.flatnonzero(self.counts.asked)
+        words = np.flatnonzero(self.counts.asked)
         generator = np.random.default_rng(_SEED)
-        return generator.permutation(units)[: 4 * WINDOWS]
+        return generator.permutation(words)[: 4 * WINDOWS]
 
-    def best(self, peaks: Ints, every: Ints, count: int = LISTS) -> list[Wording]:
+    def best(self, peaks: Int64Array, every: Int64Array, count: int = LISTS) -> list[WordList]:
         """The best lists of up to ``MOST_WORDS`` words, best first.
 
         Args:
-            peaks: units of the feature's peaks, one a sequence, strongest first.
-            every: all units it fires in, ascending.
+            peaks: words of the feature's peaks, one a sequence, strongest first.
+            every: all words it fires in, ascending.
         """
         vectors = self.vectors
-        peaks = peaks[~self.counts.bare[self.units.key[peaks]]] if len(peaks) else peaks
+        peaks = peaks[~self.counts.bare[self.words.key[peaks]]] if len(peaks) else peaks
         if vectors is None or len(peaks) < 3:
             return []
-        found, times = np.unique(self.units.key[peaks], return_counts=True)
-        spoken = np.asarray([self.units.keys[key][0].isalpha() for key in found], dtype=np.bool_)
+        found, times = np.unique(self.words.key[peaks], return_counts=True)
+        spoken = np.asarray([self.words.keys[key][0].isalpha() for key in found], dtype=np.bool_)
         if times[spoken].sum() < 0.5 * times.sum():
             return []  # marks and numbers are described, not listed
         middle = self._middle(vectors, found, times)
@@ -124,14 +122,14 @@ class Wordings:
         if not len(choice):
             return []
         lists = self._beam(vectors[choice], middle)
-        evidence = self.windows(peaks, every)
+        windows = self.windows(peaks, every)
         means = np.stack([vectors[choice[list(places)]].sum(0) for places in lists])
         means /= np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-9)
-        auroc = self.auroc(means, evidence)
+        auroc = self.auroc(means, windows)
         likeness = means @ middle
         order = np.argsort(-(auroc + LIKENESS * likeness), kind="stable")
         return [
-            Wording(
+            WordList(
                 tuple(int(choice[place]) for place in lists[i]),
                 float(auroc[i]),
                 float(likeness[i]),
@@ -139,7 +137,9 @@ class Wordings:
             for i in order[:count].tolist()
         ]
 
-    def _middle(self, vectors: Vectors, found: Ints, times: Ints) -> Vectors | None:
+    def _middle(
+        self, vectors: Float32Array, found: Int64Array, times: Int64Array
+    ) -> Float32Array | None:
         """Unit vector in the middle of the peak words."""
         share = times / times.sum()
         usual = np.maximum(self.counts.key_count[found], 1) / self.counts.n
@@ -148,21 +148,23 @@ class Wordings:
         length = float(np.linalg.norm(middle))
         return middle / np.float32(length) if length > 1e-6 else None
 
-    def _choice(self, vectors: Vectors, found: Ints, times: Ints, middle: Vectors) -> Ints:
+    def _choice(
+        self, vectors: Float32Array, found: Int64Array, times: Int64Array, middle: Float32Array
+    ) -> Int64Array:
         """Keys to make lists of, in a settled order."""
         own = found[np.argsort(-times, kind="stable")][:PEAK_WORDS]
         near = self._words[np.argsort(-(vectors[self._words] @ middle), kind="stable")]
         return np.asarray(list(dict.fromkeys([*own.tolist(), *near[:NEAR_WORDS].tolist()])))
 
-    def _beam(self, vectors: Vectors, middle: Vectors) -> list[tuple[int, ...]]:
+    def _beam(self, vectors: Float32Array, middle: Float32Array) -> list[tuple[int, ...]]:
         """Lists of rows of ``vectors`` whose sum points nearly where ``middle`` does."""
         seen: dict[frozenset[int], tuple[int, ...]] = {}
         reached: dict[frozenset[int], float] = {}
-        states: list[tuple[float, tuple[int, ...], Vectors]] = [
+        states: list[tuple[float, tuple[int, ...], Float32Array]] = [
             (0.0, (), np.zeros_like(middle)),
         ]
         for _ in range(min(MOST_WORDS, len(vectors))):
-            grown: list[tuple[float, tuple[int, ...], Vectors]] = []
+            grown: list[tuple[float, tuple[int, ...], Float32Array]] = []
             for _, places, total in states:
                 sums = total + vectors
                 cosine = (sums @ middle) / np.maximum(np.linalg.norm(sums, axis=1), 1e-9)
@@ -177,12 +179,12 @@ class Wordings:
         kept = sorted(seen.items(), key=lambda item: -reached[item[0]])[:LISTS]
         return [places for _, places in kept]
 
-    def windows(self, peaks: Ints, every: Ints) -> Evidence:
+    def windows(self, peaks: Int64Array, every: Int64Array) -> FeatureWindows:
         """Windows around peaks (at even steps of strength) and silent ones, half of them near."""
         step = np.linspace(0, len(peaks) - 1, min(len(peaks), WINDOWS)).astype(np.int64)
         active = peaks[step]
         generator = np.random.default_rng([_SEED, len(peaks), int(peaks[0])])
-        document = self.units.document[active]
+        document = self.words.document[active]
         bounds = self.counts.document_bounds
         low, high = bounds[document], bounds[document + 1]
         beside = low + (generator.random(len(active)) * (high - low)).astype(np.int64)
@@ -191,29 +193,29 @@ class Wordings:
         half = max(len(active) // 2, len(active) - len(silent[1]))
         centres = np.concatenate([active, silent[0][:half], silent[1][: len(active) - half]])
         cell = centres[:, None] + np.arange(-REACH, REACH + 1)
-        document = self.units.document[centres]
+        document = self.words.document[centres]
         inside = (cell >= bounds[document][:, None]) & (cell < bounds[document + 1][:, None])
-        return Evidence(np.where(inside, cell, centres[:, None]), inside, len(active))
+        return FeatureWindows(np.where(inside, cell, centres[:, None]), inside, len(active))
 
-    def _silent(self, centres: Ints, every: Ints) -> Ints:
+    def _silent(self, centres: Int64Array, every: Int64Array) -> Int64Array:
         """Centres whose window has no firing."""
         first = np.searchsorted(every, centres - REACH)
-        silent: Ints = centres[first == np.searchsorted(every, centres + REACH, "right")]
+        silent: Int64Array = centres[first == np.searchsorted(every, centres + REACH, "right")]
         return silent
 
-    def auroc(self, labels: Vectors, evidence: Evidence) -> Floats:
+    def auroc(self, labels: Float32Array, windows: FeatureWindows) -> Float64Array:
         """AUROC of each label (unit rows) on windows: a window is as like it as its likest word."""
         vectors = self.vectors
         assert vectors is not None
-        n, m = evidence.n_active, len(evidence.cells) - evidence.n_active
+        n, m = windows.n_active, len(windows.cells) - windows.n_active
         if not n or not m:
             return np.full(len(labels), 0.5)
-        words, place = np.unique(self.units.key[evidence.cells], return_inverse=True)
-        like = (vectors[words] @ labels.T)[place.reshape(evidence.cells.shape)].max(axis=1)
+        words, place = np.unique(self.words.key[windows.cells], return_inverse=True)
+        like = (vectors[words] @ labels.T)[place.reshape(windows.cells.shape)].max(axis=1)
         rank = np.argsort(np.argsort(like, axis=0, kind="stable"), axis=0, kind="stable") + 1.0
-        wins: Floats = (rank[:n].sum(axis=0) - n * (n + 1) / 2) / (n * m)
+        wins: Float64Array = (rank[:n].sum(axis=0) - n * (n + 1) / 2) / (n * m)
         return wins
 
-    def texts_auroc(self, texts: Sequence[str], evidence: Evidence) -> Floats:
+    def texts_auroc(self, texts: Sequence[str], windows: FeatureWindows) -> Float64Array:
         """AUROC of whole label texts."""
-        return self.auroc(self._embedder.embed(list(texts)), evidence)
+        return self.auroc(self._embedder.embed(list(texts)), windows)
