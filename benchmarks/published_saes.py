@@ -249,7 +249,8 @@ def sparsify(folder: Path, wanted: Wanted, architecture: str, module: str) -> Pu
     @torch.no_grad()
     def reconstruct(x: Tensor) -> Tensor:
         if signed:
-            return encode(x) @ coder.W_dec + coder.b_dec
+            signed_sum: Tensor = encode(x) @ coder.W_dec + coder.b_dec
+            return signed_sum
         made: Tensor = coder(x).sae_out
         return made
 
@@ -330,8 +331,11 @@ def dictionary_learning(folder: Path, wanted: Wanted, kind: str) -> Published:
 # --- Gemma Scope -------------------------------------------------------------------------------
 
 
-def gemma_scope(folder: Path, wanted: Wanted, site: str, size: str = "2b") -> Published:
-    """``params.npz`` in folders named as on the hub; ``site``: res, mlp, att, transcoders."""
+def gemma_scope(
+    folder: Path, wanted: Wanted, site: str, size: str = "2b", inside: Path | None = None
+) -> Published:
+    """``params.npz`` in folders named as on the hub; ``site``: res, mlp, att, transcoders or
+    embedding. ``inside``: exactly where to, instead."""
     import numpy as np
 
     transcoder = site == "transcoders"
@@ -339,9 +343,10 @@ def gemma_scope(folder: Path, wanted: Wanted, site: str, size: str = "2b") -> Pu
     kept = {name: tensors[name] for name in ("W_enc", "W_dec", "b_enc", "b_dec", "threshold")}
     where = "embedding" if site == "embedding" else f"layer_{wanted.layer}"
     repository = f"gemma-scope-{size}-pt-{'res' if site == 'embedding' else site}"
-    inside = folder / repository / where / "width_16k" / "average_l0_71"
+    inside = inside or folder / repository / where / "width_16k" / "average_l0_71"
     inside.mkdir(parents=True, exist_ok=True)
-    np.savez(inside / "params.npz", **{name: value.numpy() for name, value in kept.items()})
+    arrays: dict[str, Any] = {name: value.numpy() for name, value in kept.items()}
+    np.savez(inside / "params.npz", **arrays)
     # The model multiplies embeddings by sqrt(d_model) before anything reads them.
     unscale = 1 / math.sqrt(wanted.d_in) if site == "embedding" else 1.0
     if transcoder:
@@ -369,9 +374,11 @@ def gemma_scope_2(
     affine: bool = False,
     cross_layer: bool = False,
     config: bool = True,
+    inside: Path | None = None,
 ) -> Published:
     """``params.safetensors`` and ``config.json``; ``site``: resid_post, attn_out, mlp_out,
-    transcoder. ``cross_layer``: a ``clt`` folder with a file a layer."""
+    transcoder. ``cross_layer``: a ``clt`` folder with a file a layer. ``inside``: exactly where
+    to, instead."""
     from safetensors.torch import save_file
 
     transcoder = site == "transcoder"
@@ -391,8 +398,8 @@ def gemma_scope_2(
         kept["w_dec"] = torch.randn(wanted.d_sae, layers, wanted.d_out, generator=random)
     repository = folder / "gemma-scope-2-1b-pt"
     width = f"width_16k_l0_big{'_affine' if affine else ''}"
-    inside = repository / ("clt" if cross_layer else site)
-    inside = inside / (width if cross_layer else f"layer_{wanted.layer}_{width}")
+    named = width if cross_layer else f"layer_{wanted.layer}_{width}"
+    inside = inside or repository / ("clt" if cross_layer else site) / named
     inside.mkdir(parents=True, exist_ok=True)
     name = f"params_layer_{wanted.layer}.safetensors" if cross_layer else "params.safetensors"
     save_file(kept, inside / name)
@@ -503,13 +510,15 @@ def llamascopium(
 
     @torch.no_grad()
     def reconstruct(x: Tensor) -> Tensor:
-        result: Tensor = made.decode(encode(x))
-        return result / made.compute_norm_factor(x, out)
+        result: Tensor = made.decode(encode(x)) / made.compute_norm_factor(x, out)
+        return result
 
     return Published(str(folder), None, encode, reconstruct)
 
 
-def llama_scope(folder: Path, wanted: Wanted, *, r1: bool = False) -> Published:
+def llama_scope(
+    folder: Path, wanted: Wanted, *, r1: bool = False, norm: float | None = None
+) -> Published:
     """Llama Scope's ``hyperparams.json``, or the config and names of Llama Scope R1.
 
     The formula is the published one: inputs times sqrt(d_model) / average norm; the threshold
@@ -518,7 +527,7 @@ def llama_scope(folder: Path, wanted: Wanted, *, r1: bool = False) -> Published:
     from safetensors.torch import save_file
 
     tensors = wanted.tensors()
-    norm = 7.5 * wanted.scale
+    norm = norm or 7.5 * wanted.scale
     factor = math.sqrt(wanted.d_in) / norm
     unit = functional.normalize(tensors["W_dec"], dim=-1)
     state = {
@@ -570,7 +579,7 @@ def llama_scope(folder: Path, wanted: Wanted, *, r1: bool = False) -> Published:
 # --- one file each -----------------------------------------------------------------------------
 
 
-def goodfire(folder: Path, wanted: Wanted, *, linear: str = "_linear") -> Published:
+def goodfire(folder: Path, wanted: Wanted, *, linear: str = "_linear", name: str = "") -> Published:
     """A ``.pth`` with flat tensors; the class printed on the model's page is two Linears."""
     tensors = wanted.tensors()
     encoder = torch.nn.Linear(wanted.d_in, wanted.d_sae)
@@ -587,7 +596,7 @@ def goodfire(folder: Path, wanted: Wanted, *, linear: str = "_linear") -> Publis
         f"decoder{linear}.bias": decoder.bias.detach(),
     }
     folder.mkdir(parents=True, exist_ok=True)
-    torch.save(state, folder / f"Llama-3.1-8B-Instruct-SAE-l{wanted.layer}.pth")
+    torch.save(state, folder / (name or f"Llama-3.1-8B-Instruct-SAE-l{wanted.layer}.pth"))
 
     @torch.no_grad()
     def encode(x: Tensor) -> Tensor:
@@ -601,10 +610,11 @@ def goodfire(folder: Path, wanted: Wanted, *, linear: str = "_linear") -> Publis
     return Published(str(folder), None, encode, reconstruct)
 
 
-def qwen_scope(folder: Path, wanted: Wanted) -> Published:
-    """``layerN.sae.pt``; k is in the repository's name. The rule is its page's: top-k."""
+def qwen_scope(folder: Path, wanted: Wanted, inside: Path | None = None) -> Published:
+    """``layerN.sae.pt``; k is in the repository's name. The rule is its page's: top-k.
+    ``inside``: exactly where to, instead."""
     tensors = wanted.tensors()
-    inside = folder / f"SAE-Res-Qwen3-8B-Base-W64K-L0_{wanted.k}"
+    inside = inside or folder / f"SAE-Res-Qwen3-8B-Base-W64K-L0_{wanted.k}"
     inside.mkdir(parents=True, exist_ok=True)
     torch.save(
         {

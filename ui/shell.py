@@ -14,7 +14,7 @@ import streamlit as st
 from streamlit.navigation.page import Page
 
 from autointerp_core.errors import AutointerpError
-from autointerp_core.store.study import StudyInfo
+from autointerp_core.store.study_record import StudyRecord
 from ui import problems, readers, session, url, welcome
 from ui.decisions import author
 from ui.elements import glossary_page
@@ -142,7 +142,7 @@ def _working() -> None:
         st.page_link(_PAGES / "studies.py", label=label, icon=":material/progress_activity:")
 
 
-def _facts(info: StudyInfo | None) -> None:
+def _facts(info: StudyRecord | None) -> None:
     """One quiet line about the study, and its health warnings."""
     if info is None:
         st.space("stretch")  # the page itself says what is wrong with it

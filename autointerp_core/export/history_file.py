@@ -20,7 +20,7 @@ from autointerp_core.errors import BadInput
 from autointerp_core.store.events import KINDS, LabelEvent
 from autointerp_core.store.files import atomic_file
 from autointerp_core.store.history import LabelHistory
-from autointerp_core.store.study import StudyInfo
+from autointerp_core.store.study_record import StudyRecord
 from autointerp_core.store.text_cleaning import safe_json
 
 FORMAT = "autointerp-label-history"
@@ -47,7 +47,7 @@ class HistoryPlan:
     """Features with a label or decision here that would read differently afterwards."""
 
 
-def write_history_file(path: Path, info: StudyInfo, history: LabelHistory) -> int:
+def write_history_file(path: Path, info: StudyRecord, history: LabelHistory) -> int:
     """Write every event of the study's SAE; returns how many.
 
     Raises:
@@ -61,19 +61,19 @@ def write_history_file(path: Path, info: StudyInfo, history: LabelHistory) -> in
     return count - 1
 
 
-def history_lines(info: StudyInfo, history: LabelHistory) -> Iterable[bytes]:
+def history_lines(info: StudyRecord, history: LabelHistory) -> Iterable[bytes]:
     """The file's lines, heading first."""
     yield safe_json(heading(info)) + b"\n"
     for event in history.all_events(info.sae_fingerprint):
         yield safe_json({**asdict(event), "details": dict(event.details)}) + b"\n"
 
 
-def heading(info: StudyInfo) -> dict[str, Any]:
+def heading(info: StudyRecord) -> dict[str, Any]:
     """What a file of this study is about, in its first line."""
     return {"format": FORMAT, "version": VERSION, **origin(info)}
 
 
-def origin(info: StudyInfo) -> dict[str, Any]:
+def origin(info: StudyRecord) -> dict[str, Any]:
     """Whose features a file is about: study, model, SAE, hook point and dataset."""
     return {
         "study": info.id,
@@ -118,7 +118,7 @@ def read_history_file(data: bytes) -> HistoryFile:
     return HistoryFile(sae, first, tuple(sorted(events, key=lambda event: event.id)))
 
 
-def plan_history(file: HistoryFile, info: StudyInfo, history: LabelHistory) -> HistoryPlan:
+def plan_history(file: HistoryFile, info: StudyRecord, history: LabelHistory) -> HistoryPlan:
     """What importing ``file`` would change.
 
     Raises:
@@ -136,7 +136,7 @@ def plan_history(file: HistoryFile, info: StudyInfo, history: LabelHistory) -> H
     return HistoryPlan(new, len(file.events) - new, tuple(sorted(changed)))
 
 
-def check_same_sae(about: dict[str, Any], info: StudyInfo) -> None:
+def check_same_sae(about: dict[str, Any], info: StudyRecord) -> None:
     """Refuse a file that says it is about another SAE.
 
     Raises:

@@ -21,6 +21,7 @@ from autointerp_core.extraction.firings import REFERENCE_SEQUENCES
 from autointerp_core.progress import Progress, ProgressCallback
 from autointerp_core.store.files import atomic_file, write_bytes
 from autointerp_core.store.study import AFTER, BEFORE, SPECIAL, Pass, TokenStore
+from autointerp_core.store.study_record import Masks
 from autointerp_core.store.tokenstore import OUTSIDE
 
 FIRINGS_PER_BLOCK = 1_000_000
@@ -28,16 +29,6 @@ PER_QUANTILE = 5
 _SLACK = 16
 """Peaks looked at beyond those asked for, so that identical windows rarely need a second look."""
 _QUARTERS = 4
-
-
-@dataclass(frozen=True)
-class Masks:
-    """Which positions are left out of examples and statistics. Part of a study's identity."""
-
-    special: bool = True
-    sinks: bool = True
-    sink_factor: float = 10.0
-    """A sink's norm exceeds this many times the reference median."""
 
 
 def reference_median(tokens: TokenStore, norms: NDArray[np.float32]) -> float:
@@ -203,7 +194,7 @@ def _choose(tokens: TokenStore, best: _Peaks, n_rows: int, n_examples: int) -> _
     rank = np.arange(len(best.row)) - starts[best.row]
     near = np.flatnonzero(rank < n_examples + _SLACK)
     bounds = np.searchsorted(best.row[near], np.arange(n_rows + 1))
-    windows = _window_bytes(tokens, best.token[near])
+    windows = window_ids(tokens, best.token[near])
     picked: list[int] = []
     for r in range(n_rows):
         seen: set[bytes] = set()
@@ -217,7 +208,7 @@ def _choose(tokens: TokenStore, best: _Peaks, n_rows: int, n_examples: int) -> _
         position = int(starts[r] + bounds[r + 1] - bounds[r])
         while len(kept) < n_examples and position < starts[r + 1]:
             ahead = np.arange(position, min(position + 1024, int(starts[r + 1])))
-            for j, window in zip(ahead, _window_bytes(tokens, best.token[ahead]), strict=True):
+            for j, window in zip(ahead, window_ids(tokens, best.token[ahead]), strict=True):
                 if window not in seen and len(kept) < n_examples:
                     seen.add(window)
                     kept.append(int(j))
@@ -242,7 +233,7 @@ def _choose(tokens: TokenStore, best: _Peaks, n_rows: int, n_examples: int) -> _
     )
 
 
-def _window_bytes(tokens: TokenStore, token: NDArray[np.int64]) -> list[bytes]:
+def window_ids(tokens: TokenStore, token: NDArray[np.int64]) -> list[bytes]:
     """The token ids of each token's window, as comparable bytes."""
     if not len(token):
         return []

@@ -66,16 +66,19 @@ class LoadedSAE:
         Of an elementwise architecture only those latents are computed; a top-k family needs all
         of them to know which fire. The numbers are the same either way.
         """
-        if latents is None:
-            return self.sae.encode
         import torch
+
+        whole: Callable[[torch.Tensor], torch.Tensor] = self.sae.encode
+        if latents is None:
+            return whole
 
         chosen = torch.as_tensor(latents, dtype=torch.long, device=self.sae.W_dec.device)
         if self.config.elementwise:
             from autointerp_core.sources.sae_build import restricted
 
-            return restricted(self.sae, chosen).encode
-        return lambda x: self.sae.encode(x)[:, chosen]
+            some: Callable[[torch.Tensor], torch.Tensor] = restricted(self.sae, chosen).encode
+            return some
+        return lambda x: whole(x)[:, chosen]
 
     def reconstruct(self, x: torch.Tensor, acts: torch.Tensor) -> torch.Tensor:
         """What the SAE makes of ``x`` [n, d_in], given its activations [n, d_sae].

@@ -292,6 +292,16 @@ class ScoreDetails:
         """Whether anything in it is a score."""
         return mean_value(self.scores) is not None or mean_value(self.validate) is not None
 
+    def joined(self, new: ScoreDetails) -> ScoreDetails:
+        """Two events of one question as one: of each scorer, what came last."""
+        return replace(
+            new,
+            scores={**self.scores, **new.scores},
+            validate={**self.validate, **new.validate},
+            lacking={**self.lacking, **new.lacking},
+            tested=self.tested or new.tested,
+        )
+
     def after(self, before: ScoreDetails) -> ScoreDetails:
         """With what an earlier event said of ``score`` and ``unscored``, where this is silent."""
         if not self.leaves_out:

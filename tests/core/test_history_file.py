@@ -21,7 +21,8 @@ from autointerp_core.export.history_file import (
     write_history_file,
 )
 from autointerp_core.store.history import LabelHistory, NewEvent
-from autointerp_core.store.study import Study, StudyInfo
+from autointerp_core.store.study import Study
+from autointerp_core.store.study_record import StudyRecord
 from benchmarks.synthetic import write_study
 
 SAE = "synthetic-sae"
@@ -37,7 +38,7 @@ ACTS = st.lists(
 
 
 @pytest.fixture(scope="module")
-def info(tmp_path_factory: pytest.TempPathFactory) -> StudyInfo:
+def info(tmp_path_factory: pytest.TempPathFactory) -> StudyRecord:
     folder = tmp_path_factory.mktemp("studies") / "small"
     write_study(folder, 8, 4)
     return Study(folder).info
@@ -85,7 +86,7 @@ def dump(history: LabelHistory) -> list[dict[str, Any]]:
 )
 @given(acts=ACTS)
 def test_a_fresh_home_gets_everything_and_twice_adds_nothing(
-    acts: list[tuple[str, int, str]], info: StudyInfo, tmp_path_factory: pytest.TempPathFactory
+    acts: list[tuple[str, int, str]], info: StudyRecord, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     folder = tmp_path_factory.mktemp("home")
     with LabelHistory.open(folder / "a.db", folder / "a.jsonl") as old:
@@ -109,7 +110,7 @@ def test_a_fresh_home_gets_everything_and_twice_adds_nothing(
             ]
 
 
-def test_what_an_import_would_change_is_told(info: StudyInfo, tmp_path: Path) -> None:
+def test_what_an_import_would_change_is_told(info: StudyRecord, tmp_path: Path) -> None:
     path = tmp_path / "history.jsonl"
     with LabelHistory.open(tmp_path / "a.db", tmp_path / "a.jsonl") as old:
         old.record_many(NewEvent(SAE, f, "generated", f"w {f}", source="search") for f in range(3))
@@ -130,7 +131,7 @@ def packed(data: bytes) -> bytes:
     return gzip.compress(data)
 
 
-def test_gzip_is_read(info: StudyInfo, tmp_path: Path) -> None:
+def test_gzip_is_read(info: StudyRecord, tmp_path: Path) -> None:
     with LabelHistory.open(tmp_path / "a.db", tmp_path / "a.jsonl") as old:
         old.override(SAE, 1, "mine", author="Ben")
         data = b"".join(history_lines(info, old))
@@ -158,7 +159,7 @@ def test_bad_files_are_refused_in_words(data: bytes, says: str) -> None:
         read_history_file(data)
 
 
-def test_another_saes_history_is_refused(info: StudyInfo, tmp_path: Path) -> None:
+def test_another_saes_history_is_refused(info: StudyRecord, tmp_path: Path) -> None:
     file = HistoryFile("other", {"sae_fingerprint": "other", "sae": "x", "hook": "h"}, ())
     with (
         LabelHistory.open(tmp_path / "a.db", tmp_path / "a.jsonl") as history,

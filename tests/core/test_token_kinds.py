@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from autointerp_core.extraction.alignment import Spelling, align_texts
 from autointerp_core.extraction.tokens import Tokenisation, vocabulary, write_tokens
 from autointerp_core.progress import silent
+from autointerp_core.store.example_windows import Windows, build_examples
 from autointerp_core.store.records import Example
 from autointerp_core.store.tokenstore import SPECIAL, TokenStore
-from autointerp_core.store.windows import Windows, build_examples
 from tests.core.tokenizer_kinds import KINDS, kind_of_tokenizer
 
 tokenizer_of = cache(kind_of_tokenizer)

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from autointerp_core.errors import StudyError
 from autointerp_core.home import studies_dir
-from autointerp_core.store.study import StudyInfo
+from autointerp_core.store.study_record import StudyRecord
 from ui import readers
 
 
-def features_and_reviewed(info: StudyInfo) -> tuple[int, int]:
+def features_and_reviewed(info: StudyRecord) -> tuple[int, int]:
     """Features stored, and those of them that a person decided on.
 
     Raises:
@@ -22,7 +22,7 @@ def features_and_reviewed(info: StudyInfo) -> tuple[int, int]:
         LabelStoreError: the label history cannot be read.
     """
     folder = studies_dir() / info.id
-    names = [entry["name"] for entry in info.raw["passes"]]
+    names = [entry.name for entry in info.passes]
     stored = _features(str(folder), readers.stamp_of(folder), names)
     decided = readers.history().decided(info.sae_fingerprint)
     return len(stored), int(np.isin(stored, list(decided)).sum()) if decided else 0

@@ -13,7 +13,7 @@ from autointerp_core.errors import AutointerpError, OutputError
 from autointerp_core.explore.view import View
 from autointerp_core.extraction.estimate import size
 from autointerp_core.home import studies_dir
-from autointerp_core.store.study import StudyInfo
+from autointerp_core.store.study_record import StudyRecord
 from ui import problems, readers, session
 from ui.navigation import looking
 from ui.runs import job_view
@@ -93,7 +93,7 @@ def _clear() -> None:
                 session.memory(new_study.Started).told = str(error)
 
 
-def _card(info: StudyInfo) -> None:
+def _card(info: StudyRecord) -> None:
     folder = studies_dir() / info.id
     with st.container(key=f"study_{info.id}", border=True, gap="xsmall"):
         with st.container(horizontal=True, vertical_alignment="center"):

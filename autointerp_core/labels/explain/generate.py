@@ -17,7 +17,8 @@ from typing import Any
 
 from autointerp_core.errors import ParameterError
 from autointerp_core.labels.document_split import HELD_OUT, LABEL, Split, shown_examples
-from autointerp_core.labels.explain.prompts import FIRMER, PromptMethod, clip, get_method
+from autointerp_core.labels.explain.example_lines import clip
+from autointerp_core.labels.explain.prompts import FIRMER, PromptMethod, get_method
 from autointerp_core.labels.explain.report import GenerationReport
 from autointerp_core.labels.providers.base import (
     ChatPrompt,

@@ -275,6 +275,8 @@ def _norm_topk(k: int, norms: torch.Tensor) -> torch.nn.Module:
     import torch
 
     class NormTopK(torch.nn.Module):
+        norms: torch.Tensor
+
         def __init__(self) -> None:
             super().__init__()
             self.register_buffer("norms", norms)

@@ -155,8 +155,9 @@ def config_from(
     kwargs = config.get("activation_fn_kwargs") or {}
     architecture = str(config.get("architecture", "standard"))
     k = config.get("k")
-    if flat and activation == "topk" and architecture not in _TOP_K:
-        architecture, k = "topk", kwargs.get("k", k)
+    if flat and activation == "topk":
+        architecture = architecture if architecture in _TOP_K else "topk"
+        k = kwargs.get("k", k) if isinstance(kwargs, dict) else k
     _check_architecture(architecture, source)
     if flat and architecture not in _TOP_K and activation != "relu":
         raise SAESourceError(f"{source} uses the activation {activation!r}; only relu is supported")
