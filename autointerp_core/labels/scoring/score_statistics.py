@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from autointerp_core.arrays import Float64Array
+from autointerp_core.labels.auroc import auroc_value
 from autointerp_core.store.event_details import ScorerResult
 
 AUROC = "auroc"
@@ -106,15 +107,6 @@ def interval_of(measure: str, active: Float64Array, silent: Float64Array) -> Int
     if not len(active) or not len(silent):
         return None
     return auroc(active, silent) if measure == AUROC else balanced_accuracy(active, silent)
-
-
-def auroc_value(active: ArrayLike, silent: ArrayLike) -> float:
-    """Probability that an active window gets more than a silent one; neither may be empty."""
-    high, low = np.asarray(active), np.sort(np.asarray(silent))
-    # Pairs won and lost are whole numbers, so nothing depends on the scale.
-    wins = int(np.searchsorted(low, high, "left").sum())
-    not_lost = int(np.searchsorted(low, high, "right").sum())
-    return (wins + not_lost) / (2 * len(high) * len(low))
 
 
 def auroc(active: ArrayLike, silent: ArrayLike) -> Interval:
