@@ -17,7 +17,13 @@ from autointerp_core.progress import ProgressCallback, silent
 from autointerp_core.sources.demo import demo_sae_path
 from autointerp_core.store.files import check_writable, write_json
 from autointerp_core.store.study_record import Masks, read_record
-from autointerp_core.study_labels import label_study, outcome, score_study, write_results
+from autointerp_core.study_labels import (
+    keep_scores,
+    label_study,
+    outcome,
+    score_study,
+    write_results,
+)
 
 if TYPE_CHECKING:
     from autointerp_core.extraction.config import ExtractionConfig
@@ -191,7 +197,7 @@ def run_labeling(
     config.check()
     output = Path(output_dir).expanduser()
     check_writable(output)
-    done = _label(extraction, config, report=report)
+    done = _label(extraction, config, asked, report=report)
     return {
         **write_results(done.study, asked, output, max_examples_per_feature, report),
         "features_computed": done.features_computed,
@@ -218,6 +224,7 @@ def naming(names: Mapping[str, str]) -> Iterator[None]:
 def _label(
     extraction: ExtractionConfig,
     config: LabelConfig,
+    asked: FeatureRequest | None = None,
     *,
     llm_features: int | None = None,
     report: ProgressCallback,
@@ -229,8 +236,11 @@ def _label(
 
     done = extract(extraction, studies_dir(), report)
     study = done.study
-    asked = extraction.features
-    wanted = list(asked) if asked is not None else study.features.tolist()
+    if asked is not None:
+        keep_scores(study, asked)
+    wanted = (
+        list(extraction.features) if extraction.features is not None else study.features.tolist()
+    )
     with LabelHistory.open() as history:
         labels = label_features(
             study,

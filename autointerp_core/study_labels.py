@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from autointerp_core.feature_request import FeatureRequest
 from autointerp_core.progress import Progress, ProgressCallback, silent
 from autointerp_core.store.files import check_writable
+from autointerp_core.store.input_scores import add_input_scores
 
 if TYPE_CHECKING:
     from autointerp_core.labels.config import LabelConfig, ScoreConfig
@@ -140,7 +141,15 @@ def _opened(
         opened.stats(feature)  # raises
     output = Path(output_dir).expanduser()
     check_writable(output)
+    keep_scores(opened, asked)
     return opened, asked, output
+
+
+def keep_scores(study: Study, asked: FeatureRequest) -> None:
+    """Keep the input scores that came with a request, with the study."""
+    known = {f: score for f, score in asked.scores.items() if 0 <= f < study.info.d_sae}
+    if known:
+        add_input_scores(study.folder, known)
 
 
 def wanted_features(study: Study, asked: FeatureRequest) -> list[int]:

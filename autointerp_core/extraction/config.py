@@ -76,6 +76,9 @@ class ExtractionConfig:
     logits: Annotated[
         bool, Doc("Also find the tokens whose logits each decoder direction changes most.")
     ] = True
+    neighbours: Annotated[
+        bool, Doc("Also find the features whose decoder directions are most alike.")
+    ] = True
     engine: Annotated[
         str, Doc("Who computes activations: native, or sae-dashboard (the reference, far slower).")
     ] = "native"

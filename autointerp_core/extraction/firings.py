@@ -17,6 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autointerp_core.errors import AutointerpError
+from autointerp_core.extraction.memory import (
+    Blocks,
+    is_out_of_memory,
+    memory_told,
+    release_device_memory,
+)
 from autointerp_core.store.feature_shards import ShardFirings
 from autointerp_core.store.study import TokenStore
 
@@ -113,6 +119,7 @@ class Extractor:
         import torch
 
         self.model, self.sae, self.hook, self.batching = model, sae, hook, batching
+        self.encoding = Blocks(_DENSE_ELEMENTS // sae.config.d_sae)
         everything = len(features) == sae.config.d_sae
         self.n_features = len(features)
         self.columns = None if everything else torch.as_tensor(features, dtype=torch.long)
@@ -175,7 +182,9 @@ class Extractor:
             x = self.model.run(padded.to(self.model.device), [self.hook])[self.hook]
             real = torch.arange(padded.shape[1])[None, :] < torch.as_tensor(lengths[batch])[:, None]
             flat = x[real.to(x.device)].float()
-        except torch.cuda.OutOfMemoryError as error:
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
             if len(batch) == 1:
                 raise AutointerpError(
                     f"out of memory on {self.model.device} with a single sequence of "
@@ -183,8 +192,7 @@ class Extractor:
                 ) from error
             flat = None
         if flat is None:  # outside the handler, so that the failed batch's tensors are freed
-            if torch.cuda.is_available():
-                torch.cuda.empty_cache()
+            release_device_memory()
             self.batching.halve(len(batch))
             middle = len(batch) // 2
             yield from self._forward(ids, starts, lengths, batch[:middle])
@@ -198,17 +206,23 @@ class Extractor:
         """Firings (feature row, row of ``x``, activation) of ``x [n, d_in]``, blockwise."""
         import torch
 
-        step = max(1, _DENSE_ELEMENTS // self.sae.config.d_sae)
-        with torch.inference_mode():
-            for start in range(0, len(x), step):
-                acts = self.sae.sae.encode(x[start : start + step])
-                if self.columns is not None:
-                    acts = acts[:, self.columns.to(acts.device)]
-                where, row = acts.nonzero(as_tuple=True)
-                activation = acts[where, row]
-                positive = activation > 0
-                if not bool(positive.all()):
-                    where, row, activation = where[positive], row[positive], activation[positive]
+        def dense(start: int, stop: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+            acts = self.sae.sae.encode(x[start:stop])
+            if self.columns is not None:
+                acts = acts[:, self.columns.to(acts.device)]
+            where, row = acts.nonzero(as_tuple=True)
+            activation = acts[where, row]
+            positive = activation > 0
+            if not bool(positive.all()):
+                where, row, activation = where[positive], row[positive], activation[positive]
+            return where, row, activation
+
+        told = "not even one token can be encoded; give another device, or free memory"
+        with (
+            torch.inference_mode(),
+            memory_told(x.device, told),
+        ):
+            for start, (where, row, activation) in self.encoding.over(len(x), dense):
                 yield (
                     row.cpu().numpy(),
                     where.cpu().numpy() + start,

@@ -30,6 +30,7 @@ from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from autointerp_core.extraction.firings import Shard, plan_shards
+from autointerp_core.extraction.neighbours import write_neighbours
 from autointerp_core.extraction.record import new_record
 from autointerp_core.extraction.summary import summarise, write_counted
 from autointerp_core.progress import Progress, ProgressCallback
@@ -41,6 +42,7 @@ from autointerp_core.store.feature_shards import (
     write_shard,
 )
 from autointerp_core.store.files import write_bytes, write_json, writing
+from autointerp_core.store.neighbours import NEIGHBOURS_FILE
 from autointerp_core.store.study_record import (
     FILE_NAME,
     PassRecord,
@@ -203,7 +205,7 @@ class StudyWriter:
         self._drop_superseded()
 
     def complete(self) -> None:
-        """What needs no new activations: more examples of every pass, and logits."""
+        """What needs no new activations: more examples of every pass, logits, neighbours."""
         wanted = self.resolved.config.n_examples
         for entry in self.record.passes:
             if (entry.n_examples or 0) < wanted:
@@ -213,6 +215,10 @@ class StudyWriter:
                 self._save(replace(self.record, passes=passes))
         if self.resolved.config.logits:
             self._logits()
+        if self.resolved.config.neighbours:
+            for folder in self._lacking(NEIGHBOURS_FILE):
+                decoder = self.resolved.sae.sae.W_dec.detach()
+                write_neighbours(folder, decoder, _read_features(folder), self.progress)
 
     def log_run(self, started: datetime, seconds: float, computed: int) -> None:
         """Note this run in ``run.json``, the only file in which runs differ."""
@@ -294,8 +300,7 @@ class StudyWriter:
         from autointerp_core.extraction.logits import write_logits
         from autointerp_core.sources.model import load_head
 
-        folders = [self.folder / "passes" / entry.name for entry in self.record.passes]
-        lacking = [each for each in folders if not (each / "logits.safetensors").exists()]
+        lacking = self._lacking("logits.safetensors")
         if not lacking:
             return
         head = load_head(self.resolved.model, self.resolved.device)
@@ -308,6 +313,11 @@ class StudyWriter:
                 self.resolved.config.block_features,
                 self.progress,
             )
+
+    def _lacking(self, file_name: str) -> list[Path]:
+        """Folders of finished passes without a file."""
+        folders = [self.folder / "passes" / entry.name for entry in self.record.passes]
+        return [folder for folder in folders if not (folder / file_name).exists()]
 
     def _save(self, record: StudyRecord) -> None:
         self._record = record

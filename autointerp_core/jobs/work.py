@@ -6,6 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from autointerp_core.extraction.upgrades import add_neighbours
 from autointerp_core.labels.config import LabelConfig, ScoreConfig
 from autointerp_core.labels.providers.make import NONE
 from autointerp_core.labels.run import label_features, total
@@ -14,6 +15,7 @@ from autointerp_core.labels.search.record import SEARCH
 from autointerp_core.pipeline import build_demo, run_labeling
 from autointerp_core.progress import ProgressCallback
 from autointerp_core.store.history import LabelHistory
+from autointerp_core.store.studies import study_folder
 from autointerp_core.store.study import Study
 
 
@@ -73,6 +75,12 @@ def run_score_job(params: dict[str, Any], progress: ProgressCallback) -> dict[st
         report = score_labels(study, features, history, config, progress=progress)
     too_few = {str(feature): count for feature, count in report.too_few.items()}
     return {**asdict(report), "too_few": too_few, "asked": features}
+
+
+def run_neighbours_job(params: dict[str, Any], progress: ProgressCallback) -> dict[str, Any]:
+    """The decoder neighbours that the study ``params["study"]`` (an id) lacks."""
+    folder = study_folder(str(params["study"]))
+    return {"study": folder.name, "features": add_neighbours(Study(folder), progress)}
 
 
 def _subject(params: dict[str, Any]) -> tuple[Study, list[int]]:

@@ -3,6 +3,7 @@
 Layout of a study folder (written by :mod:`autointerp_core.extraction`, read only here)::
 
     study.json                  what this study is (identity), counts, health, versions
+    input_scores.json           scores of features that somebody brought along, if any
     run.json                    times, host and attempts: the only file that differs between runs
     tokens/                     raw little-endian arrays, memory-mapped
         ids.bin      u32[T]     token ids, all sequences end to end
@@ -22,6 +23,7 @@ Layout of a study folder (written by :mod:`autointerp_core.extraction`, read onl
         peaks.safetensors       indptr i64[F+1], token i64, activation f32, group u8
         features.parquet        a row a feature: exact statistics
         logits.safetensors      ids and values of the top and bottom logits
+        neighbours.safetensors  features of the SAE whose decoder directions are most alike
 
 A firing's token index is relative to its shard's first token. Windows and their
 values are cut from the firings when asked for, so any width is served without a model.
@@ -32,7 +34,7 @@ This module imports neither torch nor streamlit.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
@@ -51,6 +53,7 @@ from autointerp_core.store.example_windows import (
     examples_of_rows,
 )
 from autointerp_core.store.feature_shards import Firings, FloatArray, Pass
+from autointerp_core.store.input_scores import InputScores
 from autointerp_core.store.records import (
     Example,
     FeatureStats,
@@ -98,6 +101,7 @@ class Study:
 
     def __init__(self, folder: Path):
         self.folder = folder
+        self._input_scores = InputScores(folder)
         self.info: StudyRecord = read_record(folder)
         try:
             self.tokens = TokenStore(folder / "tokens")
@@ -110,6 +114,14 @@ class Study:
     @property
     def id(self) -> str:
         return self.info.id
+
+    def input_scores(self) -> Mapping[int, float]:
+        """Scores that somebody brought along, by feature, as they are now.
+
+        Raises:
+            StudyError: their file is damaged.
+        """
+        return self._input_scores.now()
 
     @cached_property
     def features(self) -> NDArray[np.int32]:
