@@ -117,6 +117,8 @@ class Extractor:
         everything = len(features) == sae.config.d_sae
         self.n_features = len(features)
         self.columns = None if everything else torch.as_tensor(features, dtype=torch.long)
+        # Of an elementwise SAE only what is kept is computed.
+        self.encode = sae.encoder(self.columns)
 
     def extract(self, tokens: TokenStore, shard: Shard, folder: Path) -> int:
         """Write one shard's file and return its number of tokens.
@@ -208,18 +210,27 @@ class Extractor:
         import torch
 
         step = max(1, _DENSE_ELEMENTS // self.sae.config.d_sae)
+        signed = self.sae.config.signed
         with torch.inference_mode():
             for start in range(0, len(x), step):
-                acts = self.sae.sae.encode(x[start : start + step])
-                if self.columns is not None:
-                    acts = acts[:, self.columns.to(acts.device)]
+                acts = self.encode(x[start : start + step])
                 where, row = acts.nonzero(as_tuple=True)
                 activation = acts[where, row]
-                positive = activation > 0
-                if not bool(positive.all()):
-                    where, row, activation = where[positive], row[positive], activation[positive]
+                fires = activation != 0 if signed else activation > 0
+                # NaN is neither above zero nor not: it would vanish without a word.
+                if not bool(activation.isfinite().all()):
+                    raise self._overflowed(row[~activation.isfinite()])
+                if not bool(fires.all()):
+                    where, row, activation = where[fires], row[fires], activation[fires]
                 yield (
                     row.cpu().numpy(),
                     where.cpu().numpy() + start,
                     activation.float().cpu().numpy(),
                 )
+
+    def _overflowed(self, rows: torch.Tensor) -> AutointerpError:
+        feature = int(rows[0]) if self.columns is None else int(self.columns[int(rows[0])])
+        return AutointerpError(
+            f"the SAE {self.sae.config.source} overflows: feature {feature} has an activation at "
+            f"{self.hook.name} that is no finite number; are its weights, or the model's, damaged?"
+        )

@@ -17,8 +17,6 @@ from autointerp_core.store.study import SCHEMA
 if TYPE_CHECKING:
     from autointerp_core.sources.hooks import HookPoint
 
-DEFAULT_CONTEXT = 1024
-
 
 @dataclass(frozen=True)
 class ExtractionRequest:

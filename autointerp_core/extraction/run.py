@@ -40,7 +40,7 @@ from autointerp_core.extraction.firings import (
 from autointerp_core.extraction.health import measure_health
 from autointerp_core.extraction.logits import write_logits
 from autointerp_core.extraction.memory import release_memory
-from autointerp_core.extraction.request import DEFAULT_CONTEXT, ExtractionRequest, Identity
+from autointerp_core.extraction.request import ExtractionRequest, Identity
 from autointerp_core.extraction.summary import reference_median, summarise, write_counted
 from autointerp_core.extraction.tokens import Tokenisation, write_tokens
 from autointerp_core.progress import Progress, ProgressCallback, silent
@@ -119,7 +119,7 @@ def _resolve(request: ExtractionRequest, progress: ProgressCallback) -> _Plan:
         resolve_device,
         resolve_dtype,
     )
-    from autointerp_core.sources.sae import check_fits, inspect_sae, load_sae
+    from autointerp_core.sources.sae import check_fits, context_size, inspect_sae, load_sae
 
     progress(Progress("preparing", message="reading configurations"))
     sae_config = inspect_sae(request.sae_path, request.sae_id)
@@ -129,13 +129,11 @@ def _resolve(request: ExtractionRequest, progress: ProgressCallback) -> _Plan:
     check_fits(sae_config, model)
     device = resolve_device(request.device)
     dtype = resolve_dtype(request.dtype, model, device)
-    context = request.context_size or sae_config.context_size or DEFAULT_CONTEXT
-    if model.context_size is not None:
-        context = min(context, model.context_size)
+    prepend = sae_config.prepend_bos if request.prepend_bos is None else request.prepend_bos
+    context = context_size(sae_config, request.context_size, model.context_size, prepend)
     progress(Progress("preparing", message="loading the SAE"))
     sae = load_sae(request.sae_path, request.sae_id, device)
     tokenizer = load_tokenizer(model)
-    prepend = sae_config.prepend_bos if request.prepend_bos is None else request.prepend_bos
     tokenisation = Tokenisation.of(tokenizer, context, prepend)
     identity = Identity(
         model=model_fingerprint(model),

@@ -100,7 +100,7 @@ def shown_activations(opened: readers.OpenStudy, row: Row) -> list[float]:
         line.activation
         for name in names
         for line in lines_of(opened, row, name, 16)
-        if line.activation > 0
+        if line.activation != 0
     ]
 
 
@@ -145,7 +145,7 @@ def _grouped_by_peak(groups: list[Group]) -> list[Group]:
     rows: dict[str, list[Line]] = defaultdict(list)
     for group in groups:
         for line in group.rows:
-            rows[line.tokens[line.peak] if line.activation > 0 else ""].append(line)
+            rows[line.tokens[line.peak] if line.activation != 0 else ""].append(line)
     silent = rows.pop("", [])
     found = [
         Group(token, lines, f"{len(lines)} example{'s' if len(lines) > 1 else ''}")
