@@ -4,26 +4,35 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from autointerp_core.errors import StudyError
+from autointerp_core.errors import KnobError, StudyError
 from autointerp_core.feature_request import FeatureRequest
 from autointerp_core.home import home, studies_dir
-from autointerp_core.progress import Progress, ProgressCallback, silent
+from autointerp_core.progress import ProgressCallback, silent
 from autointerp_core.sources.demo import demo_sae_path
 from autointerp_core.store.files import check_writable, write_json
-from autointerp_core.store.study import read_info
+from autointerp_core.store.study_record import Masks, read_record
+from autointerp_core.study_labels import (
+    keep_scores,
+    label_study,
+    outcome,
+    score_study,
+    write_results,
+)
 
 if TYPE_CHECKING:
-    from autointerp_core.extraction.request import ExtractionRequest
-    from autointerp_core.labels.options import LabelOptions
+    from autointerp_core.extraction.config import ExtractionConfig
+    from autointerp_core.labels.config import LabelConfig
     from autointerp_core.labels.run import LabelReport
     from autointerp_core.store.study import Study
 
-ENGINES = ("native", "sae-dashboard")
+__all__ = ["build_demo", "built_demo", "label_study", "run_labeling", "score_study"]
+
 DEMO_LLM_LABELS = 24
 
 
@@ -137,41 +146,13 @@ def run_labeling(
         BadInput: what was given cannot be used; nothing was written.
         AutointerpError: something else failed; a rerun goes on where it stopped.
     """
-    from autointerp_core.extraction.request import ExtractionRequest
-    from autointerp_core.extraction.summary import Masks
-    from autointerp_core.labels.options import LabelOptions
-    from autointerp_core.labels.scoring.names import one_of, parse_scoring
+    from autointerp_core.extraction.config import ExtractionConfig
+    from autointerp_core.labels.config import PARAMETERS, LabelConfig
+    from autointerp_core.labels.scoring.scorers import parse_scoring
 
     report = progress or silent
     asked = FeatureRequest.parse(feature_indices, feature_scores)
-    one_of("engine", engine, ENGINES)
-    options = LabelOptions(
-        provider=label_provider,
-        model_path=label_model_path or str(model_path),
-        method=label_method,
-        max_examples=max_examples_for_labeling,
-        hint=label_hint,
-        candidates=candidates,
-        regenerate=regenerate,
-        hold_out=hold_out,
-        scorers=parse_scoring(scoring),
-        score_windows=score_windows,
-        embedder=embedder,
-        judge_provider=judge_provider,
-        judge_model_path=judge_model_path,
-        base_url=label_base_url,
-        device=device,
-        dtype=dtype,
-        price_in=price_in,
-        price_out=price_out,
-        budget_dollars=budget_dollars,
-        budget_tokens=budget_tokens,
-        concurrency=label_concurrency,
-    )
-    options.check()
-    output = Path(output_dir).expanduser()
-    check_writable(output)
-    request = ExtractionRequest(
+    extraction = ExtractionConfig(
         model_path=str(model_path),
         sae_path=str(sae_path),
         sae_id=sae_id,
@@ -181,36 +162,46 @@ def run_labeling(
         n_rows=n_samples,
         context_size=context_size,
         prepend_bos=prepend_bos,
-        masks=Masks(mask_special, mask_sinks, sink_factor),
+        masks=Masks(special=mask_special, sinks=mask_sinks, sink_factor=sink_factor),
         dtype=dtype,
         device=device,
         batch_sequences=minibatch_size_tokens,
         block_features=minibatch_size_features,
         n_examples=max_examples_per_feature,
+        engine=engine,
     )
-    done = _label(request, engine, options, report=report)
-    from autointerp_core.export.result_files import write_feature_examples, write_feature_labels
-    from autointerp_core.store.history import LabelHistory
-
-    features = list(asked.indices) if asked.indices is not None else done.study.features.tolist()
-    scores = dict(asked.scores)
-    report(Progress("writing", message=f"writing {output}"))
-    examples_path, labels_path = output / "feature_examples.jsonl", output / "feature_labels.json"
-    write_feature_examples(
-        examples_path, done.study, features, scores, max_examples=max_examples_per_feature
-    )
-    with LabelHistory.open() as history:
-        write_feature_labels(labels_path, done.study, history, features, scores)
-    dead = done.study.table.set_index("feature")["fired"].loc[features] == 0
+    with naming(PARAMETERS):
+        config = LabelConfig(
+            provider=label_provider,
+            model_path=label_model_path or str(model_path),
+            base_url=label_base_url,
+            concurrency=label_concurrency,
+            device=device,
+            dtype=dtype,
+            price_in=price_in,
+            price_out=price_out,
+            budget_dollars=budget_dollars,
+            budget_tokens=budget_tokens,
+            scorers=parse_scoring(scoring),
+            score_windows=score_windows,
+            embedder=embedder,
+            method=label_method,
+            max_examples=max_examples_for_labeling,
+            hint=label_hint,
+            candidates=candidates,
+            regenerate=regenerate,
+            hold_out=hold_out,
+            judge_provider=judge_provider,
+            judge_model_path=judge_model_path,
+        )
+    config.check()
+    output = Path(output_dir).expanduser()
+    check_writable(output)
+    done = _label(extraction, config, asked, report=report)
     return {
-        "examples_path": str(examples_path),
-        "labels_path": str(labels_path),
-        "study_path": str(done.study.folder),
-        "num_features": len(features),
-        "num_dead": int(dead.sum()),
+        **write_results(done.study, asked, output, max_examples_per_feature, report),
         "features_computed": done.features_computed,
-        **_outcome(done.labels),
-        "warnings": [w.message for w in done.study.info.warnings],
+        **outcome(done.labels),
     }
 
 
@@ -221,28 +212,19 @@ class _Labelled:
     labels: LabelReport
 
 
-def _outcome(done: LabelReport) -> dict[str, Any]:
-    """What a run's result says about its labels."""
-    from autointerp_core.labels.run import total
-
-    llm = done.llm
-    return {
-        "labels_made": llm.made if llm else 0,
-        "labels_reused": llm.reused if llm else 0,
-        "labels_failed": llm.failed if llm else 0,
-        "labels_failed_why": llm.reasons if llm else {},
-        "search_labels": done.search.made + done.search.reused,
-        **total(done),
-        "stopped": done.stopped,
-        "scores": asdict(done.scores) if done.scores else None,
-        "notices": done.notices,
-    }
+@contextmanager
+def naming(names: Mapping[str, str]) -> Iterator[None]:
+    """Errors about settings name them as ``names`` says: configuration name → caller's name."""
+    try:
+        yield
+    except KnobError as error:
+        raise error.called(names) from error
 
 
 def _label(
-    request: ExtractionRequest,
-    engine: str,
-    options: LabelOptions,
+    extraction: ExtractionConfig,
+    config: LabelConfig,
+    asked: FeatureRequest | None = None,
     *,
     llm_features: int | None = None,
     report: ProgressCallback,
@@ -252,24 +234,23 @@ def _label(
     from autointerp_core.labels.run import label_features
     from autointerp_core.store.history import LabelHistory
 
-    if engine == "native":
-        extraction = extract(request, studies_dir(), report)
-    else:
-        from autointerp_core.extraction.sae_dashboard.engine import extract_with_dashboard
-
-        extraction = extract_with_dashboard(request, studies_dir(), report)
-    study = extraction.study
-    wanted = list(request.features) if request.features is not None else study.features.tolist()
+    done = extract(extraction, studies_dir(), report)
+    study = done.study
+    if asked is not None:
+        keep_scores(study, asked)
+    wanted = (
+        list(extraction.features) if extraction.features is not None else study.features.tolist()
+    )
     with LabelHistory.open() as history:
         labels = label_features(
             study,
             wanted,
             history,
-            options,
+            config,
             llm_features=None if llm_features is None else _readable(study, llm_features),
             progress=report,
         )
-    return _Labelled(study, len(extraction.computed), labels)
+    return _Labelled(study, len(done.computed), labels)
 
 
 def _readable(study: Study, count: int) -> list[int]:
@@ -285,7 +266,7 @@ def built_demo() -> str | None:
     """Id of the demo study where it was built to the end, from the SAE bundled now."""
     try:
         built = json.loads(_demo_record().read_bytes())
-        info = read_info(studies_dir() / built["study"])
+        info = read_record(studies_dir() / built["study"])
     except (OSError, ValueError, KeyError, TypeError, StudyError):
         return None  # never built, or not readable any more: either way it is to be built
     return info.id if built["sae"] == _demo_sae_digest() else None
@@ -293,20 +274,20 @@ def built_demo() -> str | None:
 
 def build_demo(progress: ProgressCallback = silent) -> dict[str, Any]:
     """Build the demo study: all features of the bundled SAE, labels for a first look."""
-    from autointerp_core.extraction.request import ExtractionRequest
-    from autointerp_core.labels.options import LabelOptions
+    from autointerp_core.extraction.config import ExtractionConfig
+    from autointerp_core.labels.config import LabelConfig
 
-    request = ExtractionRequest(
+    extraction = ExtractionConfig(
         model_path="demo", sae_path="demo", dataset_path="demo", n_rows=1_000_000
     )
-    options = LabelOptions(
+    config = LabelConfig(
         model_path="demo",
         method="words",  # the one a 135M model can follow
         max_examples=20,
         candidates=3,
         scorers=("embedding",),
     )
-    done = _label(request, "native", options, llm_features=DEMO_LLM_LABELS, report=progress)
+    done = _label(extraction, config, llm_features=DEMO_LLM_LABELS, report=progress)
     # Written last: a build killed while labelling is gone on with, not taken for whole.
     write_json(_demo_record(), {"study": done.study.id, "sae": _demo_sae_digest()})
     return {"study": done.study.id, "study_path": str(done.study.folder)}
@@ -319,13 +300,3 @@ def _demo_record() -> Path:
 def _demo_sae_digest() -> str:
     weights = sorted(demo_sae_path().rglob("*.safetensors"))
     return hashlib.sha256(b"".join(path.read_bytes() for path in weights)).hexdigest()
-
-
-def run_label_job(params: dict[str, Any], progress: ProgressCallback) -> dict[str, Any]:
-    """Background job: ``run_labeling`` with ``params`` as its arguments."""
-    return run_labeling(**params, progress=progress)
-
-
-def run_demo_job(params: dict[str, Any], progress: ProgressCallback) -> dict[str, Any]:
-    """Background job: the demo study."""
-    return build_demo(progress)

@@ -80,6 +80,9 @@ def _rows(repeats: int) -> list[Row]:
                 for name in seconds
             ),
             Row("logits_seconds", median(r["logits"] for r in found["all"]), n_tokens=exact),
+            Row(
+                "neighbours_seconds", median(r["neighbours"] for r in found["all"]), n_tokens=exact
+            ),
             Row("peak_mb", peaks[n_tokens], n_tokens=exact, repeats=repeats),
         ]
     rows.append(
@@ -140,7 +143,7 @@ def _in_process(name: str, n_tokens: int, features: int = 0) -> dict[str, float]
 
 def _request(n_tokens: int, **changes: Any) -> Any:
     """The demo, cut to the documents that hold ``n_tokens`` tokens."""
-    from autointerp_core.extraction.request import ExtractionRequest
+    from autointerp_core.extraction.config import ExtractionConfig
     from autointerp_core.sources.dataset import open_dataset
     from autointerp_core.sources.model import inspect_model, load_tokenizer
 
@@ -148,36 +151,46 @@ def _request(n_tokens: int, **changes: Any) -> Any:
     texts = list(open_dataset("demo", "text", None).iterate())
     lengths = np.cumsum([len(x) for x in tokenizer(texts, add_special_tokens=False)["input_ids"]])
     n_rows = min(int(np.searchsorted(lengths, n_tokens)) + 1, len(texts))
-    return ExtractionRequest(
+    return ExtractionConfig(
         model_path="demo",
         sae_path="demo",
         dataset_path="demo",
         n_rows=n_rows,
         logits=False,
+        neighbours=False,
         **changes,
     )
 
 
 def _measure_ours(n_tokens: int, few: bool) -> dict[str, float]:
     from autointerp_core.export.result_files import write_feature_examples
-    from autointerp_core.extraction import run
+    from autointerp_core.extraction.resolve import resolve
+    from autointerp_core.extraction.run import extract_resolved
     from autointerp_core.sources import model
 
     apart = _Stopwatch()
-    run._resolve = apart.around(run._resolve)
     model.load_truncated = apart.around(model.load_truncated)
     features = tuple(range(0, 2000, 2000 // FEW)) if few else None
     request = _request(n_tokens, features=features)
+    resolved = resolve(request)
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         start = time.perf_counter()
-        study = run.extract(request, root / "studies").study
+        study = extract_resolved(resolved, root / "studies").study
         write_feature_examples(root / "feature_examples.jsonl", study, study.features.tolist())
         seconds = time.perf_counter() - start - apart.seconds
         start = time.perf_counter()
         _logits(request, study)
         logits = time.perf_counter() - start
-        return {"seconds": seconds, "tokens": study.info.n_tokens, "logits": logits}
+        start = time.perf_counter()
+        _neighbours(study)
+        alike = time.perf_counter() - start
+        return {
+            "seconds": seconds,
+            "tokens": study.info.n_tokens,
+            "logits": logits,
+            "neighbours": alike,
+        }
 
 
 def _logits(request: Any, study: Any) -> None:
@@ -195,6 +208,17 @@ def _logits(request: Any, study: Any) -> None:
     write_logits(path, sae.W_dec, head, study.features, request.block_features, silent)
 
 
+def _neighbours(study: Any) -> None:
+    import torch
+
+    from autointerp_core.extraction.neighbours import write_neighbours
+    from autointerp_core.progress import silent
+    from autointerp_core.sources.sae import load_sae
+
+    decoder = load_sae("demo", None, torch.device("cpu")).sae.W_dec
+    write_neighbours(study.passes[0].folder, decoder, study.features, silent)
+
+
 def _measure_limit(n_tokens: int, _: int) -> dict[str, float]:
     """Forward to the hook and ``encode``, nothing else, on the batches (b) uses."""
     import torch
@@ -202,11 +226,10 @@ def _measure_limit(n_tokens: int, _: int) -> dict[str, float]:
     from transformers import AutoConfig, AutoModel
 
     from autointerp_core.extraction.firings import BATCH_TOKENS, Batching, plan_shards
-    from autointerp_core.extraction.run import _resolve
-    from autointerp_core.progress import silent
+    from autointerp_core.extraction.resolve import resolve
     from autointerp_core.sources.demo import demo_sae_path
 
-    plan = _resolve(_request(n_tokens), silent)
+    plan = resolve(_request(n_tokens))
     config = AutoConfig.from_pretrained(plan.model.path)
     config.num_hidden_layers = plan.hook.layer + 1
     model = AutoModel.from_pretrained(plan.model.path, config=config, dtype=torch.float32).eval()
@@ -220,10 +243,10 @@ def _measure_limit(n_tokens: int, _: int) -> dict[str, float]:
         for start in range(0, max(len(ids), 1), context)
     ]
     offsets = np.concatenate([[0], np.cumsum([len(s) for s in sequences])])
-    batching = Batching(plan.request.batch_sequences, BATCH_TOKENS)
+    batching = Batching(plan.config.batch_sequences, BATCH_TOKENS)
     start = time.perf_counter()
     with torch.inference_mode():
-        for shard in plan_shards(offsets, plan.request.shard_tokens):
+        for shard in plan_shards(offsets, plan.config.shard_tokens):
             part = sequences[shard.first : shard.last]
             for batch in batching.batches(np.array([len(s) for s in part])):
                 chosen = [torch.tensor(part[i]) for i in batch]
@@ -236,19 +259,19 @@ def _measure_limit(n_tokens: int, _: int) -> dict[str, float]:
 
 def _measure_vis(n_tokens: int, n_features: int) -> dict[str, float]:
     """``SaeVisRunner`` in the blocks of 256 it is used with, stopped after the cap."""
-    from autointerp_core.extraction.run import _resolve
+    from autointerp_core.extraction.resolve import resolve
     from autointerp_core.extraction.sae_dashboard.runner import Rectangle, load_bridge, run_sae_vis
     from autointerp_core.extraction.tokens import write_tokens
     from autointerp_core.progress import silent
     from autointerp_core.store.study import TokenStore
 
-    plan = _resolve(_request(n_tokens), silent)
+    plan = resolve(_request(n_tokens))
     bridge = load_bridge(plan.model, plan.tokenizer, plan.dtype, plan.device)
     with tempfile.TemporaryDirectory() as folder:
         store = Path(folder) / "tokens"
         texts = plan.rows.iterate()
         write_tokens(store, texts, plan.rows.n_rows, plan.tokenizer, plan.tokenisation, silent)
-        rectangle = Rectangle.of(TokenStore(store), plan.request.masks)
+        rectangle = Rectangle.of(TokenStore(store), plan.config.masks)
     wanted = n_features or plan.sae.config.d_sae
     done, start = 0, time.perf_counter()
     while done < wanted and time.perf_counter() - start < VIS_CAP:
@@ -259,8 +282,8 @@ def _measure_vis(n_tokens: int, n_features: int) -> dict[str, float]:
             rectangle.tokens,
             plan.hook.name,
             range(done, stop),
-            minibatch_size_features=plan.request.block_features,
-            minibatch_size_tokens=plan.request.batch_sequences,
+            minibatch_size_features=plan.config.block_features,
+            minibatch_size_tokens=plan.config.batch_sequences,
         )
         done = stop
     return {"seconds": time.perf_counter() - start, "features": done, "wanted": wanted}

@@ -155,8 +155,7 @@ def _compare_feature(
     dense: np.ndarray,
     counted: np.ndarray,
 ) -> None:
-    found, row = study._locate(feature)
-    _, token, value = found.firings(row, row + 1)
+    _, token, value = study.firings(feature)
     ours = np.zeros(len(dense), dtype=np.float32)
     ours[token] = value
     both = (ours > 0) & (dense > 0)
@@ -300,9 +299,9 @@ def main() -> int:
     from autointerp_core.home import studies_dir
     from autointerp_core.sources.demo import demo_sae_path
     from autointerp_core.sources.model import inspect_model
-    from autointerp_core.store.study import list_studies
+    from autointerp_core.store.studies import list_studies
 
-    infos = [i for i in list_studies(studies_dir())[0] if i.raw["sae"]["path"] == "demo"]
+    infos = [i for i in list_studies().studies if i.sae.path == "demo"]
     if not infos:
         print("no demo study; run: make demo", file=sys.stderr)
         return 2
@@ -315,7 +314,7 @@ def main() -> int:
     texts = [study.tokens.document_text(d) for d in range(study.info.n_documents)]
     stream = hidden_states(model, tokenizer, texts, [layer], study.info.context_size)
     encode = sae_lens_encode(str(demo_sae_folder(str(demo_sae_path()))))
-    special = set(study.info.raw["tokenisation"]["special_ids"])
+    special = set(study.info.tokenisation.special_ids)
     truths = collect(stream, {"demo": (layer, encode, sorted(map(int, features)))}, special)
     report = compare(study, truths["demo"])
     print(

@@ -2,13 +2,32 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
-import streamlit as st
 
 from autointerp_core.explore.feature_index import Snapshot
 from autointerp_core.explore.view import SORTS, View
+from ui import session
+
+
+@dataclass
+class Looking:
+    """What the session remembers of looking through a study's features."""
+
+    view: View = field(default_factory=View)
+    """The filter and order of the table."""
+    picked: set[int] = field(default_factory=set)
+    """Features ticked in the table."""
+    feature: int | None = None
+    """The one looked at last."""
+    place: tuple[tuple[object, int], int] | None = None
+    """Where a feature stood in a view when it was last seen in it."""
+
+
+def looking() -> Looking:
+    """The memory of the study picked."""
+    return session.study_memory(Looking)
 
 
 @dataclass(frozen=True)
@@ -42,12 +61,12 @@ def find_place(snapshot: Snapshot, view: View, feature: int) -> Place:
     key = (view.order_key(), feature)
     if len(found):
         index = int(found[0])
-        st.session_state["place"] = (key, index)
+        looking().place = (key, index)
         return Place(
             index + 1, len(order), _at(snapshot, order, index - 1), _at(snapshot, order, index + 1)
         )
-    kept = st.session_state.get("place")
-    index = kept[1] if isinstance(kept, tuple) and kept[0] == key else 0
+    kept = looking().place
+    index = kept[1] if kept is not None and kept[0] == key else 0
     return Place(None, len(order), _at(snapshot, order, index - 1), _at(snapshot, order, index))
 
 

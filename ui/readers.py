@@ -6,20 +6,20 @@ modification time says whether anything changed.
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import streamlit as st
 
-from autointerp_core.errors import StudyError
 from autointerp_core.explore.feature_index import FeatureIndex, Snapshot
 from autointerp_core.home import home, studies_dir
 from autointerp_core.jobs import list_jobs
+from autointerp_core.jobs.old_scores import adopt_scores_of_jobs
 from autointerp_core.store.history import LabelHistory
-from autointerp_core.store.study import SPECIAL, Example, Study, StudyInfo
-from autointerp_core.store.study import list_studies as read_studies
+from autointerp_core.store.studies import StudyList, list_studies, study_folder
+from autointerp_core.store.study import SPECIAL, Example, Study
+from autointerp_core.store.study_record import StudyRecord
 from ui.elements.tokens import Line
 
 _STUDIES_OPEN = 3
@@ -34,7 +34,7 @@ class OpenStudy:
     stamp: int
 
     @property
-    def info(self) -> StudyInfo:
+    def info(self) -> StudyRecord:
         return self.study.info
 
     @property
@@ -46,13 +46,13 @@ class OpenStudy:
         return self.study.folder.name
 
     def snapshot(self) -> Snapshot:
-        return self.index.refresh(history(), scores(self))
+        return self.index.refresh(history())
 
 
-def studies() -> tuple[list[StudyInfo], list[StudyError]]:
+def studies() -> StudyList:
     """Complete studies on disk, newest first, and what is wrong with the others."""
-    found, errors = read_studies(studies_dir())
-    return sorted(found, key=lambda info: -stamp_of(studies_dir() / info.id)), errors
+    found, errors = list_studies()
+    return StudyList(sorted(found, key=lambda each: -stamp_of(studies_dir() / each.id)), errors)
 
 
 def stamp_of(folder: Path) -> int:
@@ -66,14 +66,13 @@ def open_study(name: str) -> OpenStudy:
     Raises:
         StudyError: no such study, or one that cannot be read.
     """
-    folder = studies_dir() / name
-    if not name or Path(name).name != name or not (folder / "study.json").exists():
-        raise StudyError(f"there is no study named {name!r} here; pick another one")
+    folder = study_folder(name)
     return _open(str(folder), stamp_of(folder))
 
 
 @st.cache_resource(max_entries=_STUDIES_OPEN, show_spinner=False)
 def _open(folder: str, stamp: int) -> OpenStudy:
+    adopt_scores_of_jobs(Path(folder), list_jobs)
     study = Study(Path(folder))
     return OpenStudy(study, FeatureIndex(study), stamp)
 
@@ -140,31 +139,6 @@ def active_jobs() -> int:
 @st.cache_data(ttl=2, max_entries=2, show_spinner=False)
 def _active_jobs(_home: str) -> int:
     return sum(job.active for job in list_jobs())
-
-
-def scores(opened: OpenStudy) -> dict[int, float]:
-    """Input scores of the study's features: what finished jobs wrote into their label files."""
-    found: dict[int, float] = {}
-    for study, path in _label_files(str(home())):
-        if study == opened.name and Path(path).exists():
-            found |= _scores(path, Path(path).stat().st_mtime_ns)
-    return found
-
-
-@st.cache_data(ttl=5, max_entries=2, show_spinner=False)
-def _label_files(_home: str) -> list[tuple[str, str]]:
-    """Study and label file of every finished job, oldest first; asked for at every run."""
-    return [
-        (Path(str(job.result.get("study_path", ""))).name, str(job.result["labels_path"]))
-        for job in reversed(list_jobs())
-        if job.status == "done" and job.result.get("labels_path")
-    ]
-
-
-@st.cache_data(max_entries=16, show_spinner=False)
-def _scores(path: str, _stamp: int) -> dict[int, float]:
-    rows = json.loads(Path(path).read_bytes())["features"]
-    return {row["feature_index"]: row["score"] for row in rows if row.get("score") is not None}
 
 
 def study_of(folder: str, stamp: int) -> Study:

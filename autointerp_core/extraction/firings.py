@@ -15,10 +15,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors.numpy import save
 
 from autointerp_core.errors import AutointerpError
-from autointerp_core.store.files import write_bytes
+from autointerp_core.store.feature_shards import ShardFirings
 from autointerp_core.store.study import TokenStore
 
 if TYPE_CHECKING:
@@ -120,8 +119,8 @@ class Extractor:
         # Of an elementwise SAE only what is kept is computed.
         self.encode = sae.encoder(self.columns)
 
-    def extract(self, tokens: TokenStore, shard: Shard, folder: Path) -> int:
-        """Write one shard's file and return its number of tokens.
+    def extract(self, tokens: TokenStore, shard: Shard) -> ShardFirings:
+        """What one shard's sequences make every feature do.
 
         Raises:
             AutointerpError: not even one sequence fits on the device, or activations are
@@ -153,17 +152,9 @@ class Extractor:
         indptr = np.zeros(self.n_features + 1, dtype=np.int64)
         np.cumsum(np.bincount(row, minlength=self.n_features), out=indptr[1:])
         activation = np.concatenate(value) if value else np.zeros(0, dtype=np.float32)
-        data = save(
-            {
-                "indptr": indptr,
-                "token": where[order].astype(np.uint32),
-                "activation": activation[order],
-                "norm": norm,
-            },
-            metadata={"first_token": str(base)},
+        return ShardFirings(
+            indptr, where[order].astype(np.uint32), activation[order], norm, first_token=base
         )
-        write_bytes(shard.path(folder), data)
-        return n_tokens
 
     def _forward(
         self,

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from autointerp_core.extraction.summary import Masks, counted_positions
+from autointerp_core.extraction.summary import counted_positions
 from autointerp_core.store.study import TokenStore
+from autointerp_core.store.study_record import Masks
 
 if TYPE_CHECKING:
     from autointerp_core.sources.hooks import HookPoint

@@ -21,22 +21,14 @@ from autointerp_core.extraction.firings import REFERENCE_SEQUENCES
 from autointerp_core.progress import Progress, ProgressCallback
 from autointerp_core.store.files import atomic_file, write_bytes
 from autointerp_core.store.study import AFTER, BEFORE, SPECIAL, Pass, TokenStore
+from autointerp_core.store.study_record import Masks
+from autointerp_core.store.tokenstore import OUTSIDE
 
 FIRINGS_PER_BLOCK = 1_000_000
 PER_QUANTILE = 5
 _SLACK = 16
 """Peaks looked at beyond those asked for, so that identical windows rarely need a second look."""
 _QUARTERS = 4
-
-
-@dataclass(frozen=True)
-class Masks:
-    """Which positions are left out of examples and statistics. Part of a study's identity."""
-
-    special: bool = True
-    sinks: bool = True
-    sink_factor: float = 10.0
-    """A sink's norm exceeds this many times the reference median."""
 
 
 def reference_median(tokens: TokenStore, norms: NDArray[np.float32]) -> float:
@@ -53,8 +45,8 @@ def reference_median(tokens: TokenStore, norms: NDArray[np.float32]) -> float:
 def counted_positions(
     flags: NDArray[np.uint8], norms: NDArray[np.float32], masks: Masks, median: float
 ) -> NDArray[np.uint8]:
-    """1 for positions that count, 0 for special tokens and attention sinks."""
-    counted = np.ones(len(flags), dtype=bool)
+    """1 for positions that count; 0 for special tokens, sinks, and what was not asked for."""
+    counted: NDArray[np.bool_] = flags & OUTSIDE == 0
     if masks.special:
         counted &= flags & SPECIAL == 0
     if masks.sinks and median > 0:
@@ -204,7 +196,7 @@ def _choose(tokens: TokenStore, best: _Peaks, n_rows: int, n_examples: int) -> _
     rank = np.arange(len(best.row)) - starts[best.row]
     near = np.flatnonzero(rank < n_examples + _SLACK)
     bounds = np.searchsorted(best.row[near], np.arange(n_rows + 1))
-    windows = _window_bytes(tokens, best.token[near])
+    windows = window_ids(tokens, best.token[near])
     picked: list[int] = []
     for r in range(n_rows):
         seen: set[bytes] = set()
@@ -218,7 +210,7 @@ def _choose(tokens: TokenStore, best: _Peaks, n_rows: int, n_examples: int) -> _
         position = int(starts[r] + bounds[r + 1] - bounds[r])
         while len(kept) < n_examples and position < starts[r + 1]:
             ahead = np.arange(position, min(position + 1024, int(starts[r + 1])))
-            for j, window in zip(ahead, _window_bytes(tokens, best.token[ahead]), strict=True):
+            for j, window in zip(ahead, window_ids(tokens, best.token[ahead]), strict=True):
                 if window not in seen and len(kept) < n_examples:
                     seen.add(window)
                     kept.append(int(j))
@@ -243,7 +235,7 @@ def _choose(tokens: TokenStore, best: _Peaks, n_rows: int, n_examples: int) -> _
     )
 
 
-def _window_bytes(tokens: TokenStore, token: NDArray[np.int64]) -> list[bytes]:
+def window_ids(tokens: TokenStore, token: NDArray[np.int64]) -> list[bytes]:
     """The token ids of each token's window, as comparable bytes."""
     if not len(token):
         return []
@@ -259,11 +251,16 @@ def _top_tokens(tokens: TokenStore, chosen: _Peaks, n_rows: int) -> list[list[st
     """Up to five texts that top examples peak on, most frequent first."""
     top = chosen.group == 0
     row, vocab = chosen.row[top], tokens.vocab
-    ids = tokens.ids[chosen.token[top]].tolist()
+    peak = chosen.token[top]
+    texts = [vocab[i] for i in tokens.ids[peak].tolist()]
+    # Half a character's bytes are no text: the whole character is what the feature peaks on.
+    parts = np.flatnonzero(tokens.in_parts(peak))
+    for i, text in zip(parts.tolist(), tokens.unit_texts(peak[parts]), strict=True):
+        texts[i] = text or texts[i]
     bounds = np.searchsorted(row, np.arange(n_rows + 1))
     out = []
     for r in range(n_rows):
         # most_common keeps first-seen order among equals: the stronger example wins.
-        counts = Counter(vocab[i] for i in ids[bounds[r] : bounds[r + 1]])
+        counts = Counter(texts[bounds[r] : bounds[r + 1]])
         out.append([text for text, _ in counts.most_common(5)])
     return out

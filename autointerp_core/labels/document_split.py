@@ -84,7 +84,7 @@ class Split:
         """
         token, activation = self.study.sequence_peaks(feature)
         tokens = self.study.tokens
-        here = self._part[tokens.owners[tokens.sequence_of(token)]] == PARTS.index(part)
+        here = self._part[tokens.document_of(token)] == PARTS.index(part)
         return token[here], activation[here]
 
 

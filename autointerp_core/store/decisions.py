@@ -102,6 +102,8 @@ class Outcome:
 
     Both events are kept; the one recorded last counts.
     """
+    topic: str = ""
+    """``label``, ``flag`` or ``note``: what the event recorded decides on."""
 
     @property
     def conflict(self) -> str:
@@ -247,3 +249,10 @@ def _unseen(
         if TOPIC_OF.get(about) == topic:
             return event
     return None
+
+
+def topic_of(event: LabelEvent | None, events: Sequence[LabelEvent]) -> str:
+    """What a decision, or the undoing of one, is about; empty for other events."""
+    if event is not None and event.kind == UNDONE:
+        event = next((e for e in events if e.id == event.parent), None)
+    return TOPIC_OF.get(event.kind, "") if event is not None else ""

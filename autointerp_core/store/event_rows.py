@@ -8,7 +8,8 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection, Row, insert, select, update
 
-from autointerp_core.store.events import LabelEvent, NewEvent
+from autointerp_core.store.event_details import PROMPT_HASH
+from autointerp_core.store.events import MACHINE_KINDS, LabelEvent, NewEvent
 from autointerp_core.store.schema import events_table, store_table
 from autointerp_core.store.text_cleaning import safe_json, safe_text
 
@@ -38,7 +39,7 @@ def insert_rows(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> No
 
 def row_of(new: NewEvent, event_id: int, time: str) -> dict[str, Any]:
     details = new.details or {}
-    prompt_hash = details.get("prompt_hash")
+    prompt_hash = details.get(PROMPT_HASH)
     return {
         "id": event_id,
         "sae": new.sae,
@@ -53,7 +54,14 @@ def row_of(new: NewEvent, event_id: int, time: str) -> dict[str, Any]:
         "parent": None if new.parent is None else int(new.parent),
         "prompt_hash": str(prompt_hash) if prompt_hash is not None else None,
         "details": safe_json(details).decode() if details else None,
+        "study": study_of(new.kind, new.study, details),
     }
+
+
+def study_of(kind: str, study: str | None, details: Mapping[str, Any]) -> str | None:
+    """The study a machine's event was made from: as said, else as its details name it."""
+    named = details.get("study") if kind in MACHINE_KINDS else None
+    return study or (str(named) if named else None)
 
 
 def _safe(text: str | None) -> str | None:
@@ -75,6 +83,7 @@ def event_of(row: Mapping[str, Any]) -> LabelEvent:
         row["time"],
         row["parent"],
         orjson.loads(details) if details else {},
+        row["study"],
     )
 
 

@@ -21,6 +21,10 @@ UNFLAGGED = "unflagged"
 NOTED = "noted"
 
 PROPOSALS = frozenset({GENERATED, IMPORTED})
+MACHINE_KINDS = frozenset({GENERATED, SCORED, FAILED})
+"""What a machine says of a feature from the documents of one study, and of that study alone."""
+UNKNOWN_STUDY = "?"
+"""``study`` of an event of an older database that may be from any of several studies."""
 TOPIC_OF = {
     ACCEPTED: "label",
     OVERRIDDEN: "label",
@@ -30,7 +34,8 @@ TOPIC_OF = {
     NOTED: "note",
 }
 """Human decisions that can be undone, and what each of them decides on."""
-WITH_LABEL_TEXT = PROPOSALS | {ACCEPTED, OVERRIDDEN, REVERTED}
+DECISIONS = frozenset({ACCEPTED, OVERRIDDEN, REVERTED})
+WITH_LABEL_TEXT = PROPOSALS | DECISIONS
 KINDS = frozenset(TOPIC_OF) | PROPOSALS | {SCORED, FAILED, UNDONE}
 
 
@@ -54,6 +59,9 @@ class LabelEvent:
     parent: int | None
     """The event this one is about: the proposal accepted or scored, the decision undone."""
     details: Mapping[str, Any] = field(default_factory=dict)
+    study: str | None = None
+    """Id of the study whose documents a machine made it from; None: of no study in particular, as
+    what people decide."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +78,8 @@ class NewEvent:
     reason: str | None = None
     parent: int | None = None
     details: Mapping[str, Any] | None = None
+    study: str | None = None
+    """None: what ``details["study"]`` says, if anything."""
 
     def check(self) -> None:
         """Refuse what the history has no meaning for.

@@ -18,6 +18,9 @@ from autointerp_core.errors import DiskFull, OutputError
 _UMASK = os.umask(0)
 os.umask(_UMASK)
 
+_FILE_NAME = 64
+"""Bytes to leave for the name of a file in a folder, temporary names included."""
+
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[IO[bytes]]:
@@ -57,15 +60,40 @@ def writing(path: Path) -> Iterator[None]:
 
 
 def check_writable(folder: Path) -> None:
-    """Refuse an output folder that cannot be made, before hours of work, creating nothing."""
+    """Refuse an output folder that cannot be made, before hours of work, creating nothing.
+
+    Raises:
+        OutputError: a file is in its way, it may not be written, or its name is too long.
+    """
     existing = folder.absolute()
+    if "\0" in str(folder):
+        raise OutputError(f"output folder {str(folder)!r}: a name cannot hold the character NUL")
+    # lexists says no, too, of a name that is too long to exist.
     while not os.path.lexists(existing):
         existing = existing.parent
+    _check_length(folder, existing)
     if not existing.is_dir():
         raise OutputError(f"output folder {folder}: {existing} is not a folder; give another")
     if not os.access(existing, os.W_OK | os.X_OK):
         raise OutputError(
             f"output folder {folder}: {existing} is not writable; give a folder you may write to"
+        )
+
+
+def _check_length(folder: Path, existing: Path) -> None:
+    where = existing if existing.is_dir() else existing.parent
+    most = os.pathconf(where, "PC_NAME_MAX") if hasattr(os, "pathconf") else 255
+    for part in folder.absolute().parts:
+        if (size := len(os.fsencode(part))) > most:
+            raise OutputError(
+                f"output folder {part[:30]}…: its name has {size} bytes, this disk takes {most}; "
+                "give a shorter one"
+            )
+    whole = os.pathconf(where, "PC_PATH_MAX") if hasattr(os, "pathconf") else 4096
+    if (size := len(os.fsencode(folder.absolute())) + _FILE_NAME) > whole:
+        raise OutputError(
+            f"output folder {str(folder)[:30]}…: with the files in it the path would have {size} "
+            f"bytes, this system takes {whole}; give a shorter one"
         )
 
 

@@ -15,7 +15,15 @@ from typing import Any
 from sqlalchemy import Connection
 
 from autointerp_core.errors import LabelStoreError
-from autointerp_core.store.decisions import Decision, EditConflict, Outcome, named, resolve
+from autointerp_core.store.adopt_events import features_of, missing_rows
+from autointerp_core.store.decisions import (
+    Decision,
+    EditConflict,
+    Outcome,
+    named,
+    resolve,
+    topic_of,
+)
 from autointerp_core.store.event_rows import append, event_of, row_of, store_of
 from autointerp_core.store.events import KINDS, LabelEvent, NewEvent
 from autointerp_core.store.history_reader import of_features
@@ -57,6 +65,7 @@ class LabelHistory(HistoryStore):
         reason: str | None = None,
         parent: int | None = None,
         details: Mapping[str, Any] | None = None,
+        study: str | None = None,
     ) -> LabelEvent:
         """Record one event. For what a person decides use :meth:`accept` and its like.
 
@@ -64,7 +73,9 @@ class LabelHistory(HistoryStore):
             ParameterError: an event that means nothing (unknown kind, proposal without text…).
             LabelStoreError: it could not be saved.
         """
-        new = NewEvent(sae, feature, kind, text, source, method, author, reason, parent, details)
+        new = NewEvent(
+            sae, feature, kind, text, source, method, author, reason, parent, details, study
+        )
         return self.record_many([new])[0]
 
     def record_many(self, events: Iterable[NewEvent]) -> list[LabelEvent]:
@@ -80,6 +91,45 @@ class LabelHistory(HistoryStore):
         if not batch:
             return []
         return self._write(lambda connection: _insert(connection, batch))
+
+    # ------------------------------------------------------------------ events from elsewhere
+
+    def adopt(self, sae: str, events: Sequence[LabelEvent]) -> int:
+        """Take in another database's events that are not here yet; returns how many.
+
+        They keep authors and times, and come after what is here; a second time adds nothing.
+
+        Args:
+            sae: the fingerprint they are about.
+            events: in the order of their ids.
+
+        Raises:
+            LabelStoreError: they could not be saved.
+        """
+
+        def act(connection: Connection) -> int:
+            _, last = store_of(connection)
+            return len(append(connection, _missing(connection, sae, events, last)))
+
+        return self._write(act) if events else 0
+
+    def preview_adoption(
+        self, sae: str, events: Sequence[LabelEvent]
+    ) -> tuple[dict[int, LabelState], dict[int, LabelState]]:
+        """The states of the features concerned, now and after :meth:`adopt`."""
+        features = features_of(events)
+        with self._reading() as connection:
+            here = of_features(connection, sae, features)
+            _, last = store_of(connection)
+            rows = _missing(connection, sae, events, last)
+        new: dict[int, list[LabelEvent]] = defaultdict(list)
+        for row in rows:
+            new[row["feature"]].append(event_of(row))
+        before = {feature: derive(feature, here[sae, feature]) for feature in features}
+        after = {
+            feature: derive(feature, [*here[sae, feature], *new[feature]]) for feature in features
+        }
+        return before, after
 
     # ------------------------------------------------------------------ human decisions
 
@@ -243,6 +293,15 @@ class LabelHistory(HistoryStore):
         return self._one(Decision("undo", sae, feature, expected, reason=reason), author)
 
 
+def _missing(
+    connection: Connection, sae: str, events: Sequence[LabelEvent], last: int
+) -> list[dict[str, Any]]:
+    """Rows of the events that are not in the database yet."""
+    here = of_features(connection, sae, features_of(events))
+    known = sorted((e for found in here.values() for e in found), key=lambda event: event.id)
+    return missing_rows(known, events, last)
+
+
 def _insert(connection: Connection, batch: Sequence[NewEvent]) -> list[LabelEvent]:
     _, last = store_of(connection)
     time = now()
@@ -275,6 +334,8 @@ def _decide(connection: Connection, decisions: Sequence[Decision], author: str) 
         if decision.proposal is not None:
             add(decision.proposal)
         new, theirs = resolve(decision, events[decision.key], author, own)
-        outcomes.append(Outcome(decision, add(new) if new is not None else None, theirs))
+        made = add(new) if new is not None else None
+        topic = topic_of(made, events[decision.key])
+        outcomes.append(Outcome(decision, made, theirs, topic))
     append(connection, rows)
     return outcomes

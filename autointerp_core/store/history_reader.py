@@ -8,13 +8,12 @@ from contextlib import contextmanager
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, Engine, Select, case, func, null, select
+from sqlalchemy import Connection, Engine, Select, case, func, null, or_, select
 from sqlalchemy.engine import URL
 
 from autointerp_core.store.event_rows import CHUNK, read_event
-from autointerp_core.store.events import GENERATED, SCORED, LabelEvent
-from autointerp_core.store.label_state import LabelState, derive, derive_rows
-from autointerp_core.store.label_state import Row as StateRow
+from autointerp_core.store.events import DECISIONS, GENERATED, SCORED, UNDONE, LabelEvent
+from autointerp_core.store.label_state import EventRow, LabelState, derive, derive_rows
 from autointerp_core.store.schema import events_table, in_our_words, shown
 
 _E = events_table.c
@@ -39,12 +38,17 @@ class HistoryReader:
         with in_our_words(self._url), self._engine.connect() as connection:
             yield connection
 
-    def state(self, sae: str, feature: int) -> LabelState:
+    def state(self, sae: str, feature: int, study: str | None = None) -> LabelState:
         """What is true of one feature now (an empty state where nothing was recorded)."""
-        return derive(feature, self.history(sae, feature))
+        return derive(feature, self.history(sae, feature), study)
 
-    def states(self, sae: str, features: Iterable[int] | None = None) -> dict[int, LabelState]:
+    def states(
+        self, sae: str, features: Iterable[int] | None = None, study: str | None = None
+    ) -> dict[int, LabelState]:
         """The states of ``features``, or of all features that have events.
+
+        ``study`` is the id of the study in which they are looked at: what machines made from
+        another one counts for nothing there. None: all of it counts.
 
         Features asked for by name are always in the answer. All 262,144 features of a large
         SAE take about two seconds; keep the answer, and refresh it by :meth:`changed_since`.
@@ -54,7 +58,7 @@ class HistoryReader:
         if wanted is not None and len(wanted) <= _FEW:
             query = query.where(_E.feature.in_(wanted))
         with _no_cycle_search():
-            grouped: dict[int, list[StateRow]] = {feature: [] for feature in wanted or ()}
+            grouped: dict[int, list[EventRow]] = {feature: [] for feature in wanted or ()}
             with self._reading() as connection:
                 for row in _bare_rows(connection, query):
                     rows = grouped.get(row[0])
@@ -63,12 +67,18 @@ class HistoryReader:
                             continue
                         rows = grouped[row[0]] = []
                     rows.append(row)
-            return {feature: derive_rows(feature, rows) for feature, rows in grouped.items()}
+            return {feature: derive_rows(feature, rows, study) for feature, rows in grouped.items()}
 
     def history(self, sae: str, feature: int) -> list[LabelEvent]:
         """Every event of a feature, oldest first."""
         with self._reading() as connection:
             return of_feature(connection, sae, feature)
+
+    def histories(self, sae: str, features: Iterable[int]) -> dict[int, list[LabelEvent]]:
+        """:meth:`history` of several features, in few queries; a list for each of them."""
+        with self._reading() as connection:
+            found = of_features(connection, sae, features)
+        return {feature: events for (_, feature), events in found.items()}
 
     def all_events(self, sae: str | None = None) -> Iterator[LabelEvent]:
         """Every event (of one SAE), oldest first, without holding a transaction open."""
@@ -100,6 +110,15 @@ class HistoryReader:
         with self._reading() as connection:
             return set(connection.scalars(query))
 
+    def decided(self, sae: str) -> set[int]:
+        """The features whose label a person accepted or wrote, and did not take back."""
+        undone = select(_E.parent).where(_E.sae == sae, _E.kind == UNDONE)
+        query = select(_E.feature).where(
+            _E.sae == sae, _E.kind.in_(DECISIONS), _E.id.not_in(undone)
+        )
+        with self._reading() as connection:
+            return set(connection.scalars(query.distinct()))
+
     def find_generated(
         self, sae: str, feature: int, method: str | None, source: str, prompt_hash: str
     ) -> LabelEvent | None:
@@ -115,13 +134,22 @@ class HistoryReader:
         return read_event(row) if row is not None else None
 
     def generated_index(
-        self, sae: str, method: str | None, source: str, *, kind: str = GENERATED
+        self,
+        sae: str,
+        method: str | None,
+        source: str,
+        *,
+        kind: str = GENERATED,
+        study: str | None = None,
     ) -> dict[tuple[int, str], LabelEvent]:
         """:meth:`find_generated` for all features at once: (feature, prompt hash) → newest.
 
-        ``kind`` asks for another kind of event, say ``failed``.
+        ``kind`` asks for another kind of event, say ``failed``; ``study`` leaves out what was made
+        from another one.
         """
         query = _generated(sae, method, source, kind).where(_E.prompt_hash.is_not(None))
+        if study is not None:
+            query = query.where(or_(_E.study.is_(None), _E.study == study))
         with _no_cycle_search(), self._reading() as connection:
             return {
                 (row.feature, row.prompt_hash): read_event(row)
@@ -161,19 +189,26 @@ def of_features(
 def _state_columns() -> Select[Any]:
     scores = case((_E.kind == SCORED, _E.details), else_=null())
     return select(
-        _E.feature, _E.id, _E.kind, _E.text, _E.source, _E.method, _E.reason, _E.parent, scores
+        _E.feature,
+        _E.id,
+        _E.kind,
+        _E.text,
+        _E.source,
+        _E.method,
+        _E.reason,
+        _E.parent,
+        _E.study,
+        scores,
     )
 
 
-def _bare_rows(connection: Connection, query: Select[Any]) -> Iterator[StateRow]:
+def _bare_rows(connection: Connection, query: Select[Any]) -> Iterator[EventRow]:
     """The driver's own tuples: SQLAlchemy's rows would cost as much again as the query."""
     cursor = connection.execute(query).cursor
     while cursor is not None and (rows := cursor.fetchmany(CHUNK)):
         for row in rows:
-            if row[-1] is None:
-                yield row
-            else:
-                yield (*row[:-1], orjson.loads(row[-1]))
+            details = None if row[-1] is None else orjson.loads(row[-1])
+            yield EventRow._make((*row[:-1], details))
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from autointerp_core.store.event_rows import backup_line, insert_rows, store_of
 from autointerp_core.store.history_reader import HistoryReader, all_columns
 from autointerp_core.store.merge_backups import merged_rows
 from autointerp_core.store.schema import (
+    SCHEMA_VERSION,
     database_url,
     events_table,
     in_our_words,
@@ -30,7 +31,9 @@ from autointerp_core.store.schema import (
     prepare,
     sqlite_file,
     store_table,
+    version_of,
 )
+from autointerp_core.store.schema_upgrades import name_studies, upgrade
 
 _T = TypeVar("_T")
 _E = events_table.c
@@ -88,6 +91,7 @@ class HistoryStore(HistoryReader):
                     "earlier events; to get them back move the new database away and run "
                     "LabelHistory.restore_from_backup()"
                 )
+        self._bring_up_to_date()
         with self._reading() as connection:
             store, last = store_of(connection)
         if self._backup.last_id(store) == last:
@@ -105,6 +109,25 @@ class HistoryStore(HistoryReader):
                     f"{self._backup.path}, which keeps the later events"
                 )
             self._sync()
+
+    def _bring_up_to_date(self) -> None:
+        """Upgrade tables of an older version.
+
+        Raises:
+            LabelStoreError: they are older, and this user may not write them.
+        """
+        with self._reading() as connection:
+            if version_of(connection) == SCHEMA_VERSION:
+                return
+        path = sqlite_file(self._url)
+        if path is not None and not may_write(path):
+            raise LabelStoreError(
+                f"the label database {self.place} is of an older version and read-only; make it "
+                "writable once, so that it can be upgraded"
+            )
+        with self._backup.lock(), self._transaction() as connection:
+            if version_of(connection) != SCHEMA_VERSION:
+                upgrade(connection)
 
     def close(self) -> None:
         self._engine.dispose()
@@ -156,6 +179,8 @@ class HistoryStore(HistoryReader):
                         "holds is in the backup too)"
                     )
                 insert_rows(connection, rows)
+                if any("study" not in line for line in lines):  # written before version 2
+                    name_studies(connection)
                 store = stores.pop() if len(stores) == 1 else uuid.uuid4().hex
                 connection.execute(
                     update(store_table).values(store=store, last_id=max(r["id"] for r in rows))

@@ -17,16 +17,24 @@ The rules:
   answers are canned); a scripted proposal comes after all others, scored or not.
 * ``label_llm`` and ``label_search`` are the newest of their kind, unless that one is scored
   and an older one is scored better.
+* What a machine proposed, scored or failed to make belongs to the study it was made from. Looked
+  at in another study it counts for nothing there, and its proposals stand apart (``foreign``).
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from sys import intern
 from typing import Any, Literal, NamedTuple, TypeAlias
 
+from autointerp_core.store.event_details import (
+    ScoreDetails,
+    judge_of,
+    mean_value,
+    number,
+    value_of,
+)
 from autointerp_core.store.events import (
     ACCEPTED,
     FAILED,
@@ -46,18 +54,37 @@ SCRIPTED = "llm:scripted"
 """Source of canned labels, and judge of canned scores: for trying the program out."""
 
 Status: TypeAlias = Literal["unreviewed", "accepted", "overridden"]
-Row: TypeAlias = tuple[
-    int,
-    int,
-    str,
-    str | None,
-    str,
-    str | None,
-    str | None,
-    int | None,
-    Mapping[str, Any] | None,
-]
-"""feature, id, kind, text, source, method, reason, parent, details (of ``scored`` only)."""
+
+
+class EventRow(NamedTuple):
+    """What of an event the state depends on, in the order in which it is read from the table."""
+
+    feature: int
+    id: int
+    kind: str
+    text: str | None
+    source: str
+    method: str | None
+    reason: str | None
+    parent: int | None
+    study: str | None
+    details: Mapping[str, Any] | None
+    """Of ``scored`` events only."""
+
+    @classmethod
+    def of(cls, event: LabelEvent) -> EventRow:
+        return cls(
+            event.feature,
+            event.id,
+            event.kind,
+            event.text,
+            event.source,
+            event.method,
+            event.reason,
+            event.parent,
+            event.study,
+            event.details,
+        )
 
 
 class EvidencePlace(NamedTuple):
@@ -83,10 +110,14 @@ class Proposal:
     """The one number that ranks it among the feature's proposals; None: not scored."""
     test_score: float | None = None
     """Mean of ``scores``; None where there are none."""
-    scoring: Mapping[str, Any] = field(default_factory=dict)
-    """``unscored`` (a reason), and ``evidence``: an :class:`EvidencePlace` for each scorer."""
+    unscored: str | None = None
+    """Why there is no test score, where that is known."""
+    evidence: Mapping[str, EvidencePlace] = field(default_factory=dict)
+    """By scorer, where the judged windows are."""
     validate: Mapping[str, Any] = field(default_factory=dict)
     """By scorer, measured on other documents than ``scores``: what it is ranked by."""
+    study: str | None = None
+    """Id of the study it was made from, where that is another one (``UNKNOWN_STUDY``: unknown)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,11 +138,15 @@ class LabelState:
     """What a caller passes as ``expected`` with its next action."""
     note: str | None = None
     proposals: tuple[Proposal, ...] = ()
+    """Those made from the study looked at, or from none in particular."""
     num_events: int = 0
     label_source: str | None = None
     """Where the text of ``label`` comes from: an accepted LLM label is still ``llm:…``."""
     own: Proposal | None = None
     """The scores of a label that somebody wrote; None where it is not scored."""
+    foreign: tuple[Proposal, ...] = ()
+    """Proposals made from other studies of the SAE: they may be accepted, and count for nothing
+    until then."""
 
     @property
     def score(self) -> float | None:
@@ -135,39 +170,41 @@ class LabelState:
         return next((p for p in same if p.test_score is not None), same[0] if same else None)
 
 
-def derive(feature: int, events: Iterable[LabelEvent]) -> LabelState:
-    """The state after ``events`` (all of one feature, ids ascending)."""
-    return derive_rows(
-        feature,
-        [
-            (feature, e.id, e.kind, e.text, e.source, e.method, e.reason, e.parent, e.details)
-            for e in events
-        ],
-    )
+def derive(feature: int, events: Iterable[LabelEvent], study: str | None = None) -> LabelState:
+    """The state after ``events`` (all of one feature, ids ascending), looked at in ``study``.
+
+    What machines made from another study does not count; without a study all of it does.
+    """
+    return derive_rows(feature, [EventRow.of(event) for event in events], study)
 
 
-def derive_rows(feature: int, rows: list[Row]) -> LabelState:
+def derive_rows(feature: int, every: list[EventRow], study: str | None = None) -> LabelState:
     """:func:`derive` on bare tuples, for hundreds of thousands of features."""
+    rows = every
+    foreign: tuple[Proposal, ...] = ()
+    if study is not None and any(row.study not in (None, study) for row in every):
+        rows = [row for row in every if row.study in (None, study)]
+        foreign = _foreign(every, study)
     undone: set[int | None] = set()
-    scorings: list[Row] = []
+    scorings: list[EventRow] = []
     for row in rows:
-        if row[2] == UNDONE:
-            undone.add(row[7])
-        elif row[2] == SCORED and row[8]:
+        if row.kind == UNDONE:
+            undone.add(row.parent)
+        elif row.kind == SCORED and row.details:
             scorings.append(row)
     scored = _scores_by_text(rows, scorings) if scorings else {}
 
     proposals: list[Proposal] = []
-    llm: Row | None = None
-    search: Row | None = None
-    imported: Row | None = None
+    llm: EventRow | None = None
+    search: EventRow | None = None
+    imported: EventRow | None = None
     llm_error: str | None = None
     search_error: str | None = None
-    decision: Row | None = None
+    decision: EventRow | None = None
     flagged = False
     note: str | None = None
     for row in rows:
-        _, event_id, kind, text, source, method, reason, _, _ = row
+        _, event_id, kind, text, source, method, reason, _, _, _ = row
         if kind in (GENERATED, IMPORTED):
             proposals.append(_proposal(event_id, text or "", source, method, scored))
             if kind == IMPORTED:
@@ -176,7 +213,7 @@ def derive_rows(feature: int, rows: list[Row]) -> LabelState:
                 search, search_error = row, None
             elif source.startswith("llm:"):
                 llm_error = None
-                if source != SCRIPTED or llm is None or llm[4] == SCRIPTED:
+                if source != SCRIPTED or llm is None or llm.source == SCRIPTED:
                     llm = row
         elif kind == FAILED:
             if source == "search":
@@ -203,8 +240,8 @@ def derive_rows(feature: int, rows: list[Row]) -> LabelState:
     current: int | None = None
     status: Status = "unreviewed"
     if decision is not None:
-        current, label = decision[1], decision[3]
-        status, label_source = _standing(decision, rows)
+        current, label = decision.id, decision.text
+        status, label_source = _standing(decision, every)
     else:
         best = ordered[-1] if ordered else None
         if best is not None and best.source == SCRIPTED:
@@ -212,10 +249,10 @@ def derive_rows(feature: int, rows: list[Row]) -> LabelState:
         if best is not None:
             current, label, label_source = best.event_id, best.text, best.source
         else:
-            canned = llm is not None and llm[4] == SCRIPTED
+            canned = llm is not None and llm.source == SCRIPTED
             plain = (search or imported or llm) if canned else (llm or search or imported)
             if plain is not None:
-                current, label, label_source = plain[1], plain[3], plain[4]
+                current, label, label_source = plain.id, plain.text, plain.source
     own = None
     written = label in scored and all(p.text != label for p in proposals)
     if written and current is not None:
@@ -225,120 +262,115 @@ def derive_rows(feature: int, rows: list[Row]) -> LabelState:
         label,
         status,
         flagged,
-        llm[3] if llm is not None else None,
-        search[3] if search is not None else None,
+        llm.text if llm is not None else None,
+        search.text if search is not None else None,
         llm_error,
         search_error,
         current,
-        rows[-1][1] if rows else None,
+        every[-1].id if every else None,
         note,
         tuple(proposals),
-        len(rows),
+        len(every),
         label_source,
         own,
+        foreign,
     )
 
 
+def _foreign(rows: list[EventRow], study: str) -> tuple[Proposal, ...]:
+    """Proposals made from other studies, each with the scores of its own; oldest first."""
+    found: list[Proposal] = []
+    for other in sorted({row.study for row in rows if row.study is not None} - {study}):
+        theirs = [row for row in rows if row.study == other]
+        scorings = [row for row in theirs if row.kind == SCORED and row.details]
+        scored = _scores_by_text(rows, scorings) if scorings else {}
+        found += (
+            replace(_proposal(row.id, row.text or "", row.source, row.method, scored), study=other)
+            for row in theirs
+            if row.kind in (GENERATED, IMPORTED)
+        )
+    return tuple(sorted(found, key=lambda proposal: proposal.event_id))
+
+
 def ranking_score(details: Mapping[str, Any]) -> float | None:
-    """The number a scored event ranks its proposal by: never one measured on test documents.
-
-    The mean of ``details["validate"]``, else ``details["score"]``; only an event with neither
-    (from elsewhere) ranks by the mean of its ``scores``.
-    """
-    if details.get("validate"):
-        return mean_value(details["validate"])
-    if "score" in details:
-        return _number(details["score"])
-    return mean_value(details.get("scores") or {})
+    """The number a scored event ranks its proposal by: :attr:`.ScoreDetails.rank`."""
+    return ScoreDetails.from_json(details).rank
 
 
-def mean_value(scores: Mapping[str, Any]) -> float | None:
-    """Mean of scores by name, each a number or a mapping with a ``"value"``."""
-    found = [
-        number
-        for value in scores.values()
-        if (number := _number(value.get("value") if isinstance(value, Mapping) else value))
-        is not None
-    ]
-    return sum(found) / len(found) if found else None
+_SILENT = ScoreDetails(leaves_out=frozenset({"score", "unscored"}))
 
 
-def _scores_by_text(rows: list[Row], scorings: list[Row]) -> dict[str, Mapping[str, Any]]:
+class _Scored(NamedTuple):
+    """What is known of a text's scores, from all scored events together."""
+
+    details: ScoreDetails
+    evidence: Mapping[str, EvidencePlace]
+
+
+def _scores_by_text(rows: list[EventRow], scorings: list[EventRow]) -> dict[str, _Scored]:
     """What scored events say of each text, whichever event with it they name."""
-    texts = {row[1]: row[3] for row in rows if row[3] and row[2] != NOTED}
-    scored: dict[str, Mapping[str, Any]] = {}
+    texts = {row.id: row.text for row in rows if row.text and row.kind != NOTED}
+    scored: dict[str, _Scored] = {}
     for row in scorings:
-        text = texts.get(row[7] or 0)
-        if text is not None and row[7] is not None and row[8]:
-            scored[text] = _merged(scored.get(text, {}), row[8], row[7])
+        text = texts.get(row.parent or 0)
+        if text is not None and row.parent is not None and row.details:
+            new = ScoreDetails.from_json(row.details)
+            scored[text] = _merged(scored.get(text), new, row.parent)
     return scored
 
 
-def _merged(before: Mapping[str, Any], new: Mapping[str, Any], event: int) -> dict[str, Any]:
+def _merged(before: _Scored | None, new: ScoreDetails, event: int) -> _Scored:
     """What is known of a text's scores after one more scored event."""
-    had, judges = dict(before.get("validate", {})), dict(before.get("judges", {}))
-    scores = dict(before.get("scores", {}))
-    evidence = dict(before.get("evidence", {}))
-    given = new.get("scores") or {}
-    said_by = {
-        **{name: _judge(score) for name, score in given.items()},
-        **(new.get("judges") or {}),
-    }
-    for name, value in (new.get("validate") or {}).items():
-        if _replaces(had.get(name), judges.get(name), value, said_by.get(name)):
-            had[name], judges[name] = value, said_by.get(name)
-    place = EvidencePlace(new.get("study"), str(new.get("evidence")), event)
-    for name, score in given.items():
-        old = scores.get(name)
-        if _replaces(old, _judge(old), score, _judge(score)):
+    old = before.details if before is not None else _SILENT
+    validate, judges = dict(old.validate), dict(old.judges)
+    scores = dict(old.scores)
+    evidence = dict(before.evidence) if before is not None else {}
+    said_by = {**{name: judge_of(score) for name, score in new.scores.items()}, **new.judges}
+    for name, value in new.validate.items():
+        if _replaces(validate.get(name), judges.get(name), value, said_by.get(name)):
+            validate[name], judges[name] = value, said_by.get(name)
+    for name, score in new.scores.items():
+        had = scores.get(name)
+        if _replaces(had, judge_of(had), score, judge_of(score)):
             scores[name] = score
             evidence.pop(name, None)
-            if new.get("evidence"):
-                evidence[name] = place
-    kept = {"scores": scores, "validate": had, "judges": judges, "evidence": evidence}
-    return {**before, **new, **kept}
+            if new.evidence:
+                evidence[name] = EvidencePlace(new.study, str(new.evidence), event)
+    details = replace(new.after(old), scores=scores, validate=validate, judges=judges)
+    return _Scored(details, evidence)
 
 
 def _replaces(old: Any, old_judge: str | None, new: Any, new_judge: str | None) -> bool:
-    if mean_value({"": old}) is None:
+    if value_of(old) is None:
         return True
-    if mean_value({"": new}) is None:
+    if value_of(new) is None:
         return False
     return new_judge != SCRIPTED or old_judge == SCRIPTED
-
-
-def _judge(score: Any) -> str | None:
-    return score.get("judge") if isinstance(score, Mapping) else None
 
 
 _NO_SCORES: Mapping[str, Any] = {}
 
 
 def _proposal(
-    event_id: int,
-    text: str,
-    source: str,
-    method: str | None,
-    scored: Mapping[str, Mapping[str, Any]],
+    event_id: int, text: str, source: str, method: str | None, scored: Mapping[str, _Scored]
 ) -> Proposal:
     source = intern(source)  # the same few strings, half a million times
-    details = scored.get(text) if scored else None
-    if details is None:
+    found = scored.get(text) if scored else None
+    if found is None:
         return Proposal(event_id, text, source, method, _NO_SCORES)
-    test_score = mean_value(details["scores"])
+    details = found.details
+    test_score = mean_value(details.scores)
     return Proposal(
         event_id,
         text,
         source,
         method,
-        details["scores"],
-        ranking_score(details),
+        details.scores,
+        details.rank,
         test_score,
-        {
-            "unscored": details.get("unscored") if test_score is None else None,
-            "evidence": details["evidence"],
-        },
-        details["validate"],
+        details.unscored if test_score is None else None,
+        found.evidence,
+        details.validate,
     )
 
 
@@ -370,38 +402,32 @@ def _common(validate: Sequence[Mapping[str, Any]]) -> list[str]:
     return [
         name
         for name in validate[0]
-        if all(_number(values.get(name)) is not None for values in validate)
+        if all(number(values.get(name)) is not None for values in validate)
     ]
 
 
 def _better(
-    newest: Row | None, rows: list[Row], ordered: list[Proposal], source: str
-) -> Row | None:
+    newest: EventRow | None, rows: list[EventRow], ordered: list[Proposal], source: str
+) -> EventRow | None:
     """The best-scored proposal of a kind, where its newest one is scored at all."""
     same = [p for p in ordered if p.source.startswith(source)]
-    if newest is None or all(p.event_id != newest[1] for p in same):
+    if newest is None or all(p.event_id != newest.id for p in same):
         return newest
-    return next(row for row in rows if row[1] == same[-1].event_id)
+    return next(row for row in rows if row.id == same[-1].event_id)
 
 
-def _standing(decision: Row, rows: list[Row]) -> tuple[Status, str]:
+def _standing(decision: EventRow, rows: list[EventRow]) -> tuple[Status, str]:
     """Status and text source of a decision, followed back to where its text was first given."""
-    by_id = {row[1]: row for row in rows}
+    by_id = {row.id: row for row in rows}
     status: Status | None = None
     at = decision
-    while at[2] in (ACCEPTED, REVERTED):
-        if at[2] == ACCEPTED and status is None:
+    while at.kind in (ACCEPTED, REVERTED):
+        if at.kind == ACCEPTED and status is None:
             status = "accepted"
-        before = by_id.get(at[7]) if at[7] is not None else None
-        if before is None or before[1] >= at[1]:  # a parent always comes first; no loops
+        before = by_id.get(at.parent) if at.parent is not None else None
+        if before is None or before.id >= at.id:  # a parent always comes first; no loops
             break
         at = before
     if status is None:
-        status = "overridden" if at[2] == OVERRIDDEN else "accepted"
-    return status, at[4]
-
-
-def _number(value: Any) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
-        return None
-    return float(value)
+        status = "overridden" if at.kind == OVERRIDDEN else "accepted"
+    return status, at.source

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from autointerp_core.store.event_details import PROMPT_HASH
+from autointerp_core.store.event_rows import study_of
 from autointerp_core.store.schema import events_table
 from autointerp_core.store.text_cleaning import safe_json
 
@@ -29,7 +31,7 @@ def merged_rows(lines: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         ids[key] = len(rows) + 1 if anew else line["id"]
         parent = line.get("parent")
         details = line.get("details") or {}
-        prompt_hash = details.get("prompt_hash")
+        prompt_hash = details.get(PROMPT_HASH)
         rows.append(
             {
                 **{column.name: line.get(column.name) for column in events_table.c},
@@ -37,6 +39,9 @@ def merged_rows(lines: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
                 "parent": None if parent is None else ids.get((line["store"], parent), parent),
                 "prompt_hash": str(prompt_hash) if prompt_hash is not None else None,
                 "details": safe_json(details).decode() if details else None,
+                "study": study_of(
+                    line["kind"], line.get("study"), {} if "study" in line else details
+                ),
             }
         )
     return rows

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import dataclass
+from functools import cached_property
 
 
 @dataclass(frozen=True)
@@ -10,7 +12,8 @@ class Example:
     """A window of tokens around a peak, with the feature's activation at every token.
 
     ``"".join(tokens)`` is byte-exact source text. A character split over several
-    tokens stands in the first of them, the others are ``""``.
+    tokens stands in the first of them, the others are ``""``. Whoever shows or marks a token
+    shows or marks its unit (:attr:`units`), which is never without text.
     """
 
     feature: int
@@ -24,10 +27,67 @@ class Example:
     tokens: tuple[str, ...]
     values: tuple[float, ...]
     peak_index: int
+    continues: tuple[int, ...] = ()
+    """Indices of the tokens that go on with a character begun before them, ascending."""
+    opening: str = ""
+    """The character that the first of ``continues`` goes on with, where it began in the sequence
+    before and so is in none of ``tokens``."""
+    named: tuple[tuple[int, str], ...] = ()
+    """Indices and names of tokens that stand in no text, such as BOS, ascending."""
 
     @property
     def text(self) -> str:
         return "".join(self.tokens)
+
+    @cached_property
+    def units(self) -> tuple[tuple[int, int], ...]:
+        """The window in ranges ``[first, stop)`` of tokens, each of them whole characters.
+
+        Most hold one token. Tokens that share a character are one unit, so are a letter and the
+        marks on it, and so are a ``▁`` without text (which SentencePiece tokenizers put before a
+        document) and the token after it. A token that has a name instead is a unit of its own.
+        """
+        goes_on, named = set(self.continues), dict(self.named)
+        cuts: list[int] = []
+        bare = False  # whether the unit so far has no text that could be shown
+        for i, text in enumerate(self.tokens):
+            joined = bare or i in goes_on or (text != "" and _is_mark(text[0]))
+            if i == 0 or i in named or i - 1 in named or not joined:
+                cuts.append(i)
+                bare = text == "" and i not in named and not (self.opening and i in goes_on)
+            else:
+                bare = bare and text == ""
+        if bare and len(cuts) > 1 and cuts[-1] - 1 not in named:
+            cuts.pop()  # nothing follows: it belongs to what came before
+        return tuple(zip(cuts, [*cuts[1:], len(self.tokens)], strict=True))
+
+    def unit(self, index: int) -> tuple[int, int]:
+        """The unit that token ``index`` of the window is in."""
+        return next(found for found in self.units if index < found[1])
+
+    @cached_property
+    def unit_texts(self) -> tuple[str, ...]:
+        """What to show for each of :attr:`units`: its text, or its name; none is empty."""
+        named = dict(self.named)
+        found = []
+        for first, stop in self.units:
+            text = named.get(first) or "".join(self.tokens[first:stop])
+            opens = bool(self.opening) and first == self.continues[0]
+            found.append(self.opening + text if opens else text)
+        return tuple(found)
+
+    @property
+    def peak_text(self) -> str:
+        """What the peak stands for; never empty."""
+        return self.unit_texts[self.units.index(self.unit(self.peak_index))]
+
+
+def _is_mark(letter: str) -> bool:
+    """Whether a character is seen only on the one before it."""
+    if letter < "\u0300":
+        return False
+    joiner, skin_tone = letter == "\u200d", "\U0001f3fb" <= letter <= "\U0001f3ff"
+    return joiner or skin_tone or unicodedata.category(letter).startswith("M")
 
 
 @dataclass(frozen=True)

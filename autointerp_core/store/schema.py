@@ -36,7 +36,7 @@ from autointerp_core.errors import DiskFull, LabelStoreError, MissingDependency
 from autointerp_core.home import home
 from autointerp_core.store.text_cleaning import one_line
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 _ID = BigInteger().with_variant(Integer, "sqlite")
 
 metadata = MetaData()
@@ -58,6 +58,7 @@ events_table = Table(
     Column("parent", _ID),
     Column("prompt_hash", Text),
     Column("details", Text),
+    Column("study", Text),  # since version 2
     Index("label_events_feature", "sae", "feature"),
     Index("label_events_kind", "sae", "kind"),
     Index("label_events_sae_id", "sae", "id"),
@@ -196,8 +197,13 @@ def prepare(engine: Engine, url: URL) -> None:
             )
 
 
+def version_of(connection: Connection) -> int:
+    """The version of the tables there, which :func:`is_prepared` found."""
+    return int(connection.execute(select(store_table.c.schema_version)).scalar_one())
+
+
 def is_prepared(engine: Engine, url: URL) -> bool:
-    """Whether the tables are there, in a version we can read.
+    """Whether the tables are there, in a version we can read or upgrade.
 
     Raises:
         LabelStoreError: the schema is newer than this program.

@@ -3,14 +3,16 @@
 Layout of a study folder (written by :mod:`autointerp_core.extraction`, read only here)::
 
     study.json                  what this study is (identity), counts, health, versions
+    input_scores.json           scores of features that somebody brought along, if any
     run.json                    times, host and attempts: the only file that differs between runs
     tokens/                     raw little-endian arrays, memory-mapped
         ids.bin      u32[T]     token ids, all sequences end to end
         ends.bin     i64[T]     byte offset in text.bin where each token's text ends
-        flags.bin    u8[T]      bit 0: special token; bit 1: goes on with the character before
+        flags.bin    u8[T]      bit 0: special token; bit 1: goes on with the character before;
+                                bit 2: outside the messages that were asked for
         counted.bin  u8[T]      1 where a position counts for examples and statistics
         sequences.bin i64[S+1]  first token of each sequence
-        owners.bin   i64[S]     document of each sequence
+        owners.bin   i64[S]     document of each sequence (of a packed one: its first)
         starts.bin   i64[S]     byte offset where each sequence's text starts
         documents.bin i64[D+1]  byte offset of each document in text.bin
         text.bin                the documents, UTF-8, end to end
@@ -21,6 +23,7 @@ Layout of a study folder (written by :mod:`autointerp_core.extraction`, read onl
         peaks.safetensors       indptr i64[F+1], token i64, activation f32, group u8
         features.parquet        a row a feature: exact statistics
         logits.safetensors      ids and values of the top and bottom logits
+        neighbours.safetensors  features of the SAE whose decoder directions are most alike
 
 A firing's token index is relative to its shard's first token. Windows and their
 values are cut from the firings when asked for, so any width is served without a model.
@@ -31,12 +34,10 @@ This module imports neither torch nor streamlit.
 from __future__ import annotations
 
 import heapq
-import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -44,7 +45,15 @@ from numpy.typing import NDArray
 from safetensors import safe_open
 
 from autointerp_core.errors import BadInput, StudyError
-from autointerp_core.store.feature_shards import FloatArray, Pass
+from autointerp_core.store.example_windows import (
+    GROUPS,
+    Windows,
+    around,
+    build_examples,
+    examples_of_rows,
+)
+from autointerp_core.store.feature_shards import Firings, FloatArray, Pass
+from autointerp_core.store.input_scores import InputScores
 from autointerp_core.store.records import (
     Example,
     FeatureStats,
@@ -52,6 +61,7 @@ from autointerp_core.store.records import (
     Histogram,
     TokenLogit,
 )
+from autointerp_core.store.study_record import StudyRecord, read_record
 from autointerp_core.store.tokenstore import CONTINUES, SPECIAL, IntArray, TokenStore
 
 __all__ = [
@@ -59,7 +69,6 @@ __all__ = [
     "BEFORE",
     "CONTINUES",
     "GROUPS",
-    "SCHEMA",
     "SPECIAL",
     "Example",
     "FeatureStats",
@@ -67,17 +76,11 @@ __all__ = [
     "Histogram",
     "Pass",
     "Study",
-    "StudyInfo",
     "TokenLogit",
     "TokenStore",
-    "list_studies",
     "own_model",
-    "read_info",
 ]
 
-SCHEMA = 1
-GROUPS = ("top", "quantile_1", "quantile_2", "quantile_3", "quantile_4")
-"""Example groups; ``quantile_1`` holds the strongest quarter of the peaks."""
 BEFORE, AFTER = 16, 15
 """Tokens shown before and after a peak unless asked otherwise."""
 
@@ -86,71 +89,11 @@ _DRAWS = 20
 """Random positions looked at for each silent window wanted."""
 
 
-@dataclass(frozen=True)
-class StudyInfo:
-    """What ``study.json`` says. ``raw`` is the whole of it."""
+class Located(NamedTuple):
+    """Where a feature is stored."""
 
-    id: str
-    model_name: str
-    sae_source: str
-    sae_fingerprint: str
-    hook: str
-    d_sae: int
-    dataset_name: str
-    column: str
-    n_documents: int
-    n_sequences: int
-    n_tokens: int
-    n_counted: int
-    context_size: int
-    complete: bool
-    warnings: tuple[HealthWarning, ...]
-    raw: dict[str, Any]
-
-
-def read_info(folder: Path) -> StudyInfo:
-    """Read ``study.json`` alone.
-
-    Raises:
-        StudyError: it is absent, damaged, or from a newer version.
-    """
-    path = folder / "study.json"
-    try:
-        raw = json.loads(path.read_bytes())
-        schema = raw["schema"]
-        if schema > SCHEMA:
-            raise StudyError(
-                f"study {folder.name} was written by a newer version (format {schema}, this one "
-                f"reads up to {SCHEMA}); update Autointerp Explorer"
-            )
-        counts = raw["counts"]
-        return StudyInfo(
-            id=raw["id"],
-            model_name=raw["model"]["name"],
-            sae_source=raw["sae"]["source"],
-            sae_fingerprint=raw["sae"]["fingerprint"],
-            hook=raw["hook"],
-            d_sae=raw["sae"]["d_sae"],
-            dataset_name=raw["dataset"]["name"],
-            column=raw["dataset"]["column"],
-            n_documents=counts["documents"],
-            n_sequences=counts["sequences"],
-            n_tokens=counts["tokens"],
-            n_counted=counts["counted"],
-            context_size=raw["tokenisation"]["context_size"],
-            complete=bool(raw["passes"]),
-            warnings=tuple(
-                HealthWarning(w["code"], w["message"]) for w in raw["health"]["warnings"]
-            ),
-            raw=raw,
-        )
-    except FileNotFoundError as error:
-        raise StudyError(f"no study at {folder}: study.json is missing") from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise StudyError(
-            f"study {folder.name} is damaged: study.json cannot be read "
-            f"({type(error).__name__}: {error}); delete the study and extract it again"
-        ) from error
+    found: Pass
+    row: int
 
 
 class Study:
@@ -158,12 +101,11 @@ class Study:
 
     def __init__(self, folder: Path):
         self.folder = folder
-        self.info = read_info(folder)
+        self._input_scores = InputScores(folder)
+        self.info: StudyRecord = read_record(folder)
         try:
             self.tokens = TokenStore(folder / "tokens")
-            self.passes = [
-                Pass(folder / "passes" / entry["name"]) for entry in self.info.raw["passes"]
-            ]
+            self.passes = [Pass(folder / "passes" / entry.name) for entry in self.info.passes]
         except (OSError, ValueError) as error:
             raise StudyError(
                 f"study {folder.name} is damaged: {error}; delete it and extract it again"
@@ -172,6 +114,14 @@ class Study:
     @property
     def id(self) -> str:
         return self.info.id
+
+    def input_scores(self) -> Mapping[int, float]:
+        """Scores that somebody brought along, by feature, as they are now.
+
+        Raises:
+            StudyError: their file is damaged.
+        """
+        return self._input_scores.now()
 
     @cached_property
     def features(self) -> NDArray[np.int32]:
@@ -192,7 +142,7 @@ class Study:
         return pd.concat(frames).sort_values("feature").reset_index(drop=True)
 
     def stats(self, feature: int) -> FeatureStats:
-        found, row = self._locate(feature)
+        found, row = self.locate(feature)
         line = found.table.iloc[row]
         return FeatureStats(
             feature=feature,
@@ -214,8 +164,9 @@ class Study:
         after: int = AFTER,
     ) -> list[Example]:
         """Stored examples of one group, best first (``GROUPS`` lists the groups)."""
-        found, row = self._locate(feature)
-        return next(self._examples(found, row, row + 1, group, limit, before, after))[1]
+        found, row = self.locate(feature)
+        rows = examples_of_rows(self.tokens, found, row, row + 1, group, limit, before, after)
+        return next(rows)[1]
 
     def iter_examples(
         self, features: Sequence[int], group: str = "top", *, limit: int | None = None
@@ -226,7 +177,7 @@ class Study:
         """
         wanted = np.unique(np.asarray(features, dtype=np.int64))
         for feature in wanted[~np.isin(wanted, self.features)]:
-            self._locate(int(feature))  # raises
+            self.locate(int(feature))  # raises
         streams = [self._runs(found, wanted, group, limit) for found in self.passes]
         yield from heapq.merge(*streams, key=lambda entry: entry[0])
 
@@ -241,8 +192,9 @@ class Study:
         budget = np.cumsum(found.counts()[rows]) // _FIRINGS_AT_ONCE
         cuts = np.flatnonzero((np.diff(rows) != 1) | (np.diff(budget) > 0)) + 1
         for run in np.split(rows, cuts):
-            yield from self._examples(
-                found, int(run[0]), int(run[-1]) + 1, group, limit, BEFORE, AFTER
+            first, last = int(run[0]), int(run[-1]) + 1
+            yield from examples_of_rows(
+                self.tokens, found, first, last, group, limit, BEFORE, AFTER
             )
 
     def silent_examples(
@@ -261,8 +213,7 @@ class Study:
         The "peak" is the window's middle token, with activation 0. Fewer than ``limit``
         come back where fewer can be found.
         """
-        found, row = self._locate(feature)
-        _, fired, _ = found.firings(row, row + 1)
+        fired = self.firings(feature).token
         if limit <= 0 or not self.tokens.n_tokens:
             return []
         generator = np.random.default_rng([seed, feature])
@@ -275,8 +226,8 @@ class Study:
         keep = np.sort(first)[:limit]
         picks, start, stop = picks[keep], start[keep], stop[keep]
         nothing = np.zeros(int((stop - start).sum()), dtype=np.float32)
-        windows = _Windows("silent", picks, np.zeros(len(picks), np.float32), start, stop, nothing)
-        return self._build(windows, np.full(len(picks), feature, dtype=np.int32))
+        windows = Windows("silent", picks, np.zeros(len(picks), np.float32), start, stop, nothing)
+        return build_examples(self.tokens, windows, np.full(len(picks), feature, dtype=np.int32))
 
     def _draw(
         self, generator: np.random.Generator, n: int, documents: Sequence[int] | None
@@ -284,11 +235,9 @@ class Study:
         """``n`` random token indices, in the given documents or anywhere."""
         if documents is None:
             return generator.integers(0, self.tokens.n_tokens, n)
-        spans = []
-        for document in documents:
-            sequences = self.tokens.document_sequences(int(document))
-            low, high = self.tokens.sequences[[sequences.start, sequences.stop]]
-            spans.append(np.arange(low, high))
+        wanted = np.asarray(documents, dtype=np.int64)
+        edges = zip(*self.tokens.document_edges(wanted), strict=True)
+        spans = [np.arange(low, high) for low, high in edges]
         inside = np.concatenate(spans) if spans else np.zeros(0, dtype=np.int64)
         return generator.permutation(inside)[:n]
 
@@ -303,13 +252,17 @@ class Study:
         low, high = (int(x) for x in self.tokens.sequences[sequence : sequence + 2])
         if low == high:
             raise BadInput(f"sequence {sequence} is empty")
-        found, row = self._locate(feature)
-        _, fired, activation = found.firings(row, row + 1)
+        _, fired, activation = self.firings(feature)
         values = np.zeros(high - low, dtype=np.float32)
         inside = slice(*np.searchsorted(fired, [low, high]))
         values[fired[inside] - low] = activation[inside]
+<<<<<<< HEAD
         peak = int(np.abs(values).argmax())
         windows = _Windows(
+=======
+        peak = int(values.argmax())
+        windows = Windows(
+>>>>>>> hooks
             "sequence",
             np.array([low + peak]),
             values[peak : peak + 1],
@@ -317,12 +270,31 @@ class Study:
             np.array([high]),
             values,
         )
-        return self._build(windows, np.array([feature], dtype=np.int32))[0]
+        return build_examples(self.tokens, windows, np.array([feature], dtype=np.int32))[0]
+
+    def locate(self, feature: int) -> Located:
+        """The pass that holds a feature, and its row there.
+
+        Raises:
+            BadInput: the feature is not in the study.
+        """
+        for found in self.passes:
+            row = int(found.rows([feature])[0])
+            if row >= 0:
+                return Located(found, row)
+        raise BadInput(
+            f"feature {feature} is not in study {self.id} ({len(self.features)} of "
+            f"{self.info.d_sae} features extracted); extract it first"
+        )
+
+    def firings(self, feature: int) -> Firings:
+        """Every firing of a feature in token order, masked positions included."""
+        found, row = self.locate(feature)
+        return found.firings(row, row + 1)
 
     def activations(self, feature: int) -> FloatArray:
         """Activations of every counted firing, in token order."""
-        found, row = self._locate(feature)
-        _, fired, activation = found.firings(row, row + 1)
+        _, fired, activation = self.firings(feature)
         return activation[self.tokens.counted[fired] > 0]
 
     def sequence_peaks(self, feature: int) -> tuple[IntArray, FloatArray]:
@@ -330,8 +302,7 @@ class Study:
 
         Strongest first; of equals the earlier one.
         """
-        found, row = self._locate(feature)
-        _, token, activation = found.firings(row, row + 1)
+        _, token, activation = self.firings(feature)
         counted = self.tokens.counted[token] > 0
         token, activation = token[counted], activation[counted]
         sequence = self.tokens.sequence_of(token)
@@ -351,16 +322,9 @@ class Study:
         after: int = AFTER,
     ) -> list[Example]:
         """Windows around any token indices, with the feature's activations in them."""
-        found, row = self._locate(feature)
-        _, fired, activation = found.firings(row, row + 1)
-        token = np.asarray(token, dtype=np.int64)
-        start, stop = self.tokens.windows(token, before, after)
-        length = stop - start
-        offset = np.cumsum(length) - length
-        cell = np.arange(length.sum()) - np.repeat(offset, length) + np.repeat(start, length)
-        values = _at(fired, activation, cell)
-        windows = _Windows(group, token, _at(fired, activation, token), start, stop, values)
-        return self._build(windows, np.full(len(token), feature, dtype=np.int32))
+        _, fired, activation = self.firings(feature)
+        windows = around(self.tokens, group, token, fired, activation, before, after)
+        return build_examples(self.tokens, windows, np.full(len(token), feature, dtype=np.int32))
 
     def histogram(self, feature: int, bins: int = 40) -> Histogram:
         values = self.activations(feature)
@@ -374,7 +338,7 @@ class Study:
 
         Empty lists where logits were not computed.
         """
-        found, row = self._locate(feature)
+        found, row = self.locate(feature)
         path = found.folder / "logits.safetensors"
         if not path.exists():
             return [], []
@@ -391,130 +355,8 @@ class Study:
                 )
         return halves[0], halves[1]
 
-    def _locate(self, feature: int) -> tuple[Pass, int]:
-        for found in self.passes:
-            row = int(found.rows([feature])[0])
-            if row >= 0:
-                return found, row
-        raise BadInput(
-            f"feature {feature} is not in study {self.id} ({len(self.features)} of "
-            f"{self.info.d_sae} features extracted); extract it first"
-        )
-
-    def _examples(
-        self,
-        found: Pass,
-        first: int,
-        last: int,
-        group: str,
-        limit: int | None,
-        before: int,
-        after: int,
-    ) -> Iterator[tuple[int, list[Example]]]:
-        """Examples of rows ``[first, last)``; all window values come from one lookup."""
-        if group not in GROUPS:
-            raise BadInput(f"no example group {group!r}; there are {', '.join(GROUPS)}")
-        peaks = found.peaks
-        bounds = peaks["indptr"][first : last + 1]
-        span = slice(int(bounds[0]), int(bounds[-1]))
-        owner = np.repeat(np.arange(first, last), np.diff(bounds))
-        chosen = peaks["group"][span] == GROUPS.index(group)
-        owner = owner[chosen]
-        if limit is not None and len(owner):
-            rank = np.arange(len(owner)) - np.searchsorted(owner, owner)
-            within = rank < limit
-            owner, chosen_index = owner[within], np.flatnonzero(chosen)[within]
-        else:
-            chosen_index = np.flatnonzero(chosen)
-        token = peaks["token"][span][chosen_index]
-        activation = peaks["activation"][span][chosen_index]
-        start, stop = self.tokens.windows(token, before, after)
-        length = stop - start
-        offset = np.concatenate([[0], np.cumsum(length)])
-        row, fired, value = found.firings(first, last)
-        total = self.tokens.n_tokens
-        # Firings and window cells of all rows, both keyed by (row, token).
-        cell = np.arange(offset[-1]) - np.repeat(offset[:-1], length) + np.repeat(start, length)
-        values = _at(row * total + fired, value, np.repeat(owner, length) * total + cell)
-        windows = _Windows(group, token, activation, start, stop, values)
-        examples = self._build(windows, found.features[owner])
-        edges = np.searchsorted(owner, np.arange(first, last + 1)).tolist()
-        for index, r in enumerate(range(first, last)):
-            yield int(found.features[r]), examples[edges[index] : edges[index + 1]]
-
-    def _build(self, windows: _Windows, features: NDArray[np.int32]) -> list[Example]:
-        """Example records; everything that can be looked up for all at once is."""
-        tokens, start, stop = self.tokens, windows.start, windows.stop
-        if not len(start):
-            return []
-        sequence = tokens.sequence_of(windows.token)
-        low = tokens.sequences[sequence]
-        texts = tokens.texts(start, stop)
-        values = windows.values.tolist()
-        ends = np.cumsum(stop - start).tolist()
-        position = (windows.token - low).tolist()
-        peak = (windows.token - start).tolist()
-        offset = (start - low).tolist()
-        activation, owner = windows.activation.tolist(), tokens.owners[sequence].tolist()
-        index, feature = sequence.tolist(), features.tolist()
-        first, last = start.tolist(), stop.tolist()
-        return [
-            Example(
-                feature=feature[i],
-                group=windows.group,
-                activation=activation[i],
-                sequence_index=index[i],
-                token_position=position[i],
-                document_index=owner[i],
-                start_position=offset[i],
-                token_ids=tuple(tokens.ids[first[i] : last[i]].tolist()),
-                tokens=tuple(texts[i]),
-                values=tuple(values[ends[i] - len(texts[i]) : ends[i]]),
-                peak_index=peak[i],
-            )
-            for i in range(len(index))
-        ]
-
-
-def _at(key: IntArray, value: FloatArray, query: IntArray) -> FloatArray:
-    """The value whose (ascending) key is asked for; 0 where there is none."""
-    out = np.zeros(len(query), dtype=np.float32)
-    if len(key):
-        at = np.minimum(np.searchsorted(key, query), len(key) - 1)
-        hit = key[at] == query
-        out[hit] = value[at[hit]]
-    return out
-
-
-@dataclass(frozen=True)
-class _Windows:
-    """Windows of one group; ``values`` holds all their activations end to end."""
-
-    group: str
-    token: IntArray
-    activation: FloatArray
-    start: IntArray
-    stop: IntArray
-    values: FloatArray
-
 
 def own_model(study: Study) -> str:
     """What to load to get the model the study was made with."""
-    model = study.info.raw["model"]
-    return str(model.get("path") or model["name"])
-
-
-def list_studies(folder: Path) -> tuple[list[StudyInfo], list[StudyError]]:
-    """Studies under ``folder``, and an error for each sub-folder that cannot be read."""
-    studies, errors = [], []
-    for child in sorted(folder.glob("*/")) if folder.is_dir() else []:
-        if child.name.startswith("."):
-            continue
-        try:
-            info = read_info(child)
-        except StudyError as error:
-            errors.append(error)
-            continue
-        if info.complete:
-            studies.append(info)
-    return studies, errors
+    model = study.info.model
+    return model.path or model.name

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import bisect
 import itertools
 import json
+import unicodedata
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -11,8 +13,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-SPECIAL, CONTINUES = 1, 2
-"""Bits of a token's flags: a special token; goes on with the character before it."""
+SPECIAL, CONTINUES, OUTSIDE = 1, 2, 4
+"""Bits of a token's flags: a special token; goes on with the character before it; outside the
+messages that were asked for (it is read by the model, and left out of everything else)."""
+
+BLANK = "\u2581"
+"""``▁``, which stands for a space in SentencePiece vocabularies."""
+
+_CHARACTER_BYTES = 32
+"""No character, marks included, is taken to be longer."""
 
 IntArray = NDArray[np.int64]
 
@@ -53,9 +62,57 @@ class TokenStore:
         return self.text[start:stop].tobytes().decode("utf-8")
 
     def document_sequences(self, document: int) -> range:
-        """Sequences cut from one document, in order."""
-        first = int(np.searchsorted(self.owners, document, "left"))
-        return range(first, int(np.searchsorted(self.owners, document, "right")))
+        """Sequences that hold tokens of one document, in order; empty ones too."""
+        if not self.packed:
+            first = int(np.searchsorted(self.owners, document, "left"))
+            return range(first, int(np.searchsorted(self.owners, document, "right")))
+        low, high = (int(x[0]) for x in self.document_edges(np.array([document])))
+        sequence = self.sequence_of(np.array([low, max(high - 1, low)]))
+        return range(int(sequence[0]), int(sequence[1]) + (high > low))
+
+    def document_edges(self, documents: IntArray) -> tuple[IntArray, IntArray]:
+        """First and one-past-last token of each document."""
+        if not self.packed:
+            first = np.searchsorted(self.owners, documents)
+            last = np.searchsorted(self.owners, documents, "right")
+            return self.sequences[first], self.sequences[last]
+        every = range(self.n_tokens)
+
+        def begins(document: int) -> int:
+            return bisect.bisect_left(
+                every, document, key=lambda token: int(self.document_of(np.array([token]))[0])
+            )
+
+        first = np.array([begins(int(document)) for document in documents], dtype=np.int64)
+        last = np.array([begins(int(document) + 1) for document in documents], dtype=np.int64)
+        return first, last
+
+    @cached_property
+    def packed(self) -> bool:
+        """Whether a sequence holds more than one document; ``owners`` then names its first."""
+        filled = self.sequences[1:] > self.sequences[:-1]
+        last = self.ends[self.sequences[1:][filled] - 1]
+        return bool((last > self.documents[self.owners[filled] + 1]).any())
+
+    def document_of(self, token: IntArray) -> IntArray:
+        """Document that each token belongs to; a separator belongs to the one it opens."""
+        token = np.asarray(token, dtype=np.int64)
+        sequence = self.sequence_of(token)
+        if not self.packed:
+            owner: IntArray = self.owners[sequence]
+            return owner
+        opens = token == self.sequences[sequence]
+        # BOS may stand before the later part of a character: it goes with what it opens.
+        bos = opens & (self.flags[token] & (SPECIAL | CONTINUES) == SPECIAL)
+        bos &= (self.ends[token] == self.starts[sequence]) & (
+            token + 1 < self.sequences[sequence + 1]
+        )
+        token = token + bos
+        begin = np.where(opens, self.starts[sequence], self.ends[np.maximum(token - 1, 0)])
+        # The later tokens of a split character are empty: they belong where it began.
+        goes_on = (self.flags[token] & CONTINUES > 0) & (begin == self.ends[token])
+        found: IntArray = np.searchsorted(self.documents, begin - goes_on, "right") - 1
+        return found
 
     def sequence_of(self, token: IntArray) -> IntArray:
         """Sequence that holds each token index. Empty sequences hold none."""
@@ -87,6 +144,58 @@ class TokenStore:
     def pieces(self, start: int, stop: int) -> list[str]:
         """Text of each token in ``[start, stop)``, which must lie in one sequence."""
         return self.texts(np.array([start]), np.array([stop]))[0] if stop > start else []
+
+    def openings(self, start: IntArray, stop: IntArray) -> dict[int, str]:
+        """Of windows that begin inside a character: that character, by the window's place.
+
+        Windows are widened to whole characters, so that is only where a sequence was cut inside
+        one: its first token, or the one after its BOS, goes on with the sequence before.
+        """
+        sequence = self.sequence_of(start)
+        opens = start == self.sequences[sequence]
+        lone = (self.flags[start] & (SPECIAL | CONTINUES) == SPECIAL) & (stop - start > 1)
+        first = start + (opens & lone & (self.ends[start] == self.starts[sequence]))
+        return {
+            i: self._character_before(int(self.starts[sequence[i]]))
+            for i in np.flatnonzero(opens & (self.flags[first] & CONTINUES > 0)).tolist()
+        }
+
+    def in_parts(self, token: IntArray) -> NDArray[np.bool_]:
+        """Which tokens are not the whole of what they stand for: part of a character, or bare."""
+        after = np.minimum(token + 1, self.n_tokens - 1)
+        sequence = self.sequence_of(token)
+        inside = token + 1 < self.sequences[sequence + 1]
+        opens = token == self.sequences[sequence]
+        begin = np.where(opens, self.starts[sequence], self.ends[np.maximum(token - 1, 0)])
+        shared = (self.flags[token] | np.where(inside, self.flags[after], 0)) & CONTINUES > 0
+        bare = (begin == self.ends[token]) & (self.flags[token] & SPECIAL == 0)
+        found: NDArray[np.bool_] = shared | bare
+        return found
+
+    def unit_texts(self, token: IntArray) -> list[str]:
+        """The whole characters each token belongs to; of a bare ``▁``, the token after it too."""
+        if not len(token):
+            return []
+        start, stop = self.windows(token, 0, 0)
+        opening = self.openings(start, stop)
+        pieces = self.texts(start, stop)
+        found = [opening.get(i, "") + "".join(texts) for i, texts in enumerate(pieces)]
+        high = self.sequences[self.sequence_of(token) + 1]
+        bare = [i for i, text in enumerate(found) if not text and stop[i] < high[i]]
+        if bare:
+            for i, text in zip(bare, self.unit_texts(stop[bare]), strict=True):
+                found[i] = text
+        return found
+
+    def _character_before(self, end: int) -> str:
+        """The character whose bytes end before byte ``end``, with the marks that stand on it."""
+        document = int(np.searchsorted(self.documents, end, "left")) - 1
+        begin = max(end - _CHARACTER_BYTES, int(self.documents[document]))
+        text = self.text[begin:end].tobytes().decode("utf-8", "ignore")
+        at = len(text) - 1
+        while at > 0 and unicodedata.category(text[at]).startswith("M"):
+            at -= 1
+        return text[max(at, 0) :]
 
     def texts(self, start: IntArray, stop: IntArray) -> list[list[str]]:
         """Token texts of many windows ``[start, stop)``, none of them empty, at once."""

@@ -16,8 +16,9 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -25,14 +26,16 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from autointerp_core.arrays import Float32Array, Int64Array
-from autointerp_core.extraction.request import ExtractionRequest
+from autointerp_core.extraction.config import ExtractionConfig
 from autointerp_core.extraction.run import extract
 from autointerp_core.extraction.summary import summarise
 from autointerp_core.home import home
 from autointerp_core.progress import silent
 from autointerp_core.sources.demo import DEMO, demo_corpus_path, prepare_demo_model
+from autointerp_core.store.feature_shards import ShardFirings, write_shard
 from autointerp_core.store.files import write_json
 from autointerp_core.store.study import SPECIAL, Pass, Study, TokenStore
+from autointerp_core.store.study_record import HealthRecord, PassRecord, SAERecord, write_record
 from benchmarks.planted.concepts import LEXICAL_CONCEPTS, Concept, spellings
 from benchmarks.planted.patterns import PATTERN_CONCEPTS
 
@@ -69,8 +72,8 @@ def build_planted(
     if not record.exists():
         model = model or prepare_demo_model(home())
         sae = _write_sae(folder / "sae" / HOOK, model, rows)
-        request = ExtractionRequest(str(model), str(sae), DEMO, n_rows=rows, logits=False)
-        lexical = extract(request, folder / "studies").study
+        config = ExtractionConfig(str(model), str(sae), DEMO, n_rows=rows, logits=False)
+        lexical = extract(config, folder / "studies").study
         _write_pattern_study(folder / "studies" / PATTERN_STUDY, lexical)
         write_json(record, {"lexical": lexical.id, "rows": rows})
     made = json.loads(record.read_bytes())
@@ -216,30 +219,28 @@ def _write_pattern_study(folder: Path, like: Study) -> None:
     features = len(LEXICAL_CONCEPTS) + np.arange(len(PATTERN_CONCEPTS), dtype=np.int32)
     np.save(making / "passes" / "000" / "features.npy", features)
     firing = planted_firings(like.tokens, PATTERN_CONCEPTS)
-    save_file(
-        {
-            "indptr": np.cumsum([0, *(len(token) for token in firing)]).astype(np.int64),
-            "token": np.concatenate(firing).astype(np.uint32),
-            "activation": np.concatenate(
-                [_strength(int(f), token) for f, token in zip(features, firing, strict=True)]
-            ),
-            "norm": np.ones(like.tokens.n_tokens, dtype=np.float32),
-        },
+    strengths = [_strength(int(f), token) for f, token in zip(features, firing, strict=True)]
+    write_shard(
         making / "passes" / "000" / "shards" / "00000.safetensors",
-        metadata={"first_token": "0"},
+        ShardFirings(
+            indptr=np.cumsum([0, *(len(token) for token in firing)]).astype(np.int64),
+            token=np.concatenate(firing).astype(np.uint32),
+            activation=np.concatenate(strengths),
+            norm=np.ones(like.tokens.n_tokens, dtype=np.float32),
+            first_token=0,
+        ),
     )
     tokens, found = TokenStore(making / "tokens"), Pass(making / "passes" / "000")
     summarise(tokens, found, int(np.asarray(tokens.counted).sum()), 20, silent)
     d_sae = int(features[-1]) + 1
-    sae = {"source": "planted", "fingerprint": PATTERN_STUDY, "d_sae": d_sae}
-    entry = {"name": "000", "n_features": len(features), "n_shards": 1, "n_examples": 20}
-    record: dict[str, Any] = like.info.raw | {
-        "id": folder.name,
-        "sae": sae,
-        "passes": [entry],
-        "health": {"warnings": []},
-    }
-    write_json(making / "study.json", record)
+    record = replace(
+        like.info,
+        id=folder.name,
+        sae=SAERecord(source="planted", fingerprint=PATTERN_STUDY, d_sae=d_sae),
+        passes=(PassRecord(name="000", n_features=len(features), n_shards=1, n_examples=20),),
+        health=HealthRecord(warnings=()),
+    )
+    write_record(making, record)
     shutil.rmtree(folder, ignore_errors=True)
     making.rename(folder)
 
@@ -286,10 +287,7 @@ def _strength(feature: int, token: Int64Array) -> Float32Array:
 def agreement(planted: Planted, feature: int) -> tuple[float, float]:
     """Precision and recall of a feature's firing tokens against the concept's rule on the text."""
     study, concept = planted.study_of(feature), planted.concepts[feature]
-    for found in study.passes:
-        row = int(found.rows([feature])[0])
-        if row >= 0:
-            fired = found.firings(row, row + 1)[1]
+    fired = study.firings(feature).token
     fired = fired[np.asarray(study.tokens.counted)[fired] > 0]
     truth = planted_firings(study.tokens, [concept])[0]
     both = len(np.intersect1d(fired, truth))

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from autointerp_core.extraction.request import ExtractionRequest
+from autointerp_core.extraction.config import ExtractionConfig
 from tests.core.tiny import TEXTS, tiny_llama, tiny_sparsify, tiny_topk_saelens
 
 HOOK = "blocks.2.hook_resid_post"
@@ -24,8 +24,8 @@ class Tiny:
     sparsify: Path
     dataset: Path
 
-    def request(self, **changes: Any) -> ExtractionRequest:
-        base = ExtractionRequest(
+    def request(self, **changes: Any) -> ExtractionConfig:
+        base = ExtractionConfig(
             model_path=str(self.model),
             sae_path=str(self.saelens),
             sae_id=HOOK,

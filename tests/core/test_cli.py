@@ -267,7 +267,7 @@ def test_shell_script_in_a_process_of_its_own(tiny: Tiny, tmp_path: Path) -> Non
     labels = json.loads((tmp_path / "out" / "feature_labels.json").read_text())
     jsonschema.validate(labels, schema("feature_labels"))
     study = Study(Path(done.stdout.split("study ")[1].splitlines()[0]))
-    assert study.info.raw["sae"]["layout"] == "sparsify"
+    assert study.info.sae.layout == "sparsify"
     before = data_files(study.folder)
     failed = subprocess.run(
         [*script, "3,64", str(tiny.sparsify), HOOK],

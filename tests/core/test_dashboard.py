@@ -11,14 +11,13 @@ import numpy as np
 import pytest
 
 from autointerp_core.errors import AutointerpError, Cancelled, MissingDependency
-from autointerp_core.extraction.request import ExtractionRequest
-from autointerp_core.extraction.run import extract
+from autointerp_core.extraction.config import ExtractionConfig
+from autointerp_core.extraction.run import Extraction, extract
 from autointerp_core.extraction.sae_dashboard import engine
-from autointerp_core.extraction.sae_dashboard.engine import extract_with_dashboard
 from autointerp_core.extraction.sae_dashboard.runner import load_bridge, run_sae_vis
-from autointerp_core.extraction.summary import Masks
-from autointerp_core.progress import Progress
+from autointerp_core.progress import Progress, ProgressCallback, silent
 from autointerp_core.store.study import Example, Study
+from autointerp_core.store.study_record import Masks
 from tests.core.tiny import TEXTS, tiny_llama, tiny_saelens, tiny_sparsify
 
 TOLERANCE = 2e-4
@@ -37,12 +36,18 @@ def tiny_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def tiny_request(root: Path, sae: str = "topk", **changes: Any) -> ExtractionRequest:
+def extract_with_dashboard(
+    config: ExtractionConfig, studies: Path, progress: ProgressCallback = silent
+) -> Extraction:
+    return extract(dataclasses.replace(config, engine="sae-dashboard"), studies, progress)
+
+
+def tiny_request(root: Path, sae: str = "topk", **changes: Any) -> ExtractionConfig:
     folder = root / sae
     if not folder.exists():
         more: dict[str, Any] = {"k": 8} if sae == "topk" else {}
         tiny_saelens(folder, architecture=sae, **more)
-    request = ExtractionRequest(
+    request = ExtractionConfig(
         model_path=str(root / "model"),
         sae_path=str(folder),
         dataset_path=str(root / "texts.jsonl"),
@@ -88,7 +93,7 @@ def test_agrees_with_native_on_the_demo(tmp_path: Path) -> None:
     from autointerp_core.sources.sae import inspect_sae
 
     features = np.random.default_rng(0).choice(inspect_sae("demo").d_sae, 100, replace=False)
-    request = ExtractionRequest(
+    request = ExtractionConfig(
         model_path="demo",
         sae_path="demo",
         dataset_path="demo",
@@ -141,8 +146,8 @@ def test_padding_bos_and_short_sequences(tiny_world: Path, tmp_path: Path, sae: 
     for feature in range(64):
         assert_same_peaks(right.examples(feature), left.examples(feature), scale[feature])
     assert len(right.passes) == 3
-    health = [study.info.raw["health"] for study in (left, right)]
-    assert health[1]["fvu"] == pytest.approx(health[0]["fvu"], rel=1e-3)
+    health = [study.info.health for study in (left, right)]
+    assert health[1].fvu == pytest.approx(dict(health[0].fvu), rel=1e-3)
 
 
 def test_architecture_that_cannot_be_cut_by_columns(tiny_world: Path, tmp_path: Path) -> None:

@@ -16,10 +16,12 @@ import pytest
 import torch
 
 from autointerp_core.errors import AutointerpError, Cancelled, FeatureRequestError, ParameterError
+from autointerp_core.explore.decoder_neighbours import neighbours
 from autointerp_core.extraction.firings import Batching, Extractor, plan_shards
 from autointerp_core.extraction.run import extract
 from autointerp_core.progress import Progress
 from autointerp_core.sources.model import TruncatedModel
+from autointerp_core.store.feature_shards import ShardFirings
 from autointerp_core.store.study import Study
 from benchmarks.oracle import collect, compare, sae_lens_encode, sparsify_encode
 from tests.core.extraction_fixtures import D_SAE, Tiny, data_files, make_tiny, tiny_texts
@@ -167,6 +169,21 @@ def test_study_grows_by_what_is_missing_and_then_computes_nothing(
     assert merged == {f: plain.examples(f) for f in (3, 12, 63)}
 
 
+def test_neighbours_are_the_nearest_decoder_rows(tiny: Tiny, plain: Study, tmp_path: Path) -> None:
+    from safetensors.numpy import load_file
+
+    weights = load_file(next(tiny.saelens.rglob("*.safetensors")))["W_dec"].astype(np.float64)
+    unit = weights / np.linalg.norm(weights, axis=1, keepdims=True)
+    cosine = unit @ unit.T
+    np.fill_diagonal(cosine, -2)
+    few = extract(tiny.request(features=(3, 60)), tmp_path).study
+    for study, feature in ((plain, 0), (plain, 63), (few, 3), (few, 60)):
+        found = neighbours(study, feature, limit=20)
+        expected = np.argsort(-cosine[feature])[:20]
+        assert [n.feature for n in found] == expected.tolist()
+        assert [n.cosine for n in found] == pytest.approx(cosine[feature][expected], abs=1e-5)
+
+
 def test_more_examples_need_no_model(
     tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -226,12 +243,12 @@ def test_killed_ten_times_ends_byte_identical(tiny: Tiny, plain: Study, tmp_path
                         os.write(started, b".")
                 if slow:
                     # Slow enough that kills fall between, and within, shards.
-                    from autointerp_core.extraction.firings import Extractor
-                    encode = Extractor._encode
-                    def slowly(self, x):
+                    from autointerp_core.sources.model import TruncatedModel
+                    run = TruncatedModel.run
+                    def slowly(self, ids, hooks):
                         time.sleep(0.2)
-                        yield from encode(self, x)
-                    Extractor._encode = slowly
+                        return run(self, ids, hooks)
+                    TruncatedModel.run = slowly
                 extract(tiny.request(), studies, report)
                 os._exit(0)
             os.close(started)
@@ -291,9 +308,9 @@ def test_cancel_keeps_finished_shards_and_goes_on(
     done: list[int] = []
     original = Extractor.extract
 
-    def counting(self: Extractor, tokens: Any, shard: Any, folder: Path) -> int:
+    def counting(self: Extractor, tokens: Any, shard: Any) -> ShardFirings:
         done.append(shard.index)
-        return original(self, tokens, shard, folder)
+        return original(self, tokens, shard)
 
     monkeypatch.setattr(Extractor, "extract", counting)
     study = extract(tiny.request(), tmp_path).study
@@ -355,12 +372,12 @@ def test_batches_hold_every_nonempty_sequence_once() -> None:
 def test_wrong_layer_is_told(tiny: Tiny, tmp_path: Path) -> None:
     """An SAE that copies its input is perfect everywhere; one fitted to layer 2 is not."""
     study = extract(tiny.request(), tmp_path).study
-    health = study.info.raw["health"]
-    assert set(health["fvu"]) == {f"blocks.{layer}.hook_resid_post" for layer in (1, 2, 3)}
-    best = min(health["fvu"], key=health["fvu"].get)
+    fvu = study.info.health.fvu
+    assert set(fvu) == {f"blocks.{layer}.hook_resid_post" for layer in (1, 2, 3)}
+    best = min(fvu, key=lambda name: fvu[name])
     codes = {warning.code for warning in study.info.warnings}
     assert ("neighbour" in codes) == (best != "blocks.2.hook_resid_post")
-    assert ("fvu" in codes) == (health["fvu"]["blocks.2.hook_resid_post"] > 1)
+    assert ("fvu" in codes) == (fvu["blocks.2.hook_resid_post"] > 1)
 
 
 def _assert_same(one: Study, other: Study) -> None:
@@ -385,8 +402,7 @@ def _assert_same(one: Study, other: Study) -> None:
 
 
 def _dense(study: Study, feature: int) -> np.ndarray:
-    found, row = study._locate(feature)
-    _, token, value = found.firings(row, row + 1)
+    _, token, value = study.firings(feature)
     out = np.zeros(study.tokens.n_tokens, dtype=np.float32)
     out[token] = value
     return out

@@ -559,10 +559,11 @@ def test_a_read_only_database_can_be_read_and_says_so_on_writing(
 ) -> None:
     proposed(history)
     history.close()
-    folders = [database.parent, *list(database.parents)[1:4]]
     database.chmod(0o444)
     database.parent.chmod(0o555)
-    opened = [(folder, folder.stat().st_mode) for folder in folders[1:]]
+    # Everything above is opened for others, however deep pytest has put it.
+    closed = [folder for folder in database.parents[1:] if not folder.stat().st_mode & 0o005]
+    opened = [(folder, folder.stat().st_mode) for folder in closed]
     for folder, mode in opened:
         folder.chmod(mode | 0o055)
     as_root = os.geteuid() == 0
@@ -634,3 +635,77 @@ def test_an_unwritable_backup_stops_the_write_before_it_is_recorded(
     with pytest.raises(LabelStoreError, match="cannot be written"):
         proposed(blocked)
     assert len(history.history(SAE, 3)) == 1
+
+
+def as_version_1(database: Path) -> None:
+    """Turn a database back into what the first version wrote."""
+    with closing(sqlite3.connect(database)) as raw:
+        raw.execute("ALTER TABLE label_events DROP COLUMN study")
+        raw.execute("UPDATE label_store SET schema_version = 1")
+        raw.commit()
+
+
+@pytest.mark.parametrize("studies", [("A",), ("A", "B")])
+def test_an_older_database_is_upgraded(database: Path, studies: tuple[str, ...]) -> None:
+    with LabelHistory.open() as history:
+        history.record(SAE, 3, "generated", "by a model", source="llm:m", method="peaks")
+        for study in studies:
+            details = {"study": study, "prompt_hash": study}
+            history.record(SAE, 3, "generated", f"in {study}", source="search", details=details)
+        history.override(SAE, 4, "mine", author="Ana")
+    as_version_1(database)
+    with LabelHistory.open() as history:
+        state = history.state(SAE, 3, "A")
+        assert state.label_search == "in A"
+        # Made in the same runs: known where there is one study, else shown apart.
+        assert state.label_llm == ("by a model" if studies == ("A",) else None)
+        apart = {(p.text, p.study) for p in state.foreign}
+        assert apart == (set() if studies == ("A",) else {("by a model", "?"), ("in B", "B")})
+        assert history.state(SAE, 4, "A").label == history.state(SAE, 4, "B").label == "mine"
+    with LabelHistory.open() as history:
+        assert [event.study for event in history.history(SAE, 4)] == [None]
+
+
+def test_an_older_backup_names_studies_too(database: Path, tmp_path: Path) -> None:
+    with LabelHistory.open() as history:
+        history.record(SAE, 3, "generated", "by a model", source="llm:m", method="peaks")
+        details = {"study": "A", "prompt_hash": "x"}
+        history.record(SAE, 3, "generated", "in A", source="search", details=details)
+        backup = history.backup_path
+    lines = [orjson.loads(line) for line in backup.read_bytes().splitlines()]
+    for line in lines:
+        del line["study"]
+    old = tmp_path / "old.jsonl"
+    old.write_bytes(b"".join(orjson.dumps(line) + b"\n" for line in lines))
+    LabelHistory.restore_from_backup(tmp_path / "new.db", old)
+    with LabelHistory.open(tmp_path / "new.db", old) as history:
+        assert history.state(SAE, 3, "A").label_llm == "by a model"
+        assert history.state(SAE, 3, "B").label is None
+
+
+def test_machine_labels_count_in_their_own_study_only(database: Path) -> None:
+    with LabelHistory.open() as history:
+        for study, value in (("A", 0.6), ("B", 0.9)):
+            made = history.record(
+                SAE, 3, "generated", f"from {study}", source="llm:m", method="peaks", study=study
+            )
+            scores = {"validate": {"embedding": value}, "scores": {"embedding": value}}
+            history.record(
+                SAE, 3, "scored", source="llm:m", parent=made.id, details={**scores, "study": study}
+            )
+            history.record(SAE, 3, "failed", source="search", reason=f"not in {study}", study=study)
+        for study, other in (("A", "B"), ("B", "A")):
+            state = history.state(SAE, 3, study)
+            assert (state.label, state.search_error) == (f"from {study}", f"not in {study}")
+            assert [p.text for p in state.proposals] == [f"from {study}"]
+            (foreign,) = state.foreign
+            assert (foreign.text, foreign.study) == (f"from {other}", other)
+            assert foreign.scores == {"embedding": 0.9 if other == "B" else 0.6}
+        # Accepted knowingly it is a person's decision, and holds in every study of the SAE.
+        history.accept(SAE, 3, history.state(SAE, 3, "A").foreign[0].event_id, author="Ana")
+        for study in "AB":
+            state = history.state(SAE, 3, study)
+            assert (state.label, state.status) == ("from B", "accepted")
+        # Scored where it was made: A shows no score for it.
+        assert history.state(SAE, 3, "A").test_score is None
+        assert history.state(SAE, 3, "B").test_score == 0.9

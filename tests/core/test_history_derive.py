@@ -267,10 +267,8 @@ def test_validate_chooses_and_test_is_shown() -> None:
     assert state.label_llm == "chosen"
     shown = state.shown()
     assert shown is not None
-    assert shown.scoring == {
-        "unscored": None,
-        "evidence": {"embedding": EvidencePlace("s", "run-4", 1)},
-    }
+    assert shown.unscored is None
+    assert shown.evidence == {"embedding": EvidencePlace("s", "run-4", 1)}
     newer = derive(7, [*histories_of(state), event(9, "generated", text="new", source="llm:m")])
     assert newer.label_llm == "new"
 
@@ -350,8 +348,8 @@ def test_a_missing_score_replaces_none() -> None:
     ]
     found = derive(7, events).proposals[0]
     assert (found.score, found.test_score) == (0.8, 0.7)
-    assert found.scoring["evidence"]["detection"].file == "a"
-    assert found.scoring["unscored"] is None
+    assert found.evidence["detection"].file == "a"
+    assert found.unscored is None
 
 
 def test_canned_labels_and_scores_give_way_to_real_ones() -> None:

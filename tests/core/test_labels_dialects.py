@@ -18,7 +18,7 @@ from autointerp_core.labels.providers.base import (
     Settings,
     prompt_hash,
 )
-from autointerp_core.labels.providers.openai_api import Limits
+from autointerp_core.labels.providers.openai_requests import Limits
 from autointerp_core.labels.providers.openai_wire import (
     Dialect,
     chance_of_yes,
@@ -302,11 +302,17 @@ def test_a_full_context_is_recognised(status: int, code: str, said: str, expecte
 def test_odd_probabilities_are_no_judgement() -> None:
     def reply(*top: tuple[str, Any]) -> Any:
         entries = [SimpleNamespace(token=token, logprob=logprob) for token, logprob in top]
-        first = SimpleNamespace(token="x", logprob=0.0, top_logprobs=entries)
+        chosen = top[0][0] if top else "x"
+        first = SimpleNamespace(token=chosen, logprob=0.0, top_logprobs=entries)
         return SimpleNamespace(choices=[SimpleNamespace(logprobs=SimpleNamespace(content=[first]))])
 
-    assert chance_of_yes(reply(("Yes", 0.0), ("No", -9999.0))) == (1.0, True)
-    assert chance_of_yes(reply(("Yes", -9999.0), ("No", -9999.0))) == (None, True)
-    assert chance_of_yes(reply(("Yes", None), ("The", -1.0))) == (None, True)
-    assert chance_of_yes(reply()) == (None, False)
-    assert chance_of_yes(SimpleNamespace(choices=[])) == (None, False)
+    def read(given: Any) -> tuple[float | None, bool]:
+        chance = chance_of_yes(given)
+        assert (chance.error is None) == (chance.probability is not None or not chance.given)
+        return chance.probability, chance.given
+
+    assert read(reply(("Yes", 0.0), ("No", -9999.0))) == (1.0, True)
+    assert read(reply(("Yes", -9999.0), ("No", -9999.0))) == (None, True)
+    assert read(reply(("Yes", None), ("The", -1.0))) == (None, True)
+    assert read(reply()) == (None, False)
+    assert read(SimpleNamespace(choices=[])) == (None, False)

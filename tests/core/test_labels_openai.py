@@ -27,7 +27,8 @@ from autointerp_core.labels.providers.base import (
     Verdict,
 )
 from autointerp_core.labels.providers.make import ProviderOptions, make_provider
-from autointerp_core.labels.providers.openai_api import Limits, OpenAIProvider
+from autointerp_core.labels.providers.openai_api import OpenAIProvider
+from autointerp_core.labels.providers.openai_requests import Limits
 from tests.core.fake_chat_server import ChatServer, chat_server
 
 
@@ -199,6 +200,7 @@ def test_what_no_attempt_can_mend_ends_the_run(
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-wrong-key")
     with chat_server(lambda n, _: kind) as server:
+        monkeypatch.setenv("OPENAI_BASE_URL", server.url)
         with pytest.raises(ProviderError, match=message) as raised:
             ask(provider(server), prompts(200))
         assert "\n" not in str(raised.value)
@@ -335,6 +337,7 @@ def test_the_key_is_sent_and_kept_nowhere(
     with chat_server(
         lambda n, p: kind, echo=f"your key {SECRET}", chances=lambda _: {"Yes": 0.5}
     ) as server:
+        monkeypatch.setenv("OPENAI_BASE_URL", server.url)
         asked = provider(server, Limits(concurrency=2, attempts=2, first_wait=0.01))
         try:
             found = ask(asked, prompts(2))
@@ -364,8 +367,8 @@ def test_a_key_that_no_header_takes_is_not_quoted(
 def test_the_key_can_stand_in_the_secrets_file(tmp_path: Path, no_key: None) -> None:
     secrets = tmp_path / ".streamlit" / "secrets.toml"
     secrets.parent.mkdir()
-    secrets.write_text(f'OPENAI_API_KEY = "{SECRET}"\n')
     with chat_server() as server:
+        secrets.write_text(f'OPENAI_API_KEY = "{SECRET}"\nOPENAI_BASE_URL = "{server.url}"\n')
         list(provider(server).complete(prompts(1)))
         assert server.keys == {f"Bearer {SECRET}"}
     secrets.write_text(f"OPENAI_API_KEY = {SECRET}\n")

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from autointerp_core.errors import BadInput, MissingDependency
-from autointerp_core.labels.embedders import WordLlamaEmbedder
+from autointerp_core.labels.embedders.wordllama import WordLlamaEmbedder
 from autointerp_core.labels.search.corpus_words import CLASSES, CorpusWords, mark_name
 from autointerp_core.labels.search.labeler import DEAD, SearchLabeler
 from tests.core.label_fixtures import Fire, on_words, write_study
@@ -120,7 +120,7 @@ def test_labels_are_whole_words_of_the_text(labeler: SearchLabeler) -> None:
 
 def test_other_documents_can_be_kept_out(labeler: SearchLabeler) -> None:
     half = SearchLabeler(labeler.study, documents=range(0, 60, 2))
-    assert half.label(9).evidence["firings"] < labeler.label(9).evidence["firings"]
+    assert half.label(9).evidence.firings < labeler.label(9).evidence.firings
     nothing = SearchLabeler(labeler.study, documents=[])
     assert nothing.label(9).error == DEAD
 

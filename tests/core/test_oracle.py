@@ -14,7 +14,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from autointerp_core.extraction.request import ExtractionRequest
+from autointerp_core.extraction.config import ExtractionConfig
 from autointerp_core.extraction.run import extract
 from autointerp_core.sources.dataset import open_dataset
 from autointerp_core.sources.demo import demo_sae_path
@@ -104,7 +104,7 @@ def results(
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AUTOINTERP_HOME", str(root / "home"))
         for name, (sae_path, at, _) in cases.items():
-            request = ExtractionRequest(
+            request = ExtractionConfig(
                 model_path=str(demo_model),
                 sae_path=sae_path,
                 sae_id=f"blocks.{at}.hook_resid_post",
@@ -123,7 +123,7 @@ def results(
         drawn = generator.choice(live, N_FEATURES, replace=False)
         encoders[name] = (at, encode, sorted(map(int, drawn)))
     layers = sorted({at for _, at, _ in cases.values()})
-    special = set(studies["demo"].info.raw["tokenisation"]["special_ids"])
+    special = set(studies["demo"].info.tokenisation.special_ids)
     stream = hidden_states(model, tokenizer, texts, layers, CONTEXT)
     truths = collect(stream, encoders, special)
     return {name: (studies[name], truths[name]) for name in cases}

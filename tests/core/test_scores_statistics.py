@@ -163,7 +163,7 @@ def test_a_class_without_judgements_has_no_score(
 
 def test_score_as_json() -> None:
     found = score("embedding", AUROC, "wordllama", [0.9, 0.8], [0.1], [0.85], 0.51)
-    assert found.as_json() == {
+    assert found.to_json() == {
         "name": "embedding",
         "value": 0.75,
         "floor": 0.5,

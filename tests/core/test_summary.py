@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
 from autointerp_core.extraction import summary
-from autointerp_core.extraction.summary import Masks, counted_positions, reference_median
+from autointerp_core.extraction.summary import counted_positions, reference_median
 from autointerp_core.progress import silent
 from autointerp_core.store.study import SPECIAL, Pass, TokenStore
+from autointerp_core.store.study_record import Masks
 
 N_FEATURES = 6
 

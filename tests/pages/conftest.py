@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 import streamlit as st
@@ -12,9 +12,11 @@ from streamlit.testing.v1 import AppTest
 
 from autointerp_core.store.history import LabelHistory, NewEvent
 from benchmarks.synthetic import write_study
+from ui import session
 
 ROOT = Path(__file__).resolve().parents[2]
 SAE = "synthetic-sae"
+_T = TypeVar("_T")
 
 
 @pytest.fixture
@@ -52,7 +54,7 @@ def open_page(home: Path) -> Open:
 
     def opened(page: str, /, *, author: str = "Ana", **params: str) -> AppTest:
         app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=30)
-        app.session_state["author"] = author
+        app.session_state[session.KEY] = session.Session(author=author)
         for name, value in params.items():
             app.query_params[name] = value
         app.run()
@@ -65,6 +67,16 @@ def open_page(home: Path) -> Open:
         return app
 
     return opened
+
+
+def remembered(app: AppTest, kind: type[_T]) -> _T:
+    """What a page remembers in its session, of one kind."""
+    kept: session.Session = app.session_state[session.KEY]
+    for parts in (kept.of_session, kept.of_study):
+        if kind in parts:
+            found: _T = parts[kind]
+            return found
+    raise AssertionError(f"the session remembers no {kind.__name__}")
 
 
 def record_score(

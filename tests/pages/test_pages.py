@@ -11,7 +11,8 @@ from streamlit.testing.v1 import AppTest
 
 from autointerp_core.errors import JobError
 from autointerp_core.store.history import LabelHistory
-from tests.pages.conftest import SAE, Open
+from tests.pages.conftest import SAE, Open, remembered
+from ui.decisions.decide import Decided
 
 
 def element(app: AppTest, has: str) -> dict[str, Any]:
@@ -143,7 +144,7 @@ def test_a_decision_waits_for_the_name_of_its_author(study: Path, open_page: Ope
     app.button(key="accept_llm").click().run()
     with LabelHistory.open() as history:
         assert history.state(SAE, 6).status == "unreviewed"
-    assert app.session_state["waiting"][0][0].action == "accept"
+    assert remembered(app, Decided).waiting[0].decisions[0].action == "accept"
 
 
 def test_next_goes_on_when_a_decision_leaves_the_filter(study: Path, open_page: Open) -> None:

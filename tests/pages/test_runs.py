@@ -11,11 +11,12 @@ from streamlit.testing.v1 import AppTest
 
 from autointerp_core.jobs import JobState
 from autointerp_core.labels.explain.prompts import METHODS
-from tests.pages.conftest import Open
+from tests.pages.conftest import Open, remembered
 from tests.pages.test_pages import texts
+from ui.navigation import Looking
 from ui.runs import cost, job_result
-from ui.runs.settings import GENERATE, SCORE, RunSettings
-from ui.runs.settings import METHODS as OFFERED
+from ui.runs.form import Chosen
+from ui.runs.settings import GENERATE, SCORE, RunSettings, methods
 
 KEY = "sk-never-to-be-shown"
 Submitted = list[tuple[str, dict[str, Any], str]]
@@ -95,7 +96,7 @@ def test_a_missing_key_is_told_before_and_a_key_is_never_shown(
     assert "cost unknown" in texts(app)
     app.button(key="run_start").click().run()
     assert KEY not in repr(submitted)
-    assert KEY not in repr(app.session_state["run_settings"])
+    assert KEY not in repr(remembered(app, Chosen).settings)
     assert KEY not in texts(app)
     assert "price_in" not in submitted[0][1]
 
@@ -130,7 +131,7 @@ def test_scoring_is_started_from_its_own_form(
 
 def test_bulk_runs_take_what_is_ticked(study: Path, open_page: Open, submitted: Submitted) -> None:
     app = open_page("features", study="small")
-    app.session_state["picked"] = {3, 5}
+    remembered(app, Looking).picked = {3, 5}
     app.run()
     app.button(key="bulk_score").click().run()
     app.button(key="run_start").click().run()
@@ -145,7 +146,7 @@ def test_bulk_runs_take_what_is_ticked(study: Path, open_page: Open, submitted: 
 
 
 def test_every_method_has_a_description() -> None:
-    assert set(OFFERED) == {*METHODS, "ranked"}
+    assert set(methods()) == {*METHODS, "ranked"}
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from urllib.parse import unquote
 import streamlit as st
 
 from autointerp_core.store.text_cleaning import one_line
+from ui import session
 from ui.decisions import decide
 from ui.elements.component import register
 
@@ -20,10 +21,11 @@ def current() -> str:
     """The author's name, empty where nobody said it yet."""
     if st.user.get("is_logged_in"):
         return one_line(str(st.user.get("name") or st.user.get("email") or ""))[:MAX_NAME]
-    if "author" not in st.session_state:
+    known = session.current()
+    if known.author is None:
         kept = unquote(st.context.cookies.get(COOKIE, ""))
-        st.session_state["author"] = one_line(kept)[:MAX_NAME]
-    return str(st.session_state["author"])
+        known.author = one_line(kept)[:MAX_NAME]
+    return known.author
 
 
 def badge() -> None:
@@ -64,10 +66,12 @@ def _ask() -> None:
 
 
 def _set(name: str) -> None:
-    st.session_state["author"] = one_line(name)[:MAX_NAME]
+    session.current().author = one_line(name)[:MAX_NAME]
 
 
 def _renamed() -> None:
-    if one_line(st.session_state["author_new"] or ""):
-        _set(st.session_state["author_new"])
-        st.session_state["author_new"] = ""
+    name = session.widget("author_new") or ""
+    if one_line(name):
+        _set(name)
+        session.set_widget("author_new", "")
+        decide.resume(current())

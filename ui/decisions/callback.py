@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from autointerp_core.store.decisions import Action, Decision
 from autointerp_core.store.history import LabelState
+from ui import url
 from ui.decisions import author, decide
-from ui.decisions.decide import Decision
 
 
 def act(
-    action: decide.Action,
+    action: Action,
     sae: str,
     state: LabelState,
     *,
@@ -17,6 +18,5 @@ def act(
     then: int | None = None,
 ) -> None:
     """Callback: decide, and go on to feature ``then`` where one is given."""
-    expected = state.last_event or 0
-    decision = Decision(action, sae, state.feature, expected, text=text, event=event)
-    decide.make([decision], author.current(), then)
+    decision = Decision(action, sae, state.feature, state.last_event or 0, text=text, event=event)
+    decide.make(decide.Request((decision,), url.study(), then), author.current())

@@ -1,4 +1,4 @@
-"""What a person decides about a feature's label, saved to the history from button callbacks.
+"""What a person decides about features, saved to the history from button callbacks.
 
 A decision made before its author is known waits in the session until the name is given.
 What came of it (a refusal, a conflict) is kept for the page to show in its place.
@@ -8,123 +8,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
-import streamlit as st
-
 from autointerp_core.errors import AutointerpError, LabelRejected
-from autointerp_core.store.events import ACCEPTED, FLAGGED
-from autointerp_core.store.history import EditConflict, NewEvent
-from ui import readers, url
-
-Action = Literal["accept", "override", "revert", "flag", "unflag", "note", "undo"]
-
-
-@dataclass(frozen=True)
-class Decision:
-    """One thing to record. ``expected`` is the last event the person had seen."""
-
-    action: Action
-    sae: str
-    feature: int
-    expected: int | None
-    text: str = ""
-    event: int | None = None
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What to tell about the last decision on a feature, and where."""
-
-    feature: int
-    kind: Literal["saved", "rejected", "conflict", "failed"]
-    message: str
-    text: str = ""
-
-
-def make(decisions: Sequence[Decision], author: str, then: int | None = None) -> None:
-    """Record decisions, or keep them until there is an author.
-
-    ``then`` is the feature to go to once the decision is recorded.
-    """
-    if not author:
-        st.session_state["waiting"] = (list(decisions), then)
-        return
-    if len(decisions) != 1:
-        _record_all(decisions, author)
-        return
-    found = _record(decisions[0], author)
-    st.session_state["outcome"] = found
-    if found.kind in ("saved", "conflict"):
-        st.session_state.setdefault("decided", []).append((decisions[0].feature, time.time()))
-        if then is not None:
-            url.put(url.params() | {"feature": str(then)})
-
-
-def waiting() -> bool:
-    return bool(st.session_state.get("waiting"))
-
-
-def resume(author: str) -> None:
-    """Record what waited for an author."""
-    decisions, then = st.session_state.pop("waiting", ([], None))
-    make(decisions, author, then)
-
-
-def forget() -> None:
-    st.session_state.pop("waiting", None)
-
-
-def outcome(feature: int) -> Outcome | None:
-    """What came of the last decision, as long as its feature is the one looked at."""
-    found = st.session_state.get("outcome")
-    return found if isinstance(found, Outcome) and found.feature == feature else None
-
-
-def last_outcome() -> Outcome | None:
-    """What came of the last decision, on whatever feature."""
-    found = st.session_state.get("outcome")
-    return found if isinstance(found, Outcome) else None
-
-
-def decided() -> list[tuple[int, float]]:
-    """Feature and time of every decision of this session, oldest first."""
-    found: list[tuple[int, float]] = st.session_state.get("decided", [])
-    return found
-
-
-def _record_all(decisions: Sequence[Decision], author: str) -> None:
-    """Accept or flag many features in one transaction: all of them or none."""
-    kinds = {"accept": ACCEPTED, "flag": FLAGGED}
-    try:
-        readers.history().record_many(
-            NewEvent(
-                decision.sae,
-                decision.feature,
-                kinds[decision.action],
-                decision.text or None,
-                author=author,
-                parent=decision.event if decision.action == "accept" else None,
-                reason="together with others",
-            )
-            for decision in decisions
-        )
-    except AutointerpError as error:
-        st.session_state["bulk_told"] = str(error)
-
-
-def _record(decision: Decision, author: str) -> Outcome:
-    try:
-        _save(decision, author)
-    except LabelRejected as error:
-        return Outcome(decision.feature, "rejected", str(error), decision.text)
-    except EditConflict as error:
-        return Outcome(decision.feature, "conflict", str(error))
-    except AutointerpError as error:
-        return Outcome(decision.feature, "failed", str(error), decision.text)
-    return Outcome(decision.feature, "saved", _DONE[decision.action])
-
+from autointerp_core.store.decisions import TOPICS, Action, Decision, Outcome
+from ui import readers, session, url
 
 _DONE: dict[Action, str] = {
     "accept": "Accepted",
@@ -135,24 +24,187 @@ _DONE: dict[Action, str] = {
     "note": "Note saved",
     "undo": "Undone",
 }
+_MOST_NAMED = 5
 
 
-def _save(decision: Decision, author: str) -> None:
-    history = readers.history()
-    sae, feature = decision.sae, decision.feature
-    expected = decision.expected
-    match decision.action:
-        case "accept":
-            history.accept(sae, feature, decision.event or 0, author=author, expected=expected)
-        case "override":
-            history.override(sae, feature, decision.text, author=author, expected=expected)
-        case "revert":
-            history.revert(sae, feature, decision.event or 0, author=author, expected=expected)
-        case "flag":
-            history.flag(sae, feature, author=author, expected=expected)
-        case "unflag":
-            history.unflag(sae, feature, author=author, expected=expected)
-        case "note":
-            history.note(sae, feature, decision.text, author=author, expected=expected)
-        case "undo":
-            history.undo(sae, feature, author=author, expected=expected)
+@dataclass(frozen=True)
+class Told:
+    """What to tell about the last decision on a feature, and where."""
+
+    sae: str
+    feature: int
+    kind: Literal["saved", "rejected", "conflict", "failed"]
+    message: str
+    text: str = ""
+
+
+@dataclass(frozen=True)
+class Request:
+    """Decisions made by one press: all of them saved, or none."""
+
+    decisions: tuple[Decision, ...]
+    study: str = ""
+    then: int | None = None
+    """The feature to go to once it is saved."""
+    bulk: str = ""
+    """What it does to many features, in a word or two; empty where it is about one."""
+    skipped: int = 0
+    """How many of those selected had nothing to decide."""
+
+
+@dataclass(frozen=True)
+class Made:
+    """A decision of this session that was saved, and can be undone as one step."""
+
+    sae: str
+    events: tuple[tuple[int, int], ...]
+    """Feature and event."""
+    at: float
+    bulk: str = ""
+
+
+@dataclass
+class Decided:
+    """What the session remembers of its decisions."""
+
+    waiting: list[Request] = field(default_factory=list)
+    told: Told | None = None
+    told_bulk: str = ""
+    made: list[Made] = field(default_factory=list)
+    own: dict[tuple[str, int, str], int] = field(default_factory=dict)
+    """The newest event of this session by SAE, feature and topic: nobody else's, so seen."""
+
+
+def memory() -> Decided:
+    """This session's decisions."""
+    return session.memory(Decided)
+
+
+def make(request: Request, author: str) -> None:
+    """Save what was decided, or keep it until there is an author."""
+    kept = memory()
+    if not request.decisions:
+        kept.told_bulk = _bulk_line(request, [])
+        return
+    if not author:
+        if request not in kept.waiting:  # a button pressed twice is one decision
+            kept.waiting.append(request)
+        return
+    first = request.decisions[0]
+    try:
+        outcomes = readers.history().decide([_seen(d) for d in request.decisions], author)
+    except AutointerpError as error:
+        if request.bulk:
+            kept.told_bulk = f"Nothing was saved: {error}"
+        else:
+            kind: Literal["rejected", "failed"] = (
+                "rejected" if isinstance(error, LabelRejected) else "failed"
+            )
+            kept.told = Told(first.sae, first.feature, kind, str(error), first.text)
+        return
+    _note(request, outcomes)
+    if request.then is not None and url.study() == request.study:
+        url.put(url.params() | {"feature": str(request.then)})
+
+
+def waiting() -> bool:
+    """Whether something waits for its author's name."""
+    return bool(memory().waiting)
+
+
+def resume(author: str) -> None:
+    """Save what waited for an author, in the order in which it was decided."""
+    kept = memory()
+    requests, kept.waiting = kept.waiting, []
+    for request in requests:
+        make(request, author)
+
+
+def forget() -> None:
+    """Nobody gave a name: what waited for it is not saved."""
+    memory().waiting.clear()
+
+
+def told(sae: str, feature: int) -> Told | None:
+    """What came of the last decision, as long as its feature is the one looked at."""
+    found = memory().told
+    return found if found is not None and (found.sae, found.feature) == (sae, feature) else None
+
+
+def last_told(sae: str) -> Told | None:
+    """What came of the last decision, on whatever feature of this SAE."""
+    found = memory().told
+    return found if found is not None and found.sae == sae else None
+
+
+def made(sae: str, *, bulk: bool = False) -> list[Made]:
+    """This session's decisions on an SAE that were not undone, oldest first."""
+    return [one for one in memory().made if one.sae == sae and bool(one.bulk) == bulk]
+
+
+def undo(last: Made, author: str) -> None:
+    """Take back one step of this session, whatever of it still stands; nothing of others."""
+    decisions = tuple(
+        Decision("undo", last.sae, feature, event=event) for feature, event in last.events
+    )
+    bulk = f"undo of {last.bulk}" if last.bulk else ""
+    memory().made.remove(last)
+    make(Request(decisions, url.study(), bulk=bulk), author)
+
+
+def tell_nothing_to_undo(sae: str, feature: int) -> None:
+    """Say that this session decided nothing that could be undone."""
+    text = "you decided nothing in this session that could be undone"
+    memory().told = Told(sae, feature, "failed", text)
+
+
+def _seen(decision: Decision) -> Decision:
+    """The session's own decisions count as seen, also where the page was not drawn since."""
+    topic = TOPICS.get(decision.action)
+    if topic is None or decision.based_on is None:
+        return decision
+    own = memory().own.get((*decision.key, topic), 0)
+    return replace(decision, based_on=max(decision.based_on, own))
+
+
+def _note(request: Request, outcomes: list[Outcome]) -> None:
+    kept = memory()
+    events = []
+    for outcome in outcomes:
+        decision, event = outcome.decision, outcome.event
+        if event is None:
+            continue
+        kept.own[*decision.key, outcome.topic] = event.id
+        if decision.action != "undo":
+            events.append((event.feature, event.id))
+    decision = request.decisions[0]
+    if events:
+        kept.made.append(Made(decision.sae, tuple(events), time.time(), request.bulk))
+    if request.bulk:
+        kept.told_bulk = _bulk_line(request, outcomes)
+        return
+    message = _DONE[decision.action]
+    if decision.action == "override" and outcomes[0].event is not None:
+        message = f"Saved “{outcomes[0].event.text}”"
+    conflict = outcomes[0].conflict
+    kept.told = Told(
+        decision.sae, decision.feature, "conflict" if conflict else "saved", conflict or message
+    )
+
+
+def _bulk_line(request: Request, outcomes: Sequence[Outcome]) -> str:
+    """How many were saved, and whose decisions of the meantime they cross."""
+    saved = sum(outcome.event is not None for outcome in outcomes)
+    line = f"{saved:,} features: {request.bulk} saved"
+    if request.skipped:
+        line += f"; {request.skipped:,} had nothing to decide"
+    crossed = [outcome for outcome in outcomes if outcome.theirs is not None]
+    if not crossed:
+        return f"{line}."
+    who = sorted({o.theirs.author or "somebody" for o in crossed if o.theirs is not None})
+    named = ", ".join(f"{o.decision.feature}" for o in crossed[:_MOST_NAMED])
+    more = f" and {len(crossed) - _MOST_NAMED:,} more" if len(crossed) > _MOST_NAMED else ""
+    return (
+        f"{line}. Changed meanwhile by {', '.join(who)}: feature{'s' if len(crossed) > 1 else ''} "
+        f"{named}{more}; both decisions are in the history, yours is the newest."
+    )

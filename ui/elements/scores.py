@@ -7,10 +7,11 @@ whatever in them is no number counts as unknown.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from autointerp_core.labels.scoring.scorers import SCORERS
+from autointerp_core.store.event_details import ScorerResult
 from autointerp_core.store.history import Proposal
 
 ABOUT = (
@@ -23,11 +24,6 @@ _WORDS = {
     "auroc": "AUROC: the chance that a window it fires on is ranked above a silent one",
     "balanced accuracy": "balanced accuracy: the mean of the shares of windows judged rightly, "
     "firing and silent",
-}
-_ABOUT_SCORER = {
-    "embedding": "likeness of label and text, no language model",
-    "detection": "a language model says which windows the label fits",
-    "fuzzing": "a language model says whether the marked tokens are the right ones",
 }
 
 
@@ -53,21 +49,21 @@ class Shown:
     @classmethod
     def read(cls, name: str, raw: Any) -> Shown:
         """From what a scored event holds: a mapping, or (of old or foreign events) a number."""
-        found: Mapping[str, Any] = raw if isinstance(raw, Mapping) else {"value": raw}
+        found = ScorerResult.from_json(name, raw)
         return cls(
             name=name,
-            value=_number(found.get("value")),
-            floor=_number(found.get("floor")),
-            low=_number(found.get("low")),
-            high=_number(found.get("high")),
-            shuffled=_number(found.get("shuffled")),
-            n=_count(found.get("n")),
-            missing=_count(found.get("n_missing")) or 0,
-            easy=_number(found.get("easy")),
-            hard=_number(found.get("hard")),
-            measure=str(found.get("measure") or ""),
-            judge=str(found.get("judge") or ""),
-            reason=str(found.get("reason") or ""),
+            value=_known(found.value),
+            floor=_known(found.floor),
+            low=_known(found.low),
+            high=_known(found.high),
+            shuffled=_known(found.shuffled),
+            n=found.n,
+            missing=found.n_missing,
+            easy=_known(found.easy),
+            hard=_known(found.hard),
+            measure=found.measure,
+            judge=found.judge,
+            reason=found.reason or "",
         )
 
     @property
@@ -118,7 +114,7 @@ class Shown:
         if self.n is not None:
             missing = f", {self.missing:,} more without a judgement" if self.missing else ""
             found.append(("Judged windows", f"{self.n:,}{missing}"))
-        about = _ABOUT_SCORER.get(self.name, "")
+        about = SCORERS[self.name].about if self.name in SCORERS else ""
         found += [("Judge", self.judge + (f" ({about})" if about else ""))] if self.judge else []
         found += [("Measure", _WORDS.get(self.measure, self.measure))] if self.measure else []
         return found
@@ -128,7 +124,7 @@ def shown(proposal: Proposal | None) -> list[Shown]:
     """A proposal's scores on test documents, in the order in which they are told."""
     if proposal is None:
         return []
-    order = ("embedding", "detection", "fuzzing")
+    order = SCORERS.names
     names = sorted(proposal.scores, key=lambda n: (order.index(n) if n in order else 9, n))
     return [Shown.read(name, proposal.scores[name]) for name in names]
 
@@ -141,20 +137,13 @@ def why_not(proposal: Proposal | None) -> str:
         return ""
     if proposal.score is not None:
         return "compared on validate alone, not tested"
-    reason = proposal.scoring.get("unscored")
+    reason = proposal.unscored
     reason = reason or next((score.reason for score in shown(proposal) if score.reason), "")
     return f"not scored: {reason}" if reason else NOT_SCORED
 
 
-def _number(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return math.nan
-    return float(value) if math.isfinite(value) else math.nan
-
-
-def _count(value: Any) -> int | None:
-    number = _number(value)
-    return int(number) if math.isfinite(number) and number >= 0 else None
+def _known(value: float | None) -> float:
+    return math.nan if value is None else value
 
 
 def _span(low: float, high: float) -> str:

@@ -61,7 +61,7 @@ def features_table(
     on_sort: Callable[[], None],
     on_pick: Callable[[], None],
 ) -> None:
-    """Show ``rows``. The callbacks read ``st.session_state[key]``: ``open``, ``sort``, ``picked``.
+    """Show ``rows``. The callbacks read the widget ``key``: ``open``, ``sort``, ``picked``.
 
     ``extra`` adds numeric columns before the tokens.
     """

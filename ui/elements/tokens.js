@@ -81,7 +81,8 @@ function build(root, data) {
   for (const group of data.groups) {
     const section = make("section", "group")
     if (group.title) {
-      const heading = make("h3")
+      // One group alone needs no heading; it stays for screen readers.
+      const heading = make("h3", data.groups.length === 1 && group.rows.length ? "alone" : "")
       const name = make("span")
       putText(name, group.title)
       heading.append(name, make("span", "note", group.note))

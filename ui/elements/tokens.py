@@ -65,7 +65,7 @@ def token_view(
 
     ``subject`` is what they are examples of: when it changes, the page starts at its top.
 
-    With ``on_open``, clicking a row's place calls it; ``st.session_state[key].open`` then
+    With ``on_open``, clicking a row's place calls it; the widget ``key``'s ``open`` then
     holds its ``sequence`` and ``position``.
     """
     _VIEW(

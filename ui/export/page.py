@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass, field
 
 import numpy as np
 import streamlit as st
 
 from autointerp_core.explore.feature_index import Snapshot
-from autointerp_core.explore.view import View
 from autointerp_core.export import import_labels, tables
-from ui import exporting, readers, shell
+from ui import exporting, problems, readers, session
 from ui.decisions import author
-from ui.features.bulk import picked
+from ui.navigation import looking
+from ui.sentences import sentence
 
 _SHOWN = 12
 _WORDS: dict[import_labels.Effect, str] = {
@@ -25,10 +26,17 @@ _WORDS: dict[import_labels.Effect, str] = {
 }
 
 
+@dataclass
+class ImportDone:
+    """What the last import did, until it was told."""
+
+    told: list[str] = field(default_factory=list)
+
+
 def show(opened: readers.OpenStudy) -> None:
     """The whole page."""
-    st.session_state["page_shown"] = "export"
-    with shell.errors():
+    session.current().arrive("export")
+    with problems.errors():
         snapshot = opened.snapshot()
         out, into = st.columns([1.3, 1], gap="large")
         with out:
@@ -74,8 +82,7 @@ def _export(opened: readers.OpenStudy, snapshot: Snapshot) -> None:
 
 
 def _features(snapshot: Snapshot) -> list[int]:
-    view = st.session_state.get("features_view", View())
-    matching = snapshot.features[snapshot.order(view)]
+    matching = snapshot.features[snapshot.order(looking().view)]
     decided = snapshot.features[snapshot.status > 0]
     labelled = snapshot.features[np.asarray([x is not None for x in snapshot.label_objects])]
     choices: dict[str, list[int]] = {
@@ -83,7 +90,7 @@ def _features(snapshot: Snapshot) -> list[int]:
         f"With a label ({len(labelled):,})": labelled.tolist(),
         f"Reviewed ({len(decided):,})": decided.tolist(),
         f"In the table's filter ({len(matching):,})": matching.tolist(),
-        f"Selected ({len(picked()):,})": picked(),
+        f"Selected ({len(looking().picked):,})": sorted(looking().picked),
     }
     chosen = st.selectbox("Which features", list(choices), key="export_which", width=320)
     return choices[chosen]
@@ -112,12 +119,13 @@ def _import(opened: readers.OpenStudy, snapshot: Snapshot) -> None:
         "the labels before stay in the history."
     )
     upload = st.file_uploader("Label file", type="json", key="import_file")
-    told = st.session_state.pop("import_told", "")
-    if told:
-        st.text(told)
+    kept = session.memory(ImportDone)
+    told, kept.told = kept.told, []
+    for line in told:
+        st.text(line)
     if upload is None:
         return
-    with shell.errors():
+    with problems.errors():
         changes = import_labels.plan(upload.getvalue(), snapshot)
         counts = Counter(change.effect for change in changes)
         with st.container(key="import_plan", border=True, gap="xxsmall"):
@@ -144,8 +152,12 @@ def _import(opened: readers.OpenStudy, snapshot: Snapshot) -> None:
 
 
 def _apply(changes: list[import_labels.Change], sae: str, name: str) -> None:
-    with shell.errors():
-        count = import_labels.apply(
+    with problems.errors():
+        done = import_labels.apply(
             changes, readers.history(), sae, file_name=name, author=author.current()
         )
-        st.session_state["import_told"] = f"{count:,} labels imported."
+        told = [f"{done.count:,} labels imported."]
+        told += [sentence(outcome.conflict) for outcome in done.conflicts[:_SHOWN]]
+        if len(done.conflicts) > _SHOWN:
+            told.append(f"And {len(done.conflicts) - _SHOWN:,} more conflicts.")
+        session.memory(ImportDone).told = told

@@ -56,8 +56,8 @@ def candidates(state: LabelState) -> list[Candidate]:
 def show(state: LabelState, sae: str, then: int | None = None) -> None:
     """The list, worked out only while it is open."""
     count = len({" ".join(p.text.lower().split()) for p in state.proposals})
-    if not count:
-        return
+    if count < 2:
+        return  # it stands above already
     box = st.expander(
         f"All proposals ({count})",
         icon=":material/format_list_numbered:",

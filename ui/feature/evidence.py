@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import streamlit as st
@@ -11,9 +11,10 @@ import streamlit as st
 from autointerp_core.errors import AutointerpError
 from autointerp_core.explore.feature_index import Row
 from autointerp_core.labels.scoring.evidence import JudgedWindow, read_evidence
+from autointerp_core.labels.scoring.scorers import SCORERS
 from autointerp_core.store.history import Proposal
 from autointerp_core.store.label_state import EvidencePlace
-from ui import readers
+from ui import readers, session
 from ui.elements import scores
 from ui.elements.table import source_name
 from ui.elements.tokens import Group, Line
@@ -33,6 +34,13 @@ _ABOUT = (
     "fires on elsewhere. The number is the judge's probability of yes; of embeddings the cosine of "
     "label and window. For fuzzing, the tokens asked about are underlined twice."
 )
+
+
+@dataclass
+class Asked:
+    """Whether the form for scoring was asked for."""
+
+    scores: bool = False
 
 
 def show(opened: readers.OpenStudy, row: Row) -> list[Group]:
@@ -102,13 +110,15 @@ def nothing(row: Row) -> None:
             on_click=_ask,
             args=(row.feature,),
         )
-        if st.session_state.pop("score_asked", False):
+        asked = session.memory(Asked)
+        if asked.scores:
+            asked.scores = False
             st.rerun()  # this is only a part of the page; the form belongs to all of it
 
 
 def _ask(feature: int) -> None:
     form.ask("score", [feature], start.place_of(feature))
-    st.session_state["score_asked"] = True
+    session.memory(Asked).scores = True
 
 
 def _groups(
@@ -141,8 +151,8 @@ def _plain(scorer: str) -> str:
 
 def _files(proposal: Proposal) -> dict[str, EvidencePlace]:
     """Where each scorer's evidence is, of those that kept one, in the order of the scores."""
-    kept = proposal.scoring.get("evidence") or {}
-    return {s.name: kept[s.name] for s in scores.shown(proposal) if kept.get(s.name)}
+    kept = proposal.evidence
+    return {s.name: kept[s.name] for s in scores.shown(proposal) if s.name in kept}
 
 
 def _folder(opened: readers.OpenStudy, place: EvidencePlace) -> Path:
@@ -170,7 +180,10 @@ def _certainty(judged: JudgedWindow) -> float:
     """How sure the judge was; cosines, which know no middle, as they are."""
     if judged.probability is None:
         return -1.0
-    return judged.probability if judged.scorer == "embedding" else abs(judged.probability - 0.5)
+    scorer = SCORERS.get(judged.scorer)
+    if scorer is not None and not scorer.asks_model:
+        return judged.probability
+    return abs(judged.probability - 0.5)
 
 
 def _line(line: Line, judged: JudgedWindow) -> Line:

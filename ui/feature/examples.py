@@ -1,19 +1,20 @@
-"""The examples of a feature: by group, as wide as asked, and the document behind each."""
+"""The examples of a feature on the page: controls, rows, more of them, documents behind them."""
 
 from __future__ import annotations
 
-from collections import defaultdict
+from dataclasses import dataclass
 
 import streamlit as st
 
 from autointerp_core.explore.feature_index import Row
-from ui import readers
-from ui.elements.tokens import Group, Layout, Line, token_view
-from ui.feature import evidence
+from ui import readers, session
+from ui.elements.tokens import Layout, token_view
+from ui.feature import documents, evidence, example_groups
+from ui.feature.example_groups import STORED, WHOLE, Choice
+from ui.glossary import about
 
+_FEW = 10
 _WIDTHS = ("4", "8", "16", "32", "64", "128", "all")
-_WHOLE = 1_000_000
-_FEW, _MORE = 20, 100
 _GROUPS = {
     "top": "Top",
     "quantiles": "Quantiles",
@@ -21,23 +22,54 @@ _GROUPS = {
     "every": "All",
     "judged": "Judged",
 }
-_DEAD = "This feature never fires on the counted tokens of this study: it has no examples."
-_QUARTERS = {
-    "quantile_1": "strongest quarter",
-    "quantile_2": "second quarter",
-    "quantile_3": "third quarter",
-    "quantile_4": "weakest quarter",
-}
+_ABOUT_GROUPS = "\n\n".join(
+    f"**{name}**: {about(term)}"
+    for name, term in (
+        ("Top", "Top"),
+        ("Quantiles", "Quantile"),
+        ("Silent", "Silent"),
+        ("Judged", "Judged"),
+    )
+)
 
 
-def show(opened: readers.OpenStudy, row: Row) -> None:
-    """Controls and rows; changing a control draws only this part again."""
-    _fragment(opened, row)
+@dataclass
+class Clicked:
+    """Sequence and position of the example whose document is to be shown."""
+
+    place: tuple[int, int] | None = None
+
+
+@dataclass
+class Amount:
+    """How many examples were asked for."""
+
+    long: bool = False
+    """Where a short list is shown first: all that the study keeps instead."""
+    subject: tuple[str, int] = ("", -1)
+    steps: int = 0
+    """How often more of the subject were asked for than the study keeps."""
+
+
+def show(opened: readers.OpenStudy, row: Row, *, short: bool = False) -> None:
+    """Controls and rows; changing a control draws only this part again.
+
+    ``short`` begins with few examples, and a button and key for more or fewer.
+    """
+    _fragment(opened, row, short)
+
+
+def more_or_fewer() -> None:
+    """Callback: a longer list, or the short one again; kept from feature to feature."""
+    kept = session.memory(Amount)
+    kept.long, kept.steps = not kept.long, 0
 
 
 @st.fragment
-def _fragment(opened: readers.OpenStudy, row: Row) -> None:
-    with st.container(key="example_controls", horizontal=True, vertical_alignment="bottom"):
+def _fragment(opened: readers.OpenStudy, row: Row, short: bool) -> None:
+    with st.container(
+        key="example_controls", horizontal=True, vertical_alignment="center", gap="small"
+    ):
         group = st.segmented_control(
             "Examples",
             list(_GROUPS),
@@ -45,30 +77,44 @@ def _fragment(opened: readers.OpenStudy, row: Row) -> None:
             format_func=_GROUPS.__getitem__,
             required=True,
             default="top",
+            label_visibility="collapsed",
             persist_state="session",
         )
         if group == "judged":
             groups, layout = evidence.show(opened, row), "wrap"
         else:
-            groups, layout = _chosen(opened, row, group or "top")
+            around, layout, by_peak = _how()
+            kept = _amount(opened, row)
+            few = STORED if kept.long or not short else _FEW
+            choice = Choice(group or "top", around, few, kept.steps)
+            groups = example_groups.read(opened, row, choice)
+            groups = example_groups.by_peak(groups) if by_peak else groups
+        with st.container(key="about_examples", width="content"):
+            st.markdown("", help=_ABOUT_GROUPS)
     if group == "judged" and not groups:
         evidence.nothing(row)
         return
     lines: Layout = "line" if layout == "line" else "wrap"
     token_view(groups, scale=row.max or 1.0, layout=lines, subject=row.feature, on_open=_clicked)
-    clicked = st.session_state.pop("open_document", None)
-    if clicked is not None:
-        _document(opened, row, *clicked)
+    if group != "judged" and not row.dead:
+        _more(opened, row, group or "top", sum(len(found.rows) for found in groups), short)
+    clicked = session.memory(Clicked)
+    place, clicked.place = clicked.place, None
+    if place is not None:
+        documents.open_at(opened, place[0])
+        documents.dialog(opened, row)
 
 
-def _chosen(opened: readers.OpenStudy, row: Row, group: str) -> tuple[list[Group], str]:
-    """The other controls, and the examples as they are asked for."""
-    width = st.select_slider(
-        "Tokens around peak",
+def _how() -> tuple[int, str, bool]:
+    """The other controls: tokens around a peak, layout of the lines, whether by peak."""
+    width = st.selectbox(
+        "Tokens around the peak",
         _WIDTHS,
-        value="16",
+        _WIDTHS.index("16"),
         key="window",
-        width=150,
+        format_func=lambda name: "whole sequence" if name == "all" else f"± {name} tokens",
+        label_visibility="collapsed",
+        width=130,
         persist_state="session",
     )
     layout = st.segmented_control(
@@ -78,102 +124,80 @@ def _chosen(opened: readers.OpenStudy, row: Row, group: str) -> tuple[list[Group
         format_func={"wrap": "Wrapped", "line": "Aligned"}.__getitem__,
         required=True,
         default="wrap",
+        label_visibility="collapsed",
         persist_state="session",
     )
-    by_peak = st.toggle("By peak token", key="by_peak", persist_state="session")
-    around = _WHOLE if width == "all" else int(width or 16)
-    groups = _groups(opened, row, group, around)
-    return _grouped_by_peak(groups) if by_peak else groups, layout or "wrap"
+    by_peak = st.toggle(
+        "By peak token",
+        key="by_peak",
+        persist_state="session",
+    )
+    return WHOLE if width == "all" else int(width or 16), layout or "wrap", bool(by_peak)
+
+
+def _more(opened: readers.OpenStudy, row: Row, group: str, shown: int, short: bool) -> None:
+    """More examples than the study keeps, and every document the feature fires in."""
+    with st.container(
+        key="example_more", horizontal=True, vertical_alignment="center", gap="small"
+    ):
+        long = session.memory(Amount).long
+        if short:
+            title = "Fewer examples" if long else "More examples"
+            st.button(title, key="more", shortcut="M", on_click=more_or_fewer)
+        if long or not short:
+            st.button(
+                "More of them",
+                key="more_of_them",
+                icon=":material/expand_more:",
+                disabled=group != "silent" and shown >= row.num_examples,
+                on_click=_ask_more,
+                args=(opened.name, row.feature),
+            )
+        st.button(
+            "Documents",
+            key="read_documents",
+            icon=":material/article:",
+            on_click=_read,
+            args=(opened, row.feature),
+            help="Every document in which the feature fires, strongest first",
+        )
+        with st.container(key="quiet_amount", width="stretch"):
+            st.text(_told(row, group, shown))
+
+
+def _told(row: Row, group: str, shown: int) -> str:
+    if group == "silent":
+        return f"{shown:,} windows in which it stays silent, drawn at random"
+    how = ", the strongest of each" if group == "top" else ""
+    return f"{shown:,} of {row.num_examples:,} sequences it fires in{how}"
 
 
 def shown_activations(opened: readers.OpenStudy, row: Row) -> list[float]:
     """Activations of the examples that the group picked shows (for the histogram's ticks)."""
-    group = st.session_state.get("group") or "top"
-    names = (
-        ["top", *_QUARTERS]
-        if group == "every"
-        else [*_QUARTERS]
-        if group == "quantiles"
-        else ["top" if group == "judged" else group]
-    )
-    return [
-        line.activation
-        for name in names
-        for line in lines_of(opened, row, name, 16)
-        if line.activation != 0
-    ]
+    choice = Choice(session.widget("group") or "top")
+    return example_groups.activations(opened, row, choice)
 
 
-def _groups(opened: readers.OpenStudy, row: Row, group: str, around: int) -> list[Group]:
-    found = []
-    if group in ("top", "every"):
-        lines = lines_of(opened, row, "top", around)
-        note = f"{len(lines)} strongest of {row.num_examples:,} sequences, one each"
-        if row.dead:
-            note = ""
-        found.append(Group("Top", lines, note, _DEAD))
-    if group in ("quantiles", "every"):
-        for name, title in _QUARTERS.items():
-            lines = lines_of(opened, row, name, around)
-            if lines or not row.dead:
-                found.append(
-                    Group(title.capitalize(), lines, _span(lines), "No example drawn from it.")
-                )
-    if group in ("silent", "every"):
-        lines = lines_of(opened, row, "silent", around)
-        found.append(
-            Group("Not firing", lines, "windows in which it stays silent, drawn at random")
-        )
-    return found
+def _amount(opened: readers.OpenStudy, row: Row) -> Amount:
+    kept, subject = session.memory(Amount), (opened.name, row.feature)
+    if kept.subject != subject:
+        kept.subject, kept.steps = subject, 0
+    return kept
 
 
-def lines_of(opened: readers.OpenStudy, row: Row, group: str, around: int) -> list[Line]:
-    limit = 10 if group == "silent" else _FEW
-    after = max(around - 1, 0)
-    return readers.lines(opened, row.feature, group, limit=limit, before=around, after=after)
+def _ask_more(study: str, feature: int) -> None:
+    kept = session.memory(Amount)
+    if kept.subject == (study, feature):
+        kept.steps += 1
 
 
-def _span(lines: list[Line]) -> str:
-    if not lines:
-        return ""
-    values = [line.activation for line in lines]
-    return f"{min(values):.3g} to {max(values):.3g}"
-
-
-def _grouped_by_peak(groups: list[Group]) -> list[Group]:
-    """The same examples, those with the same peak token together, largest group first."""
-    rows: dict[str, list[Line]] = defaultdict(list)
-    for group in groups:
-        for line in group.rows:
-            rows[line.tokens[line.peak] if line.activation != 0 else ""].append(line)
-    silent = rows.pop("", [])
-    found = [
-        Group(token, lines, f"{len(lines)} example{'s' if len(lines) > 1 else ''}")
-        for token, lines in sorted(rows.items(), key=lambda item: -len(item[1]))
-    ]
-    return found + ([Group("Not firing", silent)] if silent else [])
+def _read(opened: readers.OpenStudy, feature: int) -> None:
+    """Open the document with the strongest peak."""
+    tokens, _ = opened.study.sequence_peaks(feature)
+    sequence = int(opened.study.tokens.sequence_of(tokens[:1])[0])
+    session.memory(Clicked).place = (sequence, 0)
 
 
 def _clicked() -> None:
-    place = st.session_state["tokens"].open
-    st.session_state["open_document"] = (int(place["sequence"]), int(place["position"]))
-
-
-@st.dialog("Document", width="large", icon=":material/article:")
-def _document(opened: readers.OpenStudy, row: Row, sequence: int, _position: int) -> None:
-    """Every sequence of the document, with the feature's activation at every token."""
-    study = opened.study
-    document = int(study.tokens.owners[sequence])
-    parts = list(study.tokens.document_sequences(document))
-    at = parts.index(sequence)
-    near = parts[max(at - 1, 0) : at + 2]
-    groups = []
-    for number in near:
-        line = readers.line(study, study.sequence(row.feature, number))
-        title = f"Sequence {number}" + (" (this example)" if number == sequence else "")
-        groups.append(Group(title, [line]))
-    st.text(
-        f"Document {document} of {opened.info.dataset_name} · feature {row.feature} · "
-        f"{len(near)} of {len(parts)} sequences"
-    )
-    token_view(groups, scale=row.max or 1.0, key="document")
+    place = session.widget("tokens").open
+    session.memory(Clicked).place = (int(place["sequence"]), int(place["position"]))

@@ -6,14 +6,14 @@ import streamlit as st
 
 from autointerp_core.explore.feature_index import Row
 from autointerp_core.store.history import LabelEvent, LabelState
-from ui import readers
+from ui import readers, session
 from ui.decisions.callback import act
 from ui.elements.table import source_name
 
 
 def note(state: LabelState, sae: str) -> None:
     title = "Note" if state.note else "Add a note"
-    key = f"note_{state.feature}_{state.last_event or 0}"
+    key = f"note_{sae}_{state.feature}_{state.last_event or 0}"
     box = st.expander(title, icon=":material/sticky_note_2:", expanded=bool(state.note))
     with box, st.form("edit_note", border=False):
         st.text_area(
@@ -30,7 +30,7 @@ def note(state: LabelState, sae: str) -> None:
 
 
 def _save_note(sae: str, state: LabelState, key: str) -> None:
-    act("note", sae, state, text=st.session_state[key] or "")
+    act("note", sae, state, text=session.widget(key) or "")
 
 
 def history(row: Row, sae: str) -> None:

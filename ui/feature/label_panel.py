@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Literal
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from autointerp_core.explore.feature_index import Row
 from autointerp_core.store.history import LabelState
-from ui import readers
+from ui import readers, session
 from ui.decisions import decide
 from ui.decisions.callback import act
 from ui.elements import scoreview
@@ -28,15 +29,19 @@ _RUNS = (
 )
 
 
-def badges(row: Row) -> None:
-    """The current label, its status and flag, in the page's title."""
+def title(row: Row) -> None:
+    """The feature's number, status and flag, and below them its label with its score."""
     state = row.state
-    with st.container(key="current_label", width="content"):
-        st.text(state.label if state.label is not None else f"({missing_reason(row)})")
-    status_badges(state)
-    if state.label is not None:
-        with st.container(key="title_score", width=300):
-            scoreview.compact("score_now", state.shown())
+    with st.container(key="feature_title", gap=None):
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            with st.container(key="feature_number", width="content"):
+                st.text(f"Feature {row.feature}")
+            status_badges(state)
+            if state.label is not None:
+                with st.container(key="title_score", width="stretch"):
+                    scoreview.compact("score_now", state.shown())
+        with st.container(key="current_label"):
+            st.text(state.label if state.label is not None else f"({missing_reason(row)})")
 
 
 def status_badges(state: LabelState) -> None:
@@ -51,11 +56,12 @@ def show(opened: readers.OpenStudy, row: Row) -> None:
     """The panel. A decision is saved by the button's callback, before the page is drawn."""
     state, sae = row.state, opened.sae
     with st.container(key="label_panel", border=True, gap="small"):
+        actions = st.container(key="label_actions", horizontal=True, gap="small")
         proposals.pair(row, sae)
         edit(row, sae)
-        _actions(opened, row)
+        _actions(opened, row, actions)
         with st.container(key="outcome"):
-            outcome(decide.outcome(row.feature))
+            outcome(decide.told(sae, row.feature))
         candidates.show(state, sae)
         label_history.note(state, sae)
         label_history.history(row, sae)
@@ -64,8 +70,8 @@ def show(opened: readers.OpenStudy, row: Row) -> None:
 def edit(row: Row, sae: str, then: int | None = None) -> None:
     """Write a label of one's own; a refused one stays in the box with the reason below."""
     state = row.state
-    refused = decide.outcome(row.feature)
-    key = f"label_{row.feature}_{state.last_event or 0}"
+    refused = decide.told(sae, row.feature)
+    key = f"label_{sae}_{row.feature}_{state.last_event or 0}"
     with (
         st.form("edit_label", border=False),
         st.container(key="label_edit", horizontal=True, vertical_alignment="bottom"),
@@ -87,12 +93,12 @@ def edit(row: Row, sae: str, then: int | None = None) -> None:
 
 
 def _save(sae: str, state: LabelState, key: str, then: int | None) -> None:
-    act("override", sae, state, text=st.session_state[key] or "", then=then)
+    act("override", sae, state, text=session.widget(key) or "", then=then)
 
 
-def _actions(opened: readers.OpenStudy, row: Row) -> None:
+def _actions(opened: readers.OpenStudy, row: Row, actions: DeltaGenerator) -> None:
     state, sae = row.state, opened.sae
-    with st.container(key="label_actions", horizontal=True, gap="small"):
+    with actions:
         st.button(
             "Unflag" if state.flagged else "Flag",
             key="flag",
@@ -124,7 +130,7 @@ def _actions(opened: readers.OpenStudy, row: Row) -> None:
     form.show(opened, start.place_of(row.feature))
 
 
-def outcome(found: decide.Outcome | None) -> None:
+def outcome(found: decide.Told | None) -> None:
     """What came of the last decision; a refused text is told beside its box instead."""
     if found is None or found.kind == "rejected":
         return

@@ -2,62 +2,71 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import streamlit as st
 
 from autointerp_core.errors import BadInput
-from autointerp_core.explore.feature_index import Row, Snapshot
+from autointerp_core.explore.feature_index import Snapshot
 from autointerp_core.explore.view import View
-from ui import readers, shell, url
-from ui.feature import examples, label_panel, related, statistics
-from ui.navigation import Place, find_place
+from ui import problems, readers, session, url
+from ui.feature import examples, label_panel, related, sides
+from ui.navigation import Place, find_place, looking
+
+
+@dataclass
+class Leaving:
+    """Whether the table was asked for."""
+
+    to_table: bool = False
+
+
+@dataclass
+class Jumping:
+    """What was typed into "Go to feature" and is no number, until it was told."""
+
+    wrong: str = ""
 
 
 def show(opened: readers.OpenStudy) -> None:
     """The whole page."""
-    st.session_state["page_shown"] = "feature"
-    with shell.errors():
+    session.current().arrive("feature")
+    with problems.errors():
         snapshot = opened.snapshot()
         view = url.view()
         feature = _feature(snapshot, view, opened)
         at = snapshot.at(feature)
         if at is None:
             _walk(find_place(snapshot, view, feature), view)
-            raise BadInput(
-                f"feature {feature} is not in this study ({len(snapshot):,} of "
-                f"{opened.info.d_sae:,} features extracted); extract it first"
-            )
+            raise BadInput(_absent(opened, snapshot, feature))
         row = snapshot.row(at)
         place = find_place(snapshot, view, feature)
         _walk(place, view)
-        _title(row)
-        left, right = st.columns([1.75, 1], gap="medium")
+        left, decide, numbers = sides.columns()
         # In the order in which a person looks: the browser draws what comes first first.
+        with decide:
+            label_panel.title(row)
         with left:
             examples.show(opened, row)
-        with right, st.container(key="side", gap="small"):
+        with decide:
             label_panel.show(opened, row)
-            statistics.numbers(opened, row)
-            chart = st.container(key="chart")
+        sides.numbers(opened, snapshot, row, numbers)
         with left:
-            statistics.logits(opened, row)
             related.show(opened, snapshot, row, go_to)
-        with chart:
-            statistics.chart(opened, row)
 
 
 def _feature(snapshot: Snapshot, view: View, opened: readers.OpenStudy) -> int:
     """The feature of the address, else the last one looked at, else the first of the view."""
     feature = url.feature()
     if feature is None:
-        kept = st.session_state.get("last_feature")
-        if isinstance(kept, tuple) and kept[0] == opened.name:
-            feature = int(kept[1])
-            view = st.session_state.get("features_view", view)
+        feature = looking().feature
+        if feature is not None:
+            view = looking().view
         else:
             order = snapshot.order(view)
             feature = int(snapshot.features[order[0]]) if len(order) else 0
         url.put(url.address(opened.name, view, feature))
-    st.session_state["last_feature"] = (opened.name, feature)
+    looking().feature = feature
     return feature
 
 
@@ -94,15 +103,25 @@ def _walk(place: Place, view: View) -> None:
             width=140,
             on_change=_jump,
         )
-    if st.session_state.pop("go_back", False):
+    jumping = session.memory(Jumping)
+    wrong, jumping.wrong = jumping.wrong, ""
+    if wrong:
+        problems.problem(f"“{wrong}” is no feature number; type one, such as 42", "Not a feature")
+    leaving = session.memory(Leaving)
+    back, leaving.to_table = leaving.to_table, False
+    if back:
         st.switch_page("pages/features.py", query_params=url.address(url.study(), view))
 
 
-def _title(row: Row) -> None:
-    with st.container(key="feature_title", horizontal=True, vertical_alignment="center"):
-        with st.container(key="feature_number", width="content"):
-            st.text(f"Feature {row.feature}")
-        label_panel.badges(row)
+def _absent(opened: readers.OpenStudy, snapshot: Snapshot, feature: int) -> str:
+    """Why a feature cannot be shown."""
+    last = opened.info.d_sae - 1
+    if feature > last:
+        return f"feature {feature} is not in this study: this SAE has 0–{last:,}"
+    return (
+        f"feature {feature} is not in this study ({len(snapshot):,} of "
+        f"{opened.info.d_sae:,} features extracted); extract it first"
+    )
 
 
 def go_to(feature: int | None) -> None:
@@ -112,11 +131,13 @@ def go_to(feature: int | None) -> None:
 
 
 def _jump() -> None:
-    text = (st.session_state["jump"] or "").strip()
-    st.session_state["jump"] = ""
+    text = (session.widget("jump") or "").strip()
+    session.set_widget("jump", "")
     if text.isdecimal() and len(text) < 10:
         go_to(int(text))
+    elif text:
+        session.memory(Jumping).wrong = text[:40]
 
 
 def _back() -> None:
-    st.session_state["go_back"] = True
+    session.memory(Leaving).to_table = True

@@ -9,6 +9,7 @@ import streamlit as st
 from autointerp_core.explore.feature_index import Row
 from ui.decisions.callback import act
 from ui.elements import scores, scoreview
+from ui.glossary import about
 
 _TITLES = {"llm": "LLM label", "search": "Search label"}
 
@@ -31,16 +32,17 @@ def _proposal(name: Literal["llm", "search"], row: Row, sae: str, then: int | No
     same = [p for p in reversed(found) if p.text == text]
     shown = next((p for p in same if p.test_score is not None), same[0] if same else None)
     with st.container(key=f"proposal_{name}", gap="xxsmall", height="stretch"):
-        with st.container(key=f"quiet_{name}"):
-            st.text(_TITLES[name], help=scores.ABOUT)
+        # The button stands above what varies in height, in the same place for every feature.
+        head = st.container(horizontal=True, vertical_alignment="center", gap="small", wrap=False)
+        with head, st.container(key=f"quiet_{name}", width="stretch"):
+            st.text(_TITLES[name], help=f"{about(_TITLES[name])}\n\n{scores.ABOUT}")
         if text is None:
             with st.container(key=f"missing_{name}"):
                 st.text("never fires" if row.dead else error or "not made yet")
         else:
             st.text(text)
         scoreview.panel(f"scores_{name}", shown)
-        st.space("stretch")
-        st.button(
+        head.button(
             "Accept",
             key=f"accept_{name}",
             icon=":material/check:",

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
-from autointerp_core.explore.feature_index import Row
+from autointerp_core.explore.feature_index import Row, Snapshot
 from ui import readers
 from ui.elements import charts
 from ui.elements.component import register
@@ -18,9 +19,12 @@ _FACTS = register("statistics", Path(__file__).parent)
 _QUARTILES = "A quarter, half and three quarters of its firings are weaker than these"
 
 
-def numbers(opened: readers.OpenStudy, row: Row) -> None:
-    """Statistics over every counted token."""
+def numbers(opened: readers.OpenStudy, row: Row, snapshot: Snapshot) -> None:
+    """Statistics over every counted token, and the score that came with the feature."""
     low, middle, high = opened.study.stats(row.feature).quantiles
+    at = snapshot.at(row.feature)
+    given = math.nan if at is None else float(snapshot.column("input")[at])
+    came = [] if math.isnan(given) else [["Input score", f"{given:.4g}", about("Input score")]]
     _FACTS(
         key="stats",
         data={
@@ -31,6 +35,7 @@ def numbers(opened: readers.OpenStudy, row: Row) -> None:
                 ["Max", f"{row.max:.4g}", "Its strongest activation in this study"],
                 ["Mean", f"{row.mean:.4g}", "Mean activation over the tokens it fires on"],
                 ["Quartiles", f"{low:.3g} · {middle:.3g} · {high:.3g}", _QUARTILES],
+                *came,
             ],
             "lists": [],
         },

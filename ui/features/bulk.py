@@ -5,9 +5,10 @@ from __future__ import annotations
 import streamlit as st
 
 from autointerp_core.explore.feature_index import Rows, Snapshot
+from autointerp_core.store.decisions import Action, Decision
 from ui import exporting, readers
 from ui.decisions import author, decide
-from ui.decisions.decide import Decision
+from ui.navigation import looking
 from ui.runs import form, start
 
 _RUNS = (
@@ -17,7 +18,7 @@ _RUNS = (
 
 
 def picked() -> list[int]:
-    return sorted(st.session_state.get("picked", set()))
+    return sorted(looking().picked)
 
 
 def show(opened: readers.OpenStudy, snapshot: Snapshot, rows: Rows) -> None:
@@ -27,9 +28,10 @@ def show(opened: readers.OpenStudy, snapshot: Snapshot, rows: Rows) -> None:
         if chosen:
             _bar(opened, snapshot, rows, chosen)
         start.follow(start.BULK)
-        told = st.session_state.pop("bulk_told", "")
-        if told:
-            st.text(told)
+        kept = decide.memory()
+        if kept.told_bulk:
+            st.text(kept.told_bulk)
+            kept.told_bulk = ""
     form.show(opened)
 
 
@@ -76,7 +78,7 @@ def _bar(opened: readers.OpenStudy, snapshot: Snapshot, rows: Rows, chosen: list
 
 
 def _decide(
-    opened: readers.OpenStudy, snapshot: Snapshot, chosen: list[int], action: decide.Action
+    opened: readers.OpenStudy, snapshot: Snapshot, chosen: list[int], action: Action
 ) -> None:
     decisions = []
     for feature in chosen:
@@ -91,19 +93,22 @@ def _decide(
                 opened.sae,
                 feature,
                 state.last_event or 0,
-                text=(state.label or "") if action == "accept" else "",
-                event=state.current_event,
+                event=state.current_event if action == "accept" else None,
+                reason="together with others",
             )
         )
-    skipped = len(chosen) - len(decisions)
-    rest = f"; {skipped:,} had nothing to {action}" if skipped else ""
-    st.session_state["bulk_told"] = f"{len(decisions):,} features: {action} saved{rest}."
-    decide.make(decisions, author.current())
+    request = decide.Request(
+        tuple(decisions),
+        opened.name,
+        bulk=action,
+        skipped=len(chosen) - len(decisions),
+    )
+    decide.make(request, author.current())
 
 
 def _pick_all(features: list[int]) -> None:
-    st.session_state["picked"] = set(features)
+    looking().picked = set(features)
 
 
 def _pick_none() -> None:
-    st.session_state["picked"] = set()
+    looking().picked = set()

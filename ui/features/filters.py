@@ -3,56 +3,61 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import streamlit as st
 
 from autointerp_core.explore.view import HAS, SCOPES, STATUSES, View
-from ui import url
+from ui import session, url
+from ui.navigation import looking
 
 _FLAG = {"any": None, "flagged": True, "not flagged": False}
 _ALIVE = {"any": None, "fires": False, "dead": True}
 _RANGE_TITLES = {"density": "Density (%)", "max": "Max", "mean": "Mean", "score": "Label score"}
 
 
+@dataclass
+class Drawn:
+    """How often the filters were drawn anew."""
+
+    times: int = 0
+
+
 def current() -> View:
     """The view of the address; coming back by the navigation, the one that was left."""
-    arrived = st.session_state.get("page_shown") != "features"
-    st.session_state["page_shown"] = "features"
-    view = url.view()
-    kept = st.session_state.get("features_view")
-    if arrived and view == View() and isinstance(kept, View):
-        view = kept
-    study = st.session_state["study"]
-    url.put(url.address(study, view))
-    if st.session_state.get("features_view") != view:
+    arrived = session.current().arrive("features")
+    view, kept = url.view(), looking()
+    if arrived and view == View():
+        view = kept.view
+    url.put(url.address(session.current().study, view))
+    if kept.view != view:
         redraw()
-    st.session_state["features_view"] = view
+    kept.view = view
     return view
 
 
 def redraw() -> None:
     """Draw the filters anew, with the values of a view that did not come from them.
 
-    New keys carry the values as defaults; values set by ``session_state`` would be lost
-    where another run starts before the browser has seen this one.
+    New keys carry the values as defaults; values set for the old ones would be lost where
+    another run starts before the browser has seen this one.
     """
-    st.session_state["filters"] = st.session_state.get("filters", 0) + 1
+    session.memory(Drawn).times += 1
 
 
 def _key(name: str) -> str:
-    return f"f_{name}_{st.session_state.get('filters', 0)}"
+    return f"f_{name}_{session.memory(Drawn).times}"
 
 
 def _got(name: str) -> Any:
-    return st.session_state[_key(name)]
+    return session.widget(_key(name))
 
 
 def _apply() -> None:
     """Callback of every filter: the widgets become the view, from page 1."""
     view = replace(
-        st.session_state["features_view"],
+        looking().view,
         q=(_got("q") or "").strip(),
         scope=_got("scope"),
         status=tuple(s for s in STATUSES if s in _got("status")),
@@ -73,12 +78,12 @@ def _apply() -> None:
 
 
 def go(view: View) -> None:
-    st.session_state["features_view"] = view
-    url.put(url.address(st.session_state["study"], view))
+    looking().view = view
+    url.put(url.address(session.current().study, view))
 
 
 def clear() -> None:
-    view: View = st.session_state["features_view"]
+    view = looking().view
     fresh = View(sort=view.sort, descending=view.descending, size=view.size)
     redraw()
     go(fresh)

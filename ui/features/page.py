@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import streamlit as st
 
 from autointerp_core.explore.feature_index import Snapshot
 from autointerp_core.explore.view import PAGE_SIZES, View
-from ui import readers, shell, url
+from ui import problems, readers, session, url
 from ui.elements.table import INPUT, SCORE, features_table
 from ui.features import bulk, filters, plot
+from ui.navigation import looking
+
+
+@dataclass
+class Opening:
+    """The feature clicked, until its page is shown."""
+
+    feature: int | None = None
 
 
 def show(opened: readers.OpenStudy) -> None:
     """The whole page."""
-    with shell.errors():
+    with problems.errors():
         snapshot = opened.snapshot()
         view = filters.current()
         rows = snapshot.order(view)
@@ -55,25 +63,26 @@ def _table(opened: readers.OpenStudy, snapshot: Snapshot, view: View, here: np.n
         [snapshot.row(int(at)) for at in here],
         view,
         study=opened.name,
-        picked=sorted(st.session_state.get("picked", set())),
+        picked=sorted(looking().picked),
         extra=extra,
         on_open=_open,
         on_sort=_sort,
         on_pick=_pick,
     )
-    target = st.session_state.pop("open_feature", None)
+    opening = session.memory(Opening)
+    target, opening.feature = opening.feature, None
     if target is not None:
         st.switch_page("pages/feature.py", query_params=url.address(opened.name, view, target))
 
 
 def _open() -> None:
-    st.session_state["open_feature"] = int(st.session_state["table"].open)
+    session.memory(Opening).feature = int(session.widget("table").open)
 
 
 def _sort() -> None:
     """A click on a header: that column, numbers largest first; again turns it round."""
-    column = str(st.session_state["table"].sort)
-    view: View = st.session_state["features_view"]
+    column = str(session.widget("table").sort)
+    view = looking().view
     numbers = column in ("density", "max", "mean", "score", "input")
     descending = not view.descending if view.sort == column else numbers
     filters.go(replace(view, sort=column, descending=descending, page=1))
@@ -81,9 +90,9 @@ def _sort() -> None:
 
 def _pick() -> None:
     """Ticks of the page shown replace those of the same features kept before."""
-    state = st.session_state["table"].picked or {"page": [], "on": []}
-    kept = st.session_state.get("picked", set())
-    st.session_state["picked"] = (kept - set(state["page"])) | set(state["on"])
+    state = session.widget("table").picked or {"page": [], "on": []}
+    kept = looking()
+    kept.picked = (kept.picked - set(state["page"])) | set(state["on"])
 
 
 def _pager(view: View, pages: int, page: int) -> None:
@@ -93,7 +102,7 @@ def _pager(view: View, pages: int, page: int) -> None:
             key = f"pages_{page}_{pages}"
             st.pagination(pages, default=page, key=key, on_change=_turn, args=(key,))
         st.space("stretch")
-        st.session_state["f_size"] = view.size
+        session.set_widget("f_size", view.size)
         st.selectbox(
             "Rows",
             PAGE_SIZES,
@@ -106,11 +115,11 @@ def _pager(view: View, pages: int, page: int) -> None:
 
 
 def _turn(key: str) -> None:
-    filters.go(replace(st.session_state["features_view"], page=int(st.session_state[key])))
+    filters.go(replace(looking().view, page=int(session.widget(key))))
 
 
 def _resize() -> None:
-    filters.go(replace(st.session_state["features_view"], size=st.session_state["f_size"], page=1))
+    filters.go(replace(looking().view, size=session.widget("f_size"), page=1))
 
 
 def _nothing(view: View) -> None:

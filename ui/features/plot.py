@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,8 +11,10 @@ import streamlit as st
 
 from autointerp_core.explore.feature_index import Rows, Snapshot
 from autointerp_core.explore.view import View
+from ui import session
 from ui.elements import charts
 from ui.features import filters
+from ui.navigation import looking
 
 _COLUMNS = {
     "density": "density",
@@ -22,6 +25,13 @@ _COLUMNS = {
 }
 
 
+@dataclass
+class Boxes:
+    """How many boxes were drawn; each begins a fresh plot."""
+
+    drawn: int = 0
+
+
 def switch() -> None:
     """The control that shows and hides the plot."""
     st.toggle("Plot", key="show_plot", persist_state="session")
@@ -30,7 +40,7 @@ def switch() -> None:
 def show(snapshot: Snapshot, view: View, rows: Rows) -> None:
     """The features of the view as points, where it is switched on."""
     with st.container(key="plot", gap="small"):
-        if not st.session_state.get("show_plot"):
+        if not session.widget("show_plot"):
             return
         known = [c for c in _COLUMNS if not np.isnan(snapshot.column(c).astype(float)).all()]
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
@@ -38,7 +48,7 @@ def show(snapshot: Snapshot, view: View, rows: Rows) -> None:
             y = _axis("Up", known, 1)
             log = st.toggle("Log axes", value=True, key="plot_log", persist_state="session")
             st.caption("Draw a box to filter by it.", width="stretch")
-        count = st.session_state.get("boxes", 0)
+        count = session.memory(Boxes).drawn
         st.plotly_chart(
             charts.scatter(
                 snapshot.column(x)[rows],
@@ -72,14 +82,14 @@ def _axis(title: str, known: list[str], default: int) -> str:
 
 
 def _boxed(key: str, x: str, y: str) -> None:
-    boxes: list[dict[str, Any]] = st.session_state[key].selection.box
+    boxes: list[dict[str, Any]] = session.widget(key).selection.box
     if not boxes:
         return
-    view: View = st.session_state["features_view"]
+    view = looking().view
     for name, side in ((x, "x"), (y, "y")):
         low, high = (float(value) for value in sorted(boxes[0][side]))
         if math.isfinite(low) and math.isfinite(high):
             view = view.with_range(name, (low, high))
-    st.session_state["boxes"] = st.session_state.get("boxes", 0) + 1
+    session.memory(Boxes).drawn += 1
     filters.redraw()
     filters.go(view)

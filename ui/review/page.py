@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import streamlit as st
 
-from autointerp_core.explore.feature_index import Row
-from ui import readers, shell, url
-from ui.decisions import decide
+from autointerp_core.explore.feature_index import Row, Snapshot
+from ui import problems, readers, session, url
+from ui.decisions import author, decide
 from ui.decisions.callback import act
 from ui.elements.component import register
-from ui.elements.tokens import Group, token_view
-from ui.feature import candidates, label_panel, proposals, statistics
-from ui.feature.examples import lines_of
+from ui.feature import candidates, examples, label_history, label_panel, proposals, sides
 from ui.navigation import Place, find_place
 from ui.review import queues
 
 _FOCUS = register("focus", Path(__file__).parent)
-_FEW, _MORE = 8, 20
 _KEYS = (
     ("1", "accept the LLM label"),
     ("2", "accept the search label"),
@@ -35,45 +32,52 @@ _KEYS = (
 )
 
 
+@dataclass
+class Reviewing:
+    """What the session remembers of the page."""
+
+    show_keys: bool = False
+    focus_asked: int = 0
+
+
 def show(opened: readers.OpenStudy) -> None:
     """The whole page."""
-    st.session_state["page_shown"] = "review"
-    with shell.errors():
+    session.current().arrive("review")
+    with problems.errors():
         snapshot = opened.snapshot()
-        queue = url.params().get("queue", "density")
-        queue = queue if queue in queues.QUEUES else "density"
-        view = replace(queues.QUEUES[queue][1], status=("unreviewed",), dead=False)
-        feature = queues.feature_of(snapshot, view, opened, queue)
+        queue = queues.asked()
+        view = queue.view
+        feature = queues.feature_of(snapshot, opened, queue)
         at = None if feature is None else snapshot.at(feature)
         if feature is None or at is None:
-            queues.top(snapshot, queue, None, _ask_keys)
-            _done()
+            queues.top(snapshot, opened.sae, queue, None, _ask_keys)
+            _done(snapshot, queue)
             return
         row = snapshot.row(at)
         place = queues.unskipped(snapshot, view, find_place(snapshot, view, feature))
-        queues.top(snapshot, queue, place, _ask_keys)
-        left, right = st.columns([1.75, 1], gap="medium")
+        queues.top(snapshot, opened.sae, queue, place, _ask_keys)
+        left, side, numbers = sides.columns()
+        with side:
+            label_panel.title(row)
         with left:
-            _examples(opened, row)
-        with right, st.container(key="side", gap="small"):
+            examples.show(opened, row, short=True)
+        with side:
             _panel(opened, row, place)
-            statistics.numbers(opened, row)
-            statistics.chart(opened, row)
-    if st.session_state.pop("show_keys", False):
+        sides.numbers(opened, snapshot, row, numbers)
+    kept = session.memory(Reviewing)
+    keys, kept.show_keys = kept.show_keys, False
+    if keys:
         _cheat_sheet()
 
 
 def _panel(opened: readers.OpenStudy, row: Row, place: Place) -> None:
     sae, state = opened.sae, row.state
-    with st.container(key="feature_title", horizontal=True, vertical_alignment="center"):
-        with st.container(key="feature_number", width="content"):
-            st.text(f"Feature {row.feature}")
-        label_panel.status_badges(state)
     with st.container(key="label_panel", border=True, gap="small"):
+        actions = st.container(key="review_actions", horizontal=True, gap="small")
         proposals.pair(row, sae, place.next)
         label_panel.edit(row, sae, place.next)
-        _FOCUS(key="focus", data={"ask": st.session_state.get("focus_asked", 0)}, width=1)
-        with st.container(key="review_actions", horizontal=True, gap="small"):
+        _FOCUS(key="focus", data={"ask": session.memory(Reviewing).focus_asked}, width=1)
+        with actions:
             st.button("Override", key="override", shortcut="O", on_click=_ask_focus)
             st.button(
                 "Unflag" if state.flagged else "Flag",
@@ -87,13 +91,15 @@ def _panel(opened: readers.OpenStudy, row: Row, place: Place) -> None:
             )
             st.button("Undo", key="undo", shortcut="U", on_click=_undo, args=(opened,))
         with st.container(key="outcome"):
-            _last(row)
+            _last(row, sae)
         candidates.show(state, sae, place.next)
+        label_history.note(state, sae)
+        label_history.history(row, sae)
 
 
-def _last(row: Row) -> None:
+def _last(row: Row, sae: str) -> None:
     """What the last decision did, also where the page has gone on since."""
-    found = decide.last_outcome()
+    found = decide.last_told(sae)
     if found is None:
         return
     if found.feature != row.feature and found.kind == "saved":
@@ -101,20 +107,17 @@ def _last(row: Row) -> None:
     label_panel.outcome(found)
 
 
-def _examples(opened: readers.OpenStudy, row: Row) -> None:
-    more = st.session_state.get("review_more", False)
-    groups = [Group("Top", lines_of(opened, row, "top", 16)[: _MORE if more else _FEW])]
-    if more:
-        groups.append(Group("Weakest quarter", lines_of(opened, row, "quantile_4", 16)))
-    token_view(groups, scale=row.max or 1.0, subject=row.feature)
-    st.button(
-        "Fewer examples" if more else "More examples", key="more", shortcut="M", on_click=_more
-    )
-
-
-def _done() -> None:
+def _done(snapshot: Snapshot, queue: queues.Queue) -> None:
     st.markdown("**Nothing left to review in this queue.**")
-    st.write("Every feature that fires has an accepted or overridden label.")
+    others = queues.left_out(snapshot, queue)
+    if not others:
+        st.write("Every feature that fires has an accepted or overridden label.")
+        return
+    st.write(
+        f"Every feature with a density of {queues.USUAL_WORDS} has an accepted or overridden "
+        f"label. {others:,} that fire more rarely or more often are left."
+    )
+    st.button("Review those too", key="review_all", on_click=queues.widen, args=(queue,))
 
 
 @st.dialog("Keys", icon=":material/keyboard:")
@@ -124,26 +127,21 @@ def _cheat_sheet() -> None:
 
 
 def _ask_keys() -> None:
-    st.session_state["show_keys"] = True
+    session.memory(Reviewing).show_keys = True
 
 
 def _ask_focus() -> None:
-    st.session_state["focus_asked"] = time.time_ns()
-
-
-def _more() -> None:
-    st.session_state["review_more"] = not st.session_state.get("review_more", False)
+    session.memory(Reviewing).focus_asked = time.time_ns()
 
 
 def _undo(opened: readers.OpenStudy) -> None:
-    """Undo this session's last decision, wherever the page is now, and show its feature."""
-    decided = decide.decided()
-    feature = decided[-1][0] if decided else url.feature()
-    if feature is None:
+    """Undo this session's last decision on this SAE, wherever the page is, and show its feature.
+
+    Never anything else: not what another person decided, nor what was decided on another SAE.
+    """
+    made = decide.made(opened.sae)
+    if not made:
+        decide.tell_nothing_to_undo(opened.sae, url.feature() or 0)
         return
-    state = opened.snapshot().state(feature)
-    act("undo", opened.sae, state)
-    if decide.outcome(feature) is not None:
-        # Neither the decision nor its undoing counts for the pace, or is undone again.
-        st.session_state["decided"] = decided[:-2]
-        queues.go(feature)
+    decide.undo(made[-1], author.current())
+    queues.go(made[-1].events[0][0])

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import streamlit as st
 
 from autointerp_core.explore.feature_index import Snapshot
 from autointerp_core.explore.view import View
-from ui import readers, url
+from ui import readers, session, url
 from ui.decisions import decide
+from ui.glossary import about
 from ui.navigation import Place
 
 QUEUES = {
@@ -24,24 +25,66 @@ QUEUES = {
 }
 
 
-def feature_of(snapshot: Snapshot, view: View, opened: readers.OpenStudy, queue: str) -> int | None:
+USUAL = (1e-4, 0.1)
+"""Densities between which a feature can usually be interpreted."""
+USUAL_WORDS = "0.01–10 %"
+
+
+@dataclass(frozen=True)
+class Queue:
+    """An order of features, and which of them it holds."""
+
+    order: str = "density"
+    every: bool = False
+    """Whatever their density."""
+
+    @property
+    def view(self) -> View:
+        """Those that fire and wait for a decision, in the queue's order."""
+        view = replace(QUEUES[self.order][1], status=("unreviewed",), dead=False)
+        return view if self.every else view.with_range("density", USUAL)
+
+    def params(self) -> dict[str, str]:
+        return {"queue": self.order} | ({"of": "all"} if self.every else {})
+
+
+def asked() -> Queue:
+    """The queue that the address names."""
+    given = url.params()
+    order = given.get("queue", "density")
+    return Queue(order if order in QUEUES else "density", given.get("of") == "all")
+
+
+def left_out(snapshot: Snapshot, queue: Queue) -> int:
+    """Features that wait for a decision, and that the queue leaves out for their density."""
+    every = replace(queue, every=True)
+    return len(snapshot.order(every.view)) - len(snapshot.order(queue.view))
+
+
+def feature_of(snapshot: Snapshot, opened: readers.OpenStudy, queue: Queue) -> int | None:
     """The feature of the address, else the first of the queue that was not skipped."""
     feature = url.feature()
     if feature is None:
-        order = snapshot.features[snapshot.order(view)]
+        order = snapshot.features[snapshot.order(queue.view)]
         waiting = order[~np.isin(order, list(_skipped()))] if _skipped() else order
         if not len(waiting):
             _skipped().clear()
             waiting = order
         feature = int(waiting[0]) if len(waiting) else None
-    wanted = {"study": opened.name, "queue": queue}
+    wanted = {"study": opened.name, **queue.params()}
     url.put(wanted if feature is None else wanted | {"feature": str(feature)})
     return feature
 
 
+@dataclass
+class Skipped:
+    """Features put off to the end of the queue."""
+
+    features: set[int] = field(default_factory=set)
+
+
 def _skipped() -> set[int]:
-    found: set[int] = st.session_state.setdefault("skipped", set())
-    return found
+    return session.study_memory(Skipped).features
 
 
 def unskipped(snapshot: Snapshot, view: View, place: Place) -> Place:
@@ -56,33 +99,21 @@ def unskipped(snapshot: Snapshot, view: View, place: Place) -> Place:
     return replace(place, next=int(order[rest[0]]) if len(rest) else None)
 
 
-def top(snapshot: Snapshot, queue: str, place: Place | None, ask_keys: Callable[[], None]) -> None:
+def top(
+    snapshot: Snapshot,
+    sae: str,
+    queue: Queue,
+    place: Place | None,
+    ask_keys: Callable[[], None],
+) -> None:
     """Which queue, how far it is, and how fast it goes."""
-    alive = snapshot.numbers["fired"] > 0
-    total = int(alive.sum())
-    done = int((alive & (snapshot.status > 0)).sum())
-    with st.container(key="review_top", horizontal=True, vertical_alignment="center"):
-        st.selectbox(
-            "Queue",
-            list(QUEUES),
-            list(QUEUES).index(queue),
-            key=f"queue_{queue}",
-            format_func=lambda name: QUEUES[name][0],
-            label_visibility="collapsed",
-            width=250,
-            on_change=_requeue,
-            args=(queue,),
-        )
-        with st.container(key="quiet_pace", width="stretch"):
-            st.text(
-                " · ".join(
-                    [
-                        f"{done:,} of {total:,} reviewed",
-                        *_pace(total - done),
-                        *_known(snapshot, queue),
-                    ]
-                )
-            )
+    held = snapshot.numbers["fired"] > 0
+    if not queue.every:
+        density = snapshot.numbers["density"]
+        held &= (density >= USUAL[0]) & (density <= USUAL[1])
+    total = int(held.sum())
+    done = int((held & (snapshot.status > 0)).sum())
+    with st.container(key="review_top", horizontal=True, vertical_alignment="center", gap="small"):
         st.button(
             "Previous",
             key="previous",
@@ -99,8 +130,49 @@ def top(snapshot: Snapshot, queue: str, place: Place | None, ask_keys: Callable[
             on_click=go,
             args=(place and place.next,),
         )
+        st.selectbox(
+            "Queue",
+            list(QUEUES),
+            list(QUEUES).index(queue.order),
+            key=f"queue_{queue.order}",
+            format_func=lambda name: QUEUES[name][0],
+            label_visibility="collapsed",
+            width=230,
+            on_change=_requeue,
+            args=(queue,),
+        )
+        st.selectbox(
+            "Which features",
+            [False, True],
+            int(queue.every),
+            key=f"queue_of_{queue.every}",
+            format_func=lambda every: "every density" if every else f"density {USUAL_WORDS}",
+            label_visibility="collapsed",
+            help=about("Density"),
+            width=170,
+            on_change=_requeue,
+            args=(queue,),
+        )
+        with st.container(key="quiet_pace", width="stretch"):
+            st.text(
+                " · ".join(
+                    [
+                        f"{done:,} of {total:,} reviewed",
+                        *_others(snapshot, queue),
+                        *_pace(total - done, sae),
+                        *_known(snapshot, queue.order),
+                    ]
+                )
+            )
         st.button("Keys", key="keys", icon=":material/keyboard:", shortcut="H", on_click=ask_keys)
-    st.progress(done / total if total else 1.0)
+    with st.container(key="review_progress"):
+        st.progress(done / total if total else 1.0)
+
+
+def _others(snapshot: Snapshot, queue: Queue) -> list[str]:
+    """How many features wait beside the queue."""
+    others = 0 if queue.every else left_out(snapshot, queue)
+    return [f"{others:,} rarer or denser not in this queue"] if others else []
 
 
 def _known(snapshot: Snapshot, queue: str) -> list[str]:
@@ -112,9 +184,9 @@ def _known(snapshot: Snapshot, queue: str) -> list[str]:
     return []
 
 
-def _pace(left: int) -> list[str]:
+def _pace(left: int, sae: str) -> list[str]:
     """Decisions of this session, a minute, and what is left at that pace."""
-    times = [at for _, at in decide.decided()]
+    times = [made.at for made in decide.made(sae)]
     if len(times) < 2:
         return [f"{len(times)} this session"] if times else []
     # Over the last ones only: a break for lunch says nothing about the pace.
@@ -136,6 +208,12 @@ def skip(feature: int, place: Place) -> None:
     go(place.next)
 
 
-def _requeue(before: str) -> None:
-    queue = st.session_state[f"queue_{before}"]
-    url.put({"study": url.study(), "queue": queue})
+def widen(queue: Queue) -> None:
+    """Callback: the same order, whatever the density."""
+    url.put({"study": url.study(), **replace(queue, every=True).params()})
+
+
+def _requeue(before: Queue) -> None:
+    order = session.widget(f"queue_{before.order}")
+    every = bool(session.widget(f"queue_of_{before.every}"))
+    url.put({"study": url.study(), **Queue(order, every).params()})

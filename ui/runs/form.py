@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 import streamlit as st
 
 from autointerp_core.errors import AutointerpError
-from ui import readers
+from ui import readers, session
 from ui.runs import cost, fields, start
 from ui.runs.settings import GENERATE, RunSettings
 from ui.sentences import sentence
@@ -16,15 +16,30 @@ from ui.sentences import sentence
 _TITLES = {"generate": "Generate labels", "score": "Score labels"}
 
 
+@dataclass
+class Asked:
+    """The form asked for: what to do, with which features, from which place."""
+
+    run: tuple[str, list[int], str] | None = None
+    start: bool = False
+
+
+@dataclass
+class Chosen:
+    """What was chosen last in this session."""
+
+    settings: RunSettings = field(default_factory=RunSettings)
+
+
 def ask(what: str, features: Sequence[int], place: str = start.BULK) -> None:
     """Callback: open the form when the page is drawn."""
-    st.session_state["run_asked"] = (what, list(features), place)
-    st.session_state["run_opened"] = st.session_state.get("run_opened", 0) + 1
+    session.study_memory(Asked).run = (what, list(features), place)
+    session.memory(fields.Opened).times += 1
 
 
 def show(opened: readers.OpenStudy, place: str = start.BULK) -> None:
     """The form, as long as it is asked for in this place. Each page that may ask calls it once."""
-    asked = st.session_state.get("run_asked")
+    asked = session.study_memory(Asked).run
     if asked is None:
         return
     what, features, asked_in = asked
@@ -37,7 +52,7 @@ def show(opened: readers.OpenStudy, place: str = start.BULK) -> None:
 
 
 def _forget() -> None:
-    st.session_state.pop("run_asked", None)
+    session.study_memory(Asked).run = None
 
 
 def _count(features: Sequence[int]) -> str:
@@ -46,8 +61,7 @@ def _count(features: Sequence[int]) -> str:
 
 def remembered() -> RunSettings:
     """What was chosen last in this session."""
-    found = st.session_state.get("run_settings")
-    return found if isinstance(found, RunSettings) else RunSettings()
+    return session.memory(Chosen).settings
 
 
 def _form(opened: readers.OpenStudy, what: str, features: list[int], place: str) -> None:
@@ -72,19 +86,21 @@ def _form(opened: readers.OpenStudy, what: str, features: list[int], place: str)
     title = f"Start for {_count(features)}"
     # The callback only notes it: its own settings would be without what was typed last.
     st.button(title, key="run_start", type="primary", disabled=bool(problem), on_click=_press)
-    if st.session_state.pop("run_pressed", False) and not problem:
+    asked = session.study_memory(Asked)
+    pressed, asked.start = asked.start, False
+    if pressed and not problem:
         _start(opened, what, features, place, settings)
         st.rerun()
 
 
 def _press() -> None:
-    st.session_state["run_pressed"] = True
+    session.study_memory(Asked).start = True
 
 
 def _start(
     opened: readers.OpenStudy, what: str, features: list[int], place: str, settings: RunSettings
 ) -> None:
-    st.session_state["run_settings"] = settings
+    session.memory(Chosen).settings = settings
     _forget()
     verb = "Labels" if what == GENERATE else "Scores"
     params = settings.params(what, str(opened.study.folder), features)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import streamlit as st
 
 from autointerp_core import jobs
 from autointerp_core.errors import AutointerpError
 from autointerp_core.jobs import JobState
+from ui import session
 from ui.runs import job_result
 
 _ICONS = {
@@ -17,6 +20,14 @@ _ICONS = {
     "cancelled": ":gray-badge[:material/cancel: cancelled]",
     "interrupted": ":orange-badge[:material/power_off: interrupted]",
 }
+
+
+@dataclass
+class Refused:
+    """The job that could not be cancelled or retried, and why."""
+
+    job: str = ""
+    why: str = ""
 
 
 def latest(kind: str) -> JobState | None:
@@ -65,9 +76,9 @@ def show(job: JobState, *, log: bool = True) -> None:
             with st.container(key=f"quiet_result_{job.id}", gap=None):
                 for line in made:
                     st.text(line)
-        refused = st.session_state.get("job_problem")
-        if isinstance(refused, tuple) and refused[0] == job.id:
-            st.text(refused[1])
+        refused = session.memory(Refused)
+        if refused.job == job.id:
+            st.text(refused.why)
         tail = job.log_tail(200) if log else []
         if tail:
             with (
@@ -78,11 +89,12 @@ def show(job: JobState, *, log: bool = True) -> None:
 
 
 def _ask(what: str, job_id: str) -> None:
-    st.session_state.pop("job_problem", None)
+    refused = session.memory(Refused)
+    refused.job = ""
     try:
         if what == "cancel":
             jobs.cancel(job_id)
         else:
             jobs.retry(job_id)
     except AutointerpError as error:
-        st.session_state["job_problem"] = (job_id, str(error))
+        refused.job, refused.why = job_id, str(error)

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Any
 
 import streamlit as st
 
 from autointerp_core import jobs
 from autointerp_core.errors import AutointerpError
+from ui import session
 from ui.runs import job_view
 
 BULK = "bulk"
+Here = tuple[str, str]
+
+
+@dataclass
+class Runs:
+    """Jobs started by this session, and what could not be started, by study and place."""
+
+    started: dict[Here, str] = field(default_factory=dict)
+    problems: dict[Here, str] = field(default_factory=dict)
 
 
 def place_of(feature: int) -> str:
@@ -23,24 +34,24 @@ def start(place: str, kind: str, params: dict[str, Any], title: str) -> None:
     try:
         job = jobs.submit(kind, params, title)
     except AutointerpError as error:
-        _problems()[place] = str(error)
+        _runs().problems[_here(place)] = str(error)
         return
-    _started()[place] = job.id
+    _runs().started[_here(place)] = job.id
 
 
 def follow(place: str) -> None:
     """The job started here: its progress, then its result until it is put away."""
     with st.container(key="run_job", gap="xsmall"):
-        problem = _problems().pop(place, "")
+        problem = _runs().problems.pop(_here(place), "")
         if problem:
             st.text(problem)
-        job_id = _started().get(place)
+        job_id = _runs().started.get(_here(place))
         if job_id is None:
             return
         try:
             job = jobs.get(job_id)
         except AutointerpError:
-            _started().pop(place)  # deleted on the Studies page
+            _put_away(place)  # deleted on the Studies page
             return
         if job.active:
             _live(job_id)
@@ -62,14 +73,13 @@ def _live(job_id: str) -> None:
 
 
 def _put_away(place: str) -> None:
-    _started().pop(place, None)
+    _runs().started.pop(_here(place), None)
 
 
-def _started() -> dict[str, str]:
-    found: dict[str, str] = st.session_state.setdefault("runs", {})
-    return found
+def _runs() -> Runs:
+    return session.memory(Runs)
 
 
-def _problems() -> dict[str, str]:
-    found: dict[str, str] = st.session_state.setdefault("run_problems", {})
-    return found
+def _here(place: str) -> Here:
+    """The same feature of another study is another place."""
+    return session.current().study, place

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from autointerp_core.feature_request import FeatureRequest
 from autointerp_core.home import home
 from autointerp_core.sources.releases import release_names
 from autointerp_core.store.files import write_bytes
+from ui import session
 from ui.sentences import sentence
 from ui.studies import probe
 
@@ -24,6 +27,13 @@ _LABELS = {"none": "Search labels only", "local": "Search and LLM labels"}
 _PREVIEW = 5
 # What an SAE that does not say is taken to have been trained on.
 _CONTEXT = 1024
+
+
+@dataclass
+class Started:
+    """What came of starting a study, until it was told."""
+
+    told: str = ""
 
 
 def show() -> None:
@@ -157,9 +167,9 @@ def _dataset() -> dict[str, Any] | None:
             key="new_upload",
             width=320,
         )
-    given = (
-        str(_saved(upload.name, upload.getvalue())) if upload is not None else (path or "").strip()
-    )
+    given = (path or "").strip()
+    if upload is not None:
+        given = str(save_upload(upload.name, upload.getvalue()))
     if not given:
         return None
     try:
@@ -197,7 +207,7 @@ def _features() -> tuple[Any, dict[int, float], bool]:
         upload = st.file_uploader(
             'JSON: {"feature_indices": […], "scores": […]}', type="json", key="new_features"
         )
-        text = _saved(upload.name, upload.getvalue()) if upload is not None else ""
+        text = save_upload(upload.name, upload.getvalue()) if upload is not None else ""
     if not text:
         return None, {}, False
     try:
@@ -218,10 +228,15 @@ def _releases() -> list[str]:
         return []  # sae-lens is absent: folders and repositories can be given all the same
 
 
-def _saved(name: str, data: bytes) -> Path:
-    """An uploaded file in the home folder, under a name of letters, digits, dots and dashes."""
-    path = home() / "uploads" / re.sub(r"[^A-Za-z0-9._-]", "_", Path(name).name)[-100:]
-    if not path.exists() or path.read_bytes() != data:
+def save_upload(name: str, data: bytes) -> Path:
+    """An uploaded file in the home folder, under its own name in a folder named by its content.
+
+    So another upload of the same name never replaces what a queued job will read. The name is
+    one of letters, digits, dots and dashes.
+    """
+    folder = home() / "uploads" / hashlib.sha256(data).hexdigest()[:24]
+    path = folder / re.sub(r"[^A-Za-z0-9._-]", "_", Path(name).name)[-100:].lstrip(".")
+    if not path.exists():  # written whole or not at all
         write_bytes(path, data)
     return path
 
@@ -239,6 +254,6 @@ def _start(params: dict[str, Any]) -> None:
     name = Path(params["sae_path"]).name
     try:
         jobs.submit("label", params, f"Study of {name} on {Path(params['dataset_path']).name}")
-        st.session_state["new_told"] = "Queued. It goes on when this tab is closed."
+        session.memory(Started).told = "Queued. It goes on when this tab is closed."
     except AutointerpError as error:
-        st.session_state["new_told"] = str(error)
+        session.memory(Started).told = str(error)

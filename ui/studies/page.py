@@ -3,25 +3,37 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import streamlit as st
 
 from autointerp_core import jobs
 from autointerp_core.errors import AutointerpError, OutputError
+from autointerp_core.explore.view import View
 from autointerp_core.extraction.estimate import size
 from autointerp_core.home import studies_dir
-from autointerp_core.store.study import StudyInfo
-from ui import readers, shell
+from autointerp_core.store.study_record import StudyRecord
+from ui import problems, readers, session
+from ui.navigation import looking
 from ui.runs import job_view
 from ui.sentences import sentence
-from ui.studies import new_study
+from ui.studies import counts, new_study
+
+
+@dataclass
+class Asked:
+    """What was asked for on the page, until it is done; and the jobs that ran last."""
+
+    open: str = ""
+    delete: str = ""
+    active: list[str] = field(default_factory=list)
 
 
 def show() -> None:
     """The whole page."""
-    st.session_state["page_shown"] = "studies"
-    with shell.errors():
+    session.current().arrive("studies")
+    with problems.errors():
         found, damaged = readers.studies()
         box = st.expander(
             "New study",
@@ -33,9 +45,10 @@ def show() -> None:
         if box.open:
             with box:
                 new_study.show()
-        told = st.session_state.pop("new_told", "")
-        if told:
-            st.text(told)
+        kept = session.memory(new_study.Started)
+        if kept.told:
+            st.text(kept.told)
+            kept.told = ""
         _jobs()
         st.subheader("On disk")
         if not found:
@@ -45,8 +58,10 @@ def show() -> None:
         for error in damaged:
             with st.container(border=True):
                 st.text(sentence(str(error)))
-    if "deleting" in st.session_state:
-        _confirm(st.session_state.pop("deleting"))
+    asked = session.memory(Asked)
+    deleting, asked.delete = asked.delete, ""
+    if deleting:
+        _confirm(deleting)
 
 
 @st.fragment(run_every=2.0)
@@ -54,8 +69,8 @@ def _jobs() -> None:
     """Jobs, newest first; those that ended can be cleared away."""
     found = jobs.list_jobs()
     active = [job.id for job in found if job.active]
-    before = st.session_state.get("jobs_active", active)
-    st.session_state["jobs_active"] = active
+    asked = session.memory(Asked)
+    before, asked.active = asked.active, active
     if set(before) - set(active):
         st.rerun()  # one ended: the cards below may be new
     if not found:
@@ -75,10 +90,10 @@ def _clear() -> None:
             try:
                 jobs.delete(job.id)
             except AutointerpError as error:
-                st.session_state["new_told"] = str(error)
+                session.memory(new_study.Started).told = str(error)
 
 
-def _card(info: StudyInfo) -> None:
+def _card(info: StudyRecord) -> None:
     folder = studies_dir() / info.id
     with st.container(key=f"study_{info.id}", border=True, gap="xsmall"):
         with st.container(horizontal=True, vertical_alignment="center"):
@@ -90,23 +105,23 @@ def _card(info: StudyInfo) -> None:
             )
         st.text(f"{info.model_name} · {info.sae_source} · {info.hook}")
         try:
-            snapshot = readers.open_study(info.id).snapshot()
-            done = int((snapshot.status > 0).sum())
-            counts = f"{len(snapshot):,} of {info.d_sae:,} features · {done:,} reviewed"
-            counts += f" ({done / max(len(snapshot), 1):.0%})"
+            features, done = counts.features_and_reviewed(info)
+            progress = f"{features:,} of {info.d_sae:,} features · {done:,} reviewed"
+            progress += f" ({done / max(features, 1):.0%})"
         except AutointerpError as error:
-            counts = sentence(str(error))
+            progress = sentence(str(error))
         with st.container(key=f"quiet_study_{info.id}"):
             st.text(
                 f"{info.dataset_name}, column {info.column}: {info.n_documents:,} documents, "
-                f"{info.n_counted:,} counted tokens · {counts} · {size(_bytes(folder))}"
+                f"{info.n_counted:,} counted tokens · {progress} · {size(_bytes(folder))}"
             )
         for warning in info.warnings:
             with st.container(horizontal=True, gap="xsmall"):
                 st.markdown(":material/warning:", width="content")
                 st.text(warning.message)
-    if st.session_state.get("opening") == info.id:
-        st.session_state.pop("opening")
+    asked = session.memory(Asked)
+    if asked.open == info.id:
+        asked.open = ""
         st.switch_page("pages/features.py", query_params={"study": info.id})
 
 
@@ -116,13 +131,13 @@ def _bytes(folder: Path) -> int:
 
 
 def _open(name: str) -> None:
-    st.session_state["study"] = name
-    st.session_state["opening"] = name
-    st.session_state.pop("features_view", None)
+    session.current().pick(name)
+    looking().view = View()
+    session.memory(Asked).open = name
 
 
 def _ask(name: str) -> None:
-    st.session_state["deleting"] = name
+    session.memory(Asked).delete = name
 
 
 @st.dialog("Delete this study?", icon=":material/delete:")

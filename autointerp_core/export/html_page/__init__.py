@@ -62,7 +62,7 @@ def write_html_page(
         handle.write(_block("list", [_line(study, rows[f]) for f in wanted]))
         for start in range(0, len(wanted), _AT_ONCE):
             part = wanted[start : start + _AT_ONCE]
-            states = history.states(study.info.sae_fingerprint, part)
+            states = history.states(study.info.sae_fingerprint, part, study.id)
             found = dict(study.iter_examples(part, "top", limit=max_examples))
             for feature in part:
                 data = _feature(study, feature, rows[feature], found[feature])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from autointerp_core.errors import AutointerpError
-from autointerp_core.extraction.summary import _window_bytes
+from autointerp_core.extraction.summary import window_ids
 from autointerp_core.store.study import Pass, TokenStore
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def _listed(
     token = token[np.sort(once)]
     seen: set[bytes] = set()
     fresh: list[int] = []
-    for t, window in zip(token.tolist(), _window_bytes(tokens, token), strict=True):
+    for t, window in zip(token.tolist(), window_ids(tokens, token), strict=True):
         if window not in seen:
             seen.add(window)
             fresh.append(t)

@@ -37,9 +37,9 @@ if TYPE_CHECKING:
     from sae_lens import SAE
     from transformer_lens.model_bridge import TransformerBridge
 
-    from autointerp_core.extraction.summary import Masks
     from autointerp_core.sources.hooks import HookPoint
     from autointerp_core.sources.model import ModelConfig
+    from autointerp_core.store.study_record import Masks
 
 _CUT_BY_COLUMNS = ("standard", "jumprelu", "gated")
 """Architectures whose weights sae-dashboard can cut down to a block of features."""

@@ -17,7 +17,8 @@ from typing import Any
 
 from autointerp_core.errors import ParameterError
 from autointerp_core.labels.document_split import HELD_OUT, LABEL, Split, shown_examples
-from autointerp_core.labels.explain.prompts import FIRMER, PromptMethod, clip, get_method
+from autointerp_core.labels.explain.example_lines import clip
+from autointerp_core.labels.explain.prompts import FIRMER, PromptMethod, get_method
 from autointerp_core.labels.explain.report import GenerationReport
 from autointerp_core.labels.providers.base import (
     ChatPrompt,
@@ -27,13 +28,17 @@ from autointerp_core.labels.providers.base import (
     prompt_hash,
 )
 from autointerp_core.progress import Progress, ProgressCallback, silent
+from autointerp_core.store.event_details import (
+    FAILED_BY_ANSWER,
+    FAILED_BY_PROVIDER,
+    AnswerDetails,
+    GenerationDetails,
+)
 from autointerp_core.store.events import FAILED, GENERATED
 from autointerp_core.store.history import LabelHistory
 from autointerp_core.store.study import GROUPS, Example, Study
 
 NO_LABEL = "the model gave no label"
-PROVIDER_ERROR = "provider"
-"""``details["failure"]`` of an event that a later run tries again."""
 CHUNK = 1024
 """Features whose prompts are held in memory together."""
 WEAKER = "quantile_3"
@@ -70,17 +75,20 @@ class _LabelRequest:
         if answer.text is not None:
             self.raw.append(answer.text)
 
-    def details(self) -> dict[str, Any]:
-        return {
-            "prompt_hash": self.hash,
-            "tokens_in": self.tokens_in,
-            "tokens_out": self.tokens_out,
-            "seconds": round(self.seconds, 4),
-            "cost": self.cost,
-            "attempts": self.attempts,
-            "examples": len(self.examples),
-            "raw": self.raw,
-        }
+    def details(self, documents: str, failure: str | None = None) -> dict[str, Any]:
+        """What the event that ends it records."""
+        return AnswerDetails(
+            prompt_hash=self.hash,
+            documents=documents,
+            failure=failure,
+            tokens_in=self.tokens_in,
+            tokens_out=self.tokens_out,
+            seconds=self.seconds,
+            cost=self.cost,
+            attempts=self.attempts,
+            examples=len(self.examples),
+            raw=self.raw,
+        ).to_json()
 
 
 def llm_source(provider: LabelProvider) -> str:
@@ -223,7 +231,7 @@ class _Generation:
                 if said
                 else (f"{NO_LABEL} (empty answer, twice)")
             )
-            self._fail(question, reason, "answer")
+            self._fail(question, reason, FAILED_BY_ANSWER)
         self.report.stopped = self.provider.stopped
 
     def _attempt(
@@ -245,7 +253,7 @@ class _Generation:
                 too_long.append(shorter)
                 continue
             if answer.error is not None:
-                self._fail(question, answer.error, PROVIDER_ERROR)
+                self._fail(question, answer.error, FAILED_BY_PROVIDER)
                 continue
             label = self.method.parse(answer.text, question.prompt)
             if label is None:
@@ -258,7 +266,8 @@ class _Generation:
                 label,
                 source=self.source,
                 method=self.method.name,
-                details={**question.details(), "documents": self.split.shown},
+                details=question.details(self.split.shown),
+                study=self.split.study.id,
             )
             self.report.made += 1
             self.shortened += question.shortened
@@ -291,7 +300,7 @@ class _Generation:
         """Count a feature that never fires, or fires only where a labeller must not look."""
         if self.split.study.stats(feature).num_examples == 0:
             self.report.dead += 1
-        elif self.history.state(self.sae, feature).llm_error == HELD_OUT:
+        elif self.history.state(self.sae, feature, self.split.study.id).llm_error == HELD_OUT:
             self.report.fail(HELD_OUT)
         else:
             self.history.record(
@@ -301,6 +310,7 @@ class _Generation:
                 source=self.source,
                 method=self.method.name,
                 reason=HELD_OUT,
+                study=self.split.study.id,
             )
             self.report.fail(HELD_OUT)
 
@@ -312,13 +322,10 @@ class _Generation:
             source=self.source,
             method=self.method.name,
             reason=reason,
-            details={
-                **question.details(),
-                "failure": failure,
-                "documents": self.split.shown,
-            },
+            details=question.details(self.split.shown, failure),
+            study=self.split.study.id,
         )
-        self.report.fail(NO_LABEL if failure == "answer" else reason)
+        self.report.fail(NO_LABEL if failure == FAILED_BY_ANSWER else reason)
         self.say("")
 
     def say(self, message: str) -> None:
@@ -339,11 +346,21 @@ def known_questions(
 
     One made from all documents would ask the same by chance, and could not be scored.
     """
-    found = history.generated_index(split.study.info.sae_fingerprint, method, source)
-    return {key for key, e in found.items() if e.details.get("documents") in (LABEL, split.shown)}
+    study = split.study
+    found = history.generated_index(study.info.sae_fingerprint, method, source, study=study.id)
+    allowed = (LABEL, split.shown)
+    return {
+        k for k, e in found.items() if GenerationDetails.from_json(e.details).documents in allowed
+    }
 
 
 def _failed_for_good(history: LabelHistory, run: _Generation) -> set[tuple[int, str]]:
     """Questions whose answer held no label, twice: asking again would answer the same."""
-    failed = history.generated_index(run.sae, run.method.name, run.source, kind=FAILED)
-    return {key for key, e in failed.items() if e.details.get("failure") != PROVIDER_ERROR}
+    failed = history.generated_index(
+        run.sae, run.method.name, run.source, kind=FAILED, study=run.split.study.id
+    )
+    return {
+        key
+        for key, event in failed.items()
+        if GenerationDetails.from_json(event.details).failure != FAILED_BY_PROVIDER
+    }

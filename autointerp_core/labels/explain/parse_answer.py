@@ -1,52 +1,57 @@
 """Turning what a language model answered into a label, or into None.
 
-Does: strips reasoning blocks, markdown, quotes and prefixes; keeps the first line that
-says something; enforces nine words. Does not: invent, complete, or translate anything.
-An answer that holds no label (empty, a refusal, the instructions echoed) becomes None,
-never a phrase of our own.
+Does: takes away thoughts, markers, JSON, markdown, quotes, polite openings and "label:" in the
+languages that models answer in; keeps the first line that is a label; enforces nine words. Does
+not: invent, complete, or translate anything. An answer that holds no label (empty, a refusal, the
+instructions echoed, prose, or something that still looks like markup) becomes None, never a
+phrase of our own.
 """
 
 from __future__ import annotations
 
 import regex
 
+from autointerp_core.labels.explain.prose import (
+    EMPTY_WORDS,
+    REFUSAL,
+    first_sentence,
+    is_talk,
+    without_opening,
+)
+from autointerp_core.labels.explain.stated_label import stated_label
+from autointerp_core.labels.providers.json_reply import answer_text
+from autointerp_core.labels.providers.reply_markup import is_markup
 from autointerp_core.store.text_cleaning import MAX_LABEL_WORDS
 
 MAX_LABEL_CHARS = 120
 """Nine words of a script without spaces can be a page; nobody reads that as a label."""
 
-_THINK = regex.compile(r"<(think|thinking|reasoning)>.*?</\1>", regex.S | regex.I)
-_UNCLOSED_THINK = regex.compile(r"<(think|thinking|reasoning)>.*", regex.S | regex.I)
-_SPECIAL = regex.compile(r"<\|[^|<>]{1,40}\|>|</?s>|\[/?INST\]")
 _FENCE = regex.compile(r"^\s*(?:```\w*|~~~\w*)\s*$")
 _PREFIX = regex.compile(
     r"^(?:(?:the|a|my|one|possible|best|final|short|suggested|common|here(?:'s| is))\s+)*"
-    r"(?:label|answer|explanation|feature|pattern|title|output|response|concept|description)"
-    r"(?:\s+(?:name|label|text|is|would be|could be))*\s*(?::|=|-|–|—)+\s*",
+    r"(?:label|answer|explanation|feature|pattern|title|output|response|reply|concept|description"
+    r"|assistant)"
+    r"(?:\s+(?:name|label|text|is|would be|could be)|\s*#?\d+)*"
+    r"(?:\s*[:：=]+\s*|\s+[-–—]+\s+|\s*[–—]+\s*)",
     regex.I,
 )
-_BULLET = regex.compile(r"^(?:[-*•>#]+\s+|\(?\d{1,2}[.)]\s+)")
+_LEADS_UP = regex.compile(
+    r"^(?:(?:in other words|what (?:they|these|the words) (?:all )?(?:share|have in common)"
+    r"|here it is|here(?:['’]s| is) (?:one|it|mine)|here you (?:go|are)|best|result)\s*[:：]"
+    r"|/(?:no_?)?think\b)\s*",
+    regex.I,
+)
+_COUNTED = regex.compile(
+    r"\s*[(\[](?:\d+ words?|note\b|word count|words?:)[^()\[\]]*[)\]]\s*$", regex.I
+)
+_RULE = regex.compile(r"^[\s|:=_*~-]+$")
+_ROW = regex.compile(r"^\s*\|([^|]*)\|\s*$")
+_WRAPPING_TAG = regex.compile(r"^<(\w+)(?:\s[^<>]*)?>([^<>]+)</\1>[.\s]*$")
+_LINE_BREAK = regex.compile(r"\s*<br\s*/?>\s*$", regex.I)
+_ODD_MARKS = regex.compile(r"(?<=\p{L})(?:\*\*|<<|>>)|(?:\*\*|<<|>>)(?=\p{L})")
+_BULLET = regex.compile(r"^(?:[-*•>#–—→➤►▶✅✔☑👉]+\ufe0f?\s+|\(?\d{1,2}[.)]\s+)")
 _WRAPPERS = "\"'`*_“”‘’«»„「」『』 \t"
 _MARKS = regex.compile(r"<<(.*?)>>|\*\*(.*?)\*\*|__(.*?)__|`(.*?)`")
-_REFUSAL = regex.compile(
-    r"^(?:i(?:['’]m| am)\s+(?:sorry|unable|not (?:able|sure|certain)|an? (?:ai|language|assistant))"
-    r"|i\s+(?:can(?:['’]t|not|\s+not)|could(?: not|n['’]t)|do(?:n['’]t| not) (?:know|have|see)"
-    r"|apologi[sz]e|(?:won['’]t|will not) )"
-    r"|i['’]d be happy|i would be happy|i['’]ll (?:help|try|need)"
-    r"|sorry\b|apologies\b|unfortunately\b|as an? (?:ai|language model|assistant)\b"
-    r"|sure[,!.]|of course[,!.]|certainly[,!.]|okay[,!.]|please (?:provide|give|share|let me)"
-    r"|(?:there is )?(?:not enough|insufficient) (?:information|context|data|examples)"
-    r"|(?:cannot|can['’]t|could not|unable to) (?:be )?(?:determine|identify|label|find|answer)"
-    r"|no (?:clear |common |obvious |specific |consistent )*"
-    r"(?:pattern|label|answer|feature|theme)\b)",
-    regex.I,
-)
-_NOTHING = """
-n/a na none null nil unknown unclear undetermined unsure nothing label labels answer text no yes
-nan todo tbd blank empty feature example examples undefined unlabeled unlabelled word words phrase
-pattern marked detector the a an and or of to is
-"""
-_EMPTY_WORDS = frozenset(_NOTHING.split())
 _HAS_WORD = regex.compile(r"[\p{L}\p{N}]")
 _TWICE = regex.compile(r"(.+?) (?:and|or) \1", regex.I)
 _TRAILING = " \t.,;:!?。、，；：!-–—"
@@ -60,34 +65,84 @@ def clean_answer(text: str | None, echo: str = "") -> str | None:
         echo: the instructions it was given; an answer that only repeats a part of them
             (eight or more characters of one line) is no label.
     """
-    if not text:
+    said = answer_text(text)
+    label = _labelled_line(said)
+    if label is None:
         return None
-    text = _UNCLOSED_THINK.sub("", _THINK.sub("", text))
-    text = _SPECIAL.sub("\n", text)
-    for line in text.splitlines():
-        if _FENCE.match(line):
+    label = _without_repeats(label)
+    if is_refusal(label) or _echoes(label, echo) or is_markup(label) or _half_a_brace(label):
+        return None
+    short = limit_words(label)
+    return short if _HAS_WORD.search(short) or _is_quoted_mark(short) else None
+
+
+def _labelled_line(said: str) -> str | None:
+    """The line of an answer that is its label, without decoration.
+
+    The first line, polite openings left out; behind prose, only what is called a label or
+    stands out by its type (the last such).
+    """
+    lines = [_ROW.sub(r"\1", line) for line in said.splitlines()]
+    lines = [line for line in lines if not _FENCE.match(line) and not _RULE.match(line)]
+    after_prose = False
+    awaited = False
+    """The line before said that the label comes now."""
+    found: str | None = None
+    for number, line in enumerate(lines):
+        line = without_opening(line)
+        stated = line if awaited else stated_label(line)
+        awaited = stated is not None and not stated.strip(_WRAPPERS)
+        if awaited:
             continue
-        label = _clean_line(line)
-        if label:
-            label = _without_repeats(label)
-            return None if is_refusal(label) or _echoes(label, echo) else limit_words(label)
-        if _REFUSAL.match(line.strip(_WRAPPERS)):
-            return None
-    return None
+        sentence = first_sentence(line if stated is None else stated)
+        label = _clean_line(sentence)
+        if not label:
+            if REFUSAL.match(line.strip(_WRAPPERS)):
+                return None
+            continue
+        if stated is None and _introduces(line) and number + 1 < len(lines):
+            continue
+        if is_talk(line if stated is None else stated, label):
+            if is_refusal(label):
+                return None
+            after_prose = True
+            continue
+        if after_prose and stated is None and not _stands_out(line):
+            continue
+        found = label
+        # A label that is talked about may not be the last word.
+        after_prose = after_prose or (stated is not None and sentence != stated)
+        if not after_prose:
+            break
+    return found
+
+
+def _introduces(line: str) -> bool:
+    """A line that leads up to the next one."""
+    return line.rstrip(" *_`").endswith((":", "："))
+
+
+def _stands_out(line: str) -> bool:
+    """All of a line in bold or in quotes, as answers are set apart from their reasons."""
+    bare = line.strip(" \t.-#>")
+    return bool(regex.fullmatch(r"\*\*[^*]+\*\*|[\"“„«「][^\"”“»」]+[\"”“»」]|__[^_]+__", bare))
 
 
 def _clean_line(line: str) -> str:
     """One line without decoration; empty where nothing is left (a bare ``Label:``)."""
     label = " ".join("".join(c for c in line if c.isprintable() or c.isspace()).split())
+    label = _LINE_BREAK.sub("", label)
     previous = None
     # Decorations nest ("**Label:** "x""), so strip until nothing changes.
     while label != previous:
         previous = label
-        label = _BULLET.sub("", label)
+        label = _LEADS_UP.sub("", _BULLET.sub("", _COUNTED.sub("", label)))
         label = _MARKS.sub(lambda m: next(g for g in m.groups() if g is not None), label)
-        label = _PREFIX.sub("", label)
+        label = _PREFIX.sub("", _WRAPPING_TAG.sub(r"\2", label))
         label = _unwrap(label).rstrip(_TRAILING) if not label.endswith("...") else label[:-3]
         label = " ".join(label.split())
+    if '"' not in label:
+        label = _ODD_MARKS.sub("", label)
     return label if _HAS_WORD.search(label) or _is_quoted_mark(label) else ""
 
 
@@ -104,10 +159,13 @@ def _without_repeats(label: str) -> str:
     return ", ".join(first[part] for part in kept)
 
 
+_AROUND = ('""', "''", "“”", "‘’", "«»", "「」", "『』", "()", "[]", "{}", "~~")
+
+
 def _unwrap(label: str) -> str:
     """Quotes and emphasis around the whole of it; quotes around a part of it stay."""
     label = label.strip(" \t*_`")
-    for opening, closing in ('""', "''", "“”", "‘’", "«»", "「」", "『』"):
+    for opening, closing in _AROUND:
         inner = label[1:-1]
         around = label.startswith(opening) and label.endswith(closing) and len(label) > 1
         whole = around and opening not in inner and closing not in inner
@@ -127,12 +185,18 @@ def _is_quoted_mark(label: str) -> bool:
 
 def is_refusal(label: str) -> bool:
     """True where a model declines, stalls, or says it does not know."""
-    if _REFUSAL.match(label):
+    if REFUSAL.match(label):
         return True
     if _is_quoted_mark(label):
         return False
     words = [w.strip(_WRAPPERS + _TRAILING + "()[]").lower() for w in label.split()]
-    return all(word in _EMPTY_WORDS or not word for word in words)
+    return all(word in EMPTY_WORDS or not word for word in words)
+
+
+def _half_a_brace(label: str) -> bool:
+    """True for a piece of something written for a machine; a brace in quotes may be named."""
+    outside = regex.sub(r"\"[^\"]*\"|'[^']*'|`[^`]*`", "", label)
+    return outside.count("{") != outside.count("}")
 
 
 def _echoes(label: str, echo: str) -> bool:

@@ -17,7 +17,10 @@ import orjson
 import regex
 
 from autointerp_core.errors import ParameterError, ProviderError
+from autointerp_core.labels.providers.json_reply import answer_text
 
+THINKING_ROOM = 4096
+"""Tokens more for a model that was seen to think before it answers."""
 MAX_NEW_TOKENS = 32
 """Nine words, with room for quotes and a prefix that cleaning takes away."""
 
@@ -115,7 +118,7 @@ _YES_OR_NO = regex.compile(
 def read_yes_no(text: str | None) -> bool | None:
     """The yes or no that an answer begins with; None where it is neither."""
     # Reasoning comes first where a server does not keep it apart.
-    found = _YES_OR_NO.match(regex.sub(r"(?s)^\s*<think>.*?</think>", "", text or ""))
+    found = _YES_OR_NO.match(answer_text(text, "answer"))
     if found is None:
         return None
     return found["yes"] is not None
@@ -206,6 +209,14 @@ class Budget:
 
 
 NO_BOUND = Budget()
+
+
+def cut_off(tokens: int) -> str:
+    """The error of an answer whose token limit came before it did."""
+    return (
+        f"the model was still thinking at its limit of {tokens:,} tokens and gave no answer: "
+        "switch its thinking off, or use a model that thinks less"
+    )
 
 
 def estimate_tokens(text: str) -> int:

@@ -10,13 +10,11 @@ asked for again unless a caller wants a fresh one.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
-from urllib.parse import urlsplit
 
-from autointerp_core.errors import MissingDependency, ParameterError
+from autointerp_core.errors import MissingDependency
 from autointerp_core.labels.providers import openai_wire as wire
 from autointerp_core.labels.providers.answer_cache import AnswerCache
 from autointerp_core.labels.providers.base import (
@@ -30,24 +28,11 @@ from autointerp_core.labels.providers.base import (
     Settings,
     Verdict,
     prompt_hash,
+    read_yes_no,
     verdict,
 )
-from autointerp_core.labels.providers.openai_key import DEFAULT_SERVER, find_key, shown
-from autointerp_core.labels.providers.openai_requests import Question, Reply, Requests
-
-
-@dataclass(frozen=True)
-class Limits:
-    """How hard a server is asked."""
-
-    concurrency: int = 8
-    timeout: float = 60.0
-    attempts: int = 6
-    first_wait: float = 0.5
-
-    def __post_init__(self) -> None:
-        if self.concurrency < 1 or self.attempts < 1 or not self.timeout > 0:
-            raise ParameterError("concurrency, attempts and timeout must be positive")
+from autointerp_core.labels.providers.openai_key import find_key, server_address
+from autointerp_core.labels.providers.openai_requests import Limits, Question, Reply, Requests
 
 
 class OpenAIProvider(LabelProvider):
@@ -55,7 +40,8 @@ class OpenAIProvider(LabelProvider):
 
     Args:
         model: as the server names it.
-        base_url: of the server; by default ``OPENAI_BASE_URL``, else OpenAI.
+        base_url: of the server; by default ``OPENAI_BASE_URL``, else OpenAI. It is sent
+            only a key that is bound to its host (:mod:`.openai_key`).
         limits: concurrency, timeouts and attempts.
         price: where known; without it costs are unknown, and a money budget is refused.
         budget: what this object may spend before a call ends early.
@@ -79,13 +65,7 @@ class OpenAIProvider(LabelProvider):
     ):
         super().__init__(price=price, budget=budget)
         self._model = model
-        self.base_url = base_url or os.environ.get("OPENAI_BASE_URL") or DEFAULT_SERVER
-        parts = urlsplit(self.base_url)
-        if parts.scheme not in ("http", "https") or not parts.netloc:
-            raise ParameterError(
-                f"the base URL {shown(self.base_url)!r} is no address; it begins with http:// or "
-                "https:// and usually ends with /v1"
-            )
+        self.base_url = server_address(base_url)
         self.limits = limits or Limits()
         self._cache = cache or AnswerCache(self.base_url, model)
         self.dialect = wire.Dialect()
@@ -128,7 +108,7 @@ class OpenAIProvider(LabelProvider):
         for index, key in enumerate(keys):
             known = None if fresh else self._cache.find(key, index)
             if known is not None:
-                yield Reply(*known)
+                yield _still_a_judgement(Reply(*known)) if judged else Reply(*known)
             else:
                 places.setdefault(key, []).append(index)
         if not places:
@@ -146,10 +126,11 @@ class OpenAIProvider(LabelProvider):
         """Never ask for this again."""
         self._cache.put(key, answer, probability)
 
-    def learn(self, dialect: wire.Dialect) -> None:
+    def learn(self, dialect: wire.Dialect, said: str = "") -> None:
         """Ask in this way from now on; what a person should know of it is said once."""
+        quoted = f" (it said: {said})" if said else ""
         for name in wire.changed(self.dialect, dialect):
-            self.say(wire.SAID_ONCE[name].format(model=self.model))
+            self.say(wire.SAID_ONCE[name].format(model=self.model) + quoted)
         self.dialect = dialect
 
     def say(self, notice: str) -> None:
@@ -179,3 +160,15 @@ class OpenAIProvider(LabelProvider):
             timeout=self.limits.timeout,
             max_retries=0,
         )
+
+
+def _still_a_judgement(reply: Reply) -> Reply:
+    """A judgement kept by a version that took any share of the probability for one.
+
+    What it kept as text is the token that the model chose.
+    """
+    chosen = reply.answer.text or ""
+    if reply.probability is None or not chosen.strip() or read_yes_no(chosen) is not None:
+        return reply
+    error = f"neither yes nor no (it answered: {' '.join(chosen.split())!r})"
+    return Reply(replace(reply.answer, text=None, error=error))

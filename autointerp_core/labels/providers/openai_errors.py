@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
+import orjson
 import regex
 
-from autointerp_core.labels.providers.openai_key import KEY_NAME, has_key, hide, shown
+from autointerp_core.labels.providers.openai_key import (
+    has_key,
+    hide,
+    how_to_set,
+    key_name,
+    shown,
+)
 from autointerp_core.labels.providers.openai_wire import is_too_long
 
 
@@ -45,12 +54,69 @@ class Fatal(Exception):
 UNREADABLE = "the server's reply could not be read; if none can, check the base URL"
 
 
+@dataclass(frozen=True)
+class Words:
+    """What a server said of an error."""
+
+    text: str
+    """Its message in one piece, with the parameters that it names."""
+    parameters: str = ""
+    """Those parameters alone, as dotted paths."""
+
+
+def words(error: Any) -> Words:
+    """The server's words, wherever its error keeps them.
+
+    ``error.message``, ``message``, ``detail``, ``message.detail``; a string, or a list with a place
+    and a message for each parameter.
+    """
+    return in_body(getattr(error, "body", None), getattr(error, "param", None), str(error.message))
+
+
+def in_body(body: Any, parameter: Any = None, otherwise: str = "") -> Words:
+    """The same, from an error's body."""
+    pieces = list(_pieces(body, 0))
+    text = "; ".join(dict.fromkeys(text for text, _ in pieces if text.strip()))
+    named = [place for _, place in pieces if place]
+    if isinstance(parameter, str):
+        named.append(parameter)
+    return Words(text or otherwise, " ".join(dict.fromkeys(named)))
+
+
+_HOLDS_WORDS = ("message", "msg", "detail", "details", "error", "errors", "reason", "title")
+DEEPEST = 6
+
+
+def _pieces(value: Any, depth: int) -> Iterator[tuple[str, str]]:
+    """(message, place of a parameter) of every message in an error's body."""
+    if depth > DEEPEST:
+        return
+    if isinstance(value, str):
+        if value.lstrip().startswith(("{", "[")):
+            try:
+                inner = list(_pieces(orjson.loads(value), depth + 1))
+            except orjson.JSONDecodeError:
+                inner = []
+            if inner:
+                yield from inner
+                return
+        yield value, ""
+    elif isinstance(value, list):
+        for item in value:
+            yield from _pieces(item, depth + 1)
+    elif isinstance(value, dict):
+        # What was given is left out: it may be a whole prompt.
+        loc = value.get("loc")
+        place = ".".join(str(p) for p in loc if p != "body") if isinstance(loc, list) else ""
+        for key in _HOLDS_WORDS:
+            if value.get(key):
+                for text, inner_place in _pieces(value[key], depth + 1):
+                    yield (f"{place}: {text}" if place else text), inner_place or place
+
+
 def said(error: Any) -> str:
     """The server's message on one line, short, without the key."""
-    body = getattr(error, "body", None)
-    message = body.get("message") if isinstance(body, dict) else None
-    text = message if isinstance(message, str) and message.strip() else str(error.message)
-    return tidy(text)
+    return tidy(words(error).text)
 
 
 def tidy(text: str) -> str:
@@ -71,13 +137,10 @@ def from_status(error: Any, base_url: str, model: str) -> Exception:
     server = shown(base_url)
     if any(is_too_long(status, one, message) for one in (name.split() or [""])):
         return Refused(f"the prompt is too long for {model}: {message}", too_long=True)
-    if status == 401 and not has_key():
-        return Fatal(
-            f"{server} asks for an API key (401): set {KEY_NAME} in the environment, or in "
-            ".streamlit/secrets.toml"
-        )
+    if status == 401 and not has_key(base_url):
+        return Fatal(f"{server} asks for an API key (401): {how_to_set(base_url)}")
     if status == 401 or (status == 403 and not regex.search("(?i)moderat|flagged", message)):
-        return Fatal(f"{server} refused the API key ({status}): check {KEY_NAME}")
+        return Fatal(f"{server} refused the API key ({status}): check {key_name(base_url)}")
     if status == 402 or (status == 429 and "insufficient_quota" in f"{message} {name}"):
         return Fatal(f"{server}: the account has no quota left ({message})")
     if status in (400, 404) and _is_about_model(status, f"{message} {name}", model):
@@ -87,9 +150,17 @@ def from_status(error: Any, base_url: str, model: str) -> Exception:
             f"{server} has nothing at /chat/completions ({status}): check the base URL; it "
             "usually ends with /v1"
         )
+    if status >= 500 and _TEMPLATE.search(message):
+        return Refused(f"the server's chat template refused the prompt ({status}): {message}")
     if status in (408, 409, 429) or status >= 500:
         return Again(f"status {status}", retry_after(error.response.headers))
     return Refused(f"the server refused the prompt ({status}): {message}")
+
+
+_TEMPLATE = regex.compile(
+    r"(?i)jinja|raise_exception|template.{0,3}error|chat.?template|roles? must alternate"
+)
+"""What another attempt would meet again."""
 
 
 def _is_about_model(status: int, message: str, model: str) -> bool:

@@ -83,15 +83,11 @@ class DocumentPools:
 
     def edges(self, documents: Int64Array) -> tuple[Int64Array, Int64Array]:
         """First and one-past-last token of each document."""
-        tokens = self.tokens
-        first = np.searchsorted(tokens.owners, documents)
-        last = np.searchsorted(tokens.owners, documents, "right")
-        return tokens.sequences[first], tokens.sequences[last]
+        return self.tokens.document_edges(documents)
 
     def owner(self, token: Int64Array) -> Int64Array:
         """Document of each token."""
-        owner: Int64Array = self.tokens.owners[self.tokens.sequence_of(token)]
-        return owner
+        return self.tokens.document_of(token)
 
     def window(self, token: Int64Array) -> tuple[Int64Array, Int64Array]:
         """First and one-past-last token of the window around each token."""

@@ -20,13 +20,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from autointerp_core.arrays import Float64Array
+from autointerp_core.store.event_details import ScorerResult
 
 AUROC = "auroc"
 BALANCED_ACCURACY = "balanced accuracy"
@@ -43,44 +43,6 @@ class Interval(NamedTuple):
     high: float
 
 
-@dataclass(frozen=True)
-class Score:
-    """How well a label tells active from silent windows, by one scorer."""
-
-    name: str
-    """embedding, detection or fuzzing."""
-    value: float | None
-    """None where one of the classes has no judgement; ``reason`` says so."""
-    low: float | None
-    high: float | None
-    shuffled: float | None
-    """The same judge and windows with the label of another feature (mean of several)."""
-    n: int
-    """Judgements in the value."""
-    n_missing: int
-    n_active: int
-    n_easy: int
-    n_hard: int
-    easy: float | None
-    """Against the easy silent windows alone."""
-    hard: float | None
-    measure: str
-    judge: str
-    floor: float = FLOOR
-    reason: str | None = None
-    """Why there is no value."""
-    auroc: float | None = None
-    """Of a judge's probabilities, where they are more than yes and no: above the floor although
-    the balanced accuracy is not, where a judge can tell windows apart but leans to one answer."""
-
-    def as_json(self) -> dict[str, Any]:
-        """Plain JSON, numbers to four digits, null where unknown."""
-        return {
-            key: round(value, 4) if isinstance(value, float) else value
-            for key, value in asdict(self).items()
-        }
-
-
 def score(
     name: str,
     measure: str,
@@ -89,7 +51,7 @@ def score(
     easy: ArrayLike,
     hard: ArrayLike,
     shuffled: float | None = None,
-) -> Score:
+) -> ScorerResult:
     """The score from the judgements of active, easy and hard windows; NaN: missing."""
     parts = [np.asarray(x, dtype=np.float64).reshape(-1) for x in (active, easy, hard)]
     had = [part[~np.isnan(part)] for part in parts]
@@ -103,7 +65,7 @@ def score(
         reason = f"no judgement of any {which} window"
         if missing:
             reason += f" ({missing} of {sum(map(len, parts))} judgements are missing)"
-    return Score(
+    return ScorerResult(
         name=name,
         value=found.value if found else None,
         low=found.low if found else None,
@@ -118,6 +80,7 @@ def score(
         hard=hard_value,
         measure=measure,
         judge=judge,
+        floor=FLOOR,
         reason=reason,
         auroc=auroc_value(had[0], silent) if found and _graded(measure, had) else None,
     )

@@ -55,7 +55,7 @@ class CorpusCounts:
         if documents is not None:
             allowed[:] = False
             allowed[np.asarray(documents, dtype=np.int64)] = True
-        owner = np.repeat(tokens.owners, np.diff(tokens.sequences))
+        owner = tokens.document_of(np.arange(tokens.n_tokens, dtype=np.int64))
         self.usable = (np.asarray(tokens.counted) > 0) & (words.token_word >= 0)
         self.counted = np.asarray(tokens.counted) > 0
         if documents is not None:

@@ -16,8 +16,7 @@ best from silent ones is taken. The same study gives the same labels.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -30,6 +29,7 @@ from autointerp_core.labels.search.corpus_words import CLASSES
 from autointerp_core.labels.search.descriptions import Describer, Description
 from autointerp_core.labels.search.word_lists import FeatureWindows, WordLists
 from autointerp_core.progress import Progress, ProgressCallback, silent
+from autointerp_core.store.event_details import SearchEvidence
 from autointerp_core.store.study import Study
 
 METHOD = "search-v2"
@@ -56,11 +56,11 @@ WORTH = 0.05
 
 @dataclass(frozen=True)
 class SearchLabel:
-    """A search label, or why there is none. ``evidence`` is plain JSON."""
+    """A search label, or why there is none."""
 
     feature: int
     text: str | None
-    evidence: dict[str, Any] = field(default_factory=dict)
+    evidence: SearchEvidence
     error: str | None = None
 
 
@@ -146,25 +146,24 @@ class SearchLabeler:
 
     def _label(self, feature: int, token: Int64Array, activation: Float64Array) -> SearchLabel:
         if not len(token):
-            return SearchLabel(feature, None, {"firings": 0}, DEAD)
+            return SearchLabel(feature, None, SearchEvidence(firings=0), DEAD)
         usable = self.counts.usable[token]
         if not usable.any():
             # Only white space between the words: a fact about the text, so it is the label.
-            return SearchLabel(feature, "white space", {"firings": len(token)})
+            return SearchLabel(feature, "white space", SearchEvidence(firings=len(token)))
         look = self._look(token[usable], activation[usable])
         text, kind, auroc = self._choose(look)
-        evidence = {
-            "method": METHOD,
-            "firings": len(token),
-            "kind": kind,
-            "recall": round(look.main.recall, 3),
-            "precision": round(look.main.precision, 3),
-            "auroc": None if auroc is None else round(auroc, 3),
-            "context": {
-                self.counts.key_text(k): round(s, 3)
-                for k, s in zip(look.topic, look.shares, strict=True)
+        evidence = SearchEvidence(
+            method=METHOD,
+            firings=len(token),
+            kind=kind,
+            recall=look.main.recall,
+            precision=look.main.precision,
+            auroc=auroc,
+            context={
+                self.counts.key_text(k): s for k, s in zip(look.topic, look.shares, strict=True)
             },
-        }
+        )
         return SearchLabel(feature, limit_words(text, MAX_WORDS), evidence)
 
     def _look(self, token: Int64Array, activation: Float64Array) -> _Look:

@@ -16,7 +16,6 @@ from autointerp_core.labels.document_split import Split, shown_examples
 from autointerp_core.labels.explain.generate import known_questions, llm_source
 from autointerp_core.labels.explain.prompts import METHODS, PromptMethod, get_method
 from autointerp_core.labels.explain.report import GenerationReport
-from autointerp_core.labels.options import RANKED
 from autointerp_core.labels.providers.base import (
     ChatPrompt,
     LabelProvider,
@@ -26,17 +25,19 @@ from autointerp_core.labels.providers.base import (
 )
 from autointerp_core.labels.search.labeler import SearchLabeler
 from autointerp_core.progress import Progress, ProgressCallback, silent
+from autointerp_core.store.event_details import RankingDetails
 from autointerp_core.store.events import FAILED, GENERATED
 from autointerp_core.store.history import LabelHistory
 from autointerp_core.store.study import Example
 
+RANKED = "ranked"
+"""The method that lets a model choose among phrases that counting found, by likelihood."""
 PHRASES = 16
 """Phrases ranked a feature."""
 WARM = 0.8
 """Temperature of proposals that ask a question a second time."""
 _ASKED_WITH = "words"
 """The prompt that phrases are ranked under: the shortest, which small models follow best."""
-_OTHERS = ("peaks", "words", "contrast", "strengths", "texts")
 
 Ask = tuple[str, Settings]
 
@@ -49,7 +50,11 @@ def plan(method: str, candidates: int, *, ranks: bool) -> list[Ask]:
     wanted = max(1, candidates - 1)
     first: list[Ask] = [(method, Settings() if method == RANKED else get_method(method).settings)]
     more: list[Ask] = [(RANKED, Settings())] if ranks and method != RANKED else []
-    more += [(name, METHODS[name].settings) for name in _OTHERS if name != method]
+    more += [
+        (other.name, other.settings)
+        for other in METHODS.values()
+        if other.further is not None and other.name != method
+    ]
     base = get_method(method if method in METHODS else _ASKED_WITH)
     for seed in range(1, wanted + 1):
         more.append((base.name, replace(base.settings, temperature=WARM, seed=seed)))
@@ -109,22 +114,27 @@ def rank_labels(
         if not gains:
             why = f"the prompt is too long for {provider.model}, even with one example"
             history.record(
-                sae, feature, FAILED, source=source, method=RANKED, reason=why, details={}
+                sae, feature, FAILED, source=source, method=RANKED, reason=why, study=split.study.id
             )
             report.fail(why)
             continue
         best = max(range(len(phrases)), key=lambda i: gains[i])
-        details = {
-            "prompt_hash": key,
-            "documents": split.shown,
-            "phrases": {p: round(g, 3) for p, g in zip(phrases, gains, strict=True)},
-            "seconds": round(time.perf_counter() - before, 4),
-            "tokens_in": tokens,
-            "tokens_out": 0,
-            "cost": None,
-        }
+        details = RankingDetails(
+            prompt_hash=key,
+            documents=split.shown,
+            phrases=dict(zip(phrases, gains, strict=True)),
+            seconds=time.perf_counter() - before,
+            tokens_in=tokens,
+        )
         history.record(
-            sae, feature, GENERATED, phrases[best], source=source, method=RANKED, details=details
+            sae,
+            feature,
+            GENERATED,
+            phrases[best],
+            source=source,
+            method=RANKED,
+            details=details.to_json(),
+            study=split.study.id,
         )
         report.made += 1
     progress(Progress("ranked labels", len(features), len(features), "features"))

@@ -11,6 +11,7 @@ from autointerp_core.labels.document_split import HELD_OUT, LABEL, Split
 from autointerp_core.labels.explain.report import GenerationReport
 from autointerp_core.labels.search.labeler import METHOD, SearchLabeler
 from autointerp_core.progress import ProgressCallback, silent
+from autointerp_core.store.event_details import SearchDetails
 from autointerp_core.store.events import FAILED, GENERATED, NewEvent
 from autointerp_core.store.history import LabelHistory
 from autointerp_core.store.label_state import LabelState
@@ -49,8 +50,8 @@ def record_search_labels(
     split = split or Split(study)
     sae = study.info.sae_fingerprint
     started = time.perf_counter()
-    states = history.states(sae, wanted)
-    known = history.generated_index(sae, METHOD, SEARCH)
+    states = history.states(sae, wanted, study.id)
+    known = history.generated_index(sae, METHOD, SEARCH, study=study.id)
     live = set(study.table.loc[study.table["num_examples"] > 0, "feature"].tolist())
     batch: list[NewEvent] = []
     for found in (labeler or search_labeler(split)).label_all(wanted, progress):
@@ -61,15 +62,16 @@ def record_search_labels(
                 continue
             report.failed += 1
             if state.search_error != HELD_OUT:
-                batch.append(_event(sae, found.feature, FAILED, reason=HELD_OUT))
+                batch.append(_event(study, found.feature, FAILED, reason=HELD_OUT))
             continue
         key = _key(found.text, split)
         if (found.feature, key) in known and _newest(state) == found.text:
             report.reused += 1
             continue
-        details = {"study": study.id, "documents": split.shown, "prompt_hash": key}
-        details |= found.evidence
-        batch.append(_event(sae, found.feature, GENERATED, found.text, details=details))
+        details = SearchDetails(
+            study=study.id, documents=split.shown, prompt_hash=key, evidence=found.evidence
+        )
+        batch.append(_event(study, found.feature, GENERATED, found.text, details=details.to_json()))
         report.made += 1
         if len(batch) >= _AT_ONCE:
             history.record_many(batch)
@@ -92,7 +94,7 @@ def _newest(state: LabelState) -> str | None:
 
 
 def _event(
-    sae: str,
+    study: Study,
     feature: int,
     kind: str,
     text: str | None = None,
@@ -101,5 +103,13 @@ def _event(
     details: dict[str, Any] | None = None,
 ) -> NewEvent:
     return NewEvent(
-        sae, feature, kind, text, source=SEARCH, method=METHOD, reason=reason, details=details
+        study.info.sae_fingerprint,
+        feature,
+        kind,
+        text,
+        source=SEARCH,
+        method=METHOD,
+        reason=reason,
+        details=details,
+        study=study.id,
     )

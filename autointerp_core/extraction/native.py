@@ -1,0 +1,123 @@
+"""Our own engine: one forward pass up to the hook, one ``encode`` for all features.
+
+The shards that hold the reference sequences come first, then the health check (so that a
+wrong hook is told early), then the other shards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autointerp_core.extraction.firings import (
+    BATCH_TOKENS,
+    CUDA_BATCH_TOKENS,
+    REFERENCE_SEQUENCES,
+    Batching,
+    Extractor,
+    Shard,
+)
+from autointerp_core.extraction.health import measure_health
+from autointerp_core.extraction.memory import release_memory
+from autointerp_core.extraction.meter import Meter
+from autointerp_core.extraction.resolve import ResolvedExtraction
+from autointerp_core.extraction.summary import reference_median
+from autointerp_core.progress import Progress, ProgressCallback
+
+if TYPE_CHECKING:
+    from autointerp_core.extraction.study_writer import OpenPass, StudyWriter
+    from autointerp_core.sources.model import TruncatedModel
+
+
+class NativeEngine:
+    """All missing features in one pass, a shard of sequences at a time."""
+
+    name = "native"
+
+    def check(self) -> None:
+        """Needs nothing beyond what the package needs."""
+
+    def study_id(self, resolved: ResolvedExtraction) -> str:
+        return resolved.study_id
+
+    def produce(
+        self,
+        features: NDArray[np.int32],
+        resolved: ResolvedExtraction,
+        writer: StudyWriter,
+        progress: ProgressCallback,
+    ) -> None:
+        """As :class:`~autointerp_core.extraction.engines.Engine` has it."""
+        writer.tokens()
+        wanted = writer.begin_pass(features)
+        todo = wanted.todo
+        if todo or writer.is_new:
+            # A call of its own: the model is freed when it returns, before the summary.
+            _compute(wanted, todo, resolved, writer, progress)
+            release_memory()
+        writer.finish_pass(wanted)
+
+
+def _compute(
+    wanted: OpenPass,
+    todo: list[Shard],
+    resolved: ResolvedExtraction,
+    writer: StudyWriter,
+    progress: ProgressCallback,
+) -> None:
+    """Everything that needs the model: shards to do, and a new study's reference."""
+    tokens, config = writer.tokens(), resolved.config
+    limit = CUDA_BATCH_TOKENS if resolved.device.type == "cuda" else BATCH_TOKENS
+    with _model(resolved, neighbour=writer.is_new, progress=progress) as model:
+        batching = Batching(config.batch_sequences, limit)
+        extractor = Extractor(model, resolved.sae, resolved.hook, wanted.features, batching)
+        meter = Meter(progress, tokens, todo)
+        split = sum(shard.first < REFERENCE_SEQUENCES for shard in wanted.shards)
+        for part in (wanted.shards[:split], wanted.shards[split:]):
+            for shard in (each for each in part if each in todo):
+                wanted.put(shard, extractor.extract(tokens, shard))
+                release_memory()
+                meter.finished(shard)
+            if writer.is_new:
+                _reference(model, wanted.norms(wanted.shards[:split]), resolved, writer)
+
+
+@contextmanager
+def _model(
+    resolved: ResolvedExtraction, *, neighbour: bool, progress: ProgressCallback
+) -> Iterator[TruncatedModel]:
+    """The model up to the hook, and one block more while the health check needs it."""
+    from autointerp_core.sources.model import load_truncated
+
+    progress(Progress("preparing", message=f"loading {resolved.model.name}"))
+    blocks = min(resolved.hook.blocks_needed + neighbour, resolved.model.n_layers)
+    model = load_truncated(resolved.model, blocks, resolved.dtype, resolved.device)
+    try:
+        yield model
+    finally:
+        del model
+        if resolved.device.type == "cuda":
+            import torch
+
+            torch.cuda.empty_cache()
+
+
+def _reference(
+    model: TruncatedModel,
+    norms: NDArray[np.float32],
+    resolved: ResolvedExtraction,
+    writer: StudyWriter,
+) -> None:
+    """Sink threshold and health: what the record of a new study starts with."""
+    tokens, hook = writer.tokens(), resolved.hook
+    median = reference_median(tokens, norms) if len(norms) else 0.0
+    neighbours = hook.neighbours(resolved.model.n_layers)
+    health = measure_health(
+        model, resolved.sae, hook, neighbours, tokens, resolved.config.masks, median
+    )
+    model.drop_blocks(hook.blocks_needed)
+    writer.begin_study(median, health)

@@ -1,0 +1,128 @@
+"""Sources found, read and checked against each other, before anything is written."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autointerp_core.errors import FeatureRequestError
+from autointerp_core.extraction.config import DEFAULT_CONTEXT, ExtractionConfig
+from autointerp_core.extraction.tokens import Tokenisation
+from autointerp_core.progress import Progress, ProgressCallback, silent
+from autointerp_core.store.study_record import Identity
+
+if TYPE_CHECKING:
+    import torch
+
+    from autointerp_core.sources.dataset import Rows
+    from autointerp_core.sources.hooks import HookPoint
+    from autointerp_core.sources.model import ModelConfig
+    from autointerp_core.sources.sae import LoadedSAE
+
+
+@dataclass(frozen=True)
+class ResolvedExtraction:
+    """An extraction whose sources are there and fit together; the SAE is loaded."""
+
+    config: ExtractionConfig
+    model: ModelConfig
+    sae: LoadedSAE
+    hook: HookPoint
+    rows: Rows
+    tokenizer: Any
+    tokenisation: Tokenisation
+    device: torch.device
+    dtype: torch.dtype
+    identity: Identity
+    features: NDArray[np.int32]
+    """Those asked for, sorted."""
+
+    @property
+    def study_id(self) -> str:
+        """Id of the study that our own engine's numbers go to."""
+        return self.identity.study_id(self.model.name, self.hook.slug)
+
+
+def resolve(config: ExtractionConfig, progress: ProgressCallback = silent) -> ResolvedExtraction:
+    """Find model, SAE and dataset, check that they fit, and work out which study it is.
+
+    Raises:
+        BadInput: as the message says.
+        Cancelled: raised by ``progress``.
+    """
+    from autointerp_core.sources.dataset import open_dataset
+    from autointerp_core.sources.model import (
+        inspect_model,
+        load_tokenizer,
+        model_fingerprint,
+        resolve_device,
+        resolve_dtype,
+    )
+    from autointerp_core.sources.sae import check_fits, inspect_sae, load_sae
+
+    progress(Progress("preparing", message="reading configurations"))
+    sae_config = inspect_sae(config.sae_path, config.sae_id)
+    features = _features(config.features, sae_config.d_sae)
+    rows = open_dataset(config.dataset_path, config.column, config.n_rows)
+    model = inspect_model(config.model_path, progress)
+    check_fits(sae_config, model)
+    device = resolve_device(config.device)
+    dtype = resolve_dtype(config.dtype, model, device)
+    context = config.context_size or sae_config.context_size or DEFAULT_CONTEXT
+    if model.context_size is not None:
+        context = min(context, model.context_size)
+    progress(Progress("preparing", message="loading the SAE"))
+    sae = load_sae(config.sae_path, config.sae_id, device)
+    tokenizer = load_tokenizer(model)
+    prepend = sae_config.prepend_bos if config.prepend_bos is None else config.prepend_bos
+    tokenisation = Tokenisation.of(tokenizer, context, prepend)
+    identity = Identity(
+        model=model_fingerprint(model),
+        tokenizer=tokenizer_fingerprint(tokenizer),
+        sae=sae.fingerprint,
+        hook=sae_config.hook.name,
+        dataset=rows.fingerprint,
+        column=rows.column,
+        rows=rows.n_rows,
+        context_size=context,
+        prepend_bos=prepend,
+        masks=config.masks,
+        dtype=str(dtype).removeprefix("torch."),
+    )
+    return ResolvedExtraction(
+        config=config,
+        model=model,
+        sae=sae,
+        hook=sae_config.hook,
+        rows=rows,
+        tokenizer=tokenizer,
+        tokenisation=tokenisation,
+        device=device,
+        dtype=dtype,
+        identity=identity,
+        features=features,
+    )
+
+
+def tokenizer_fingerprint(tokenizer: Any) -> str:
+    """``sha256:…`` over everything a fast tokenizer does to a text."""
+    raw = tokenizer.backend_tokenizer.to_str().encode("utf-8", "surrogatepass")
+    return "sha256:" + hashlib.sha256(raw).hexdigest()
+
+
+def _features(asked: tuple[int, ...] | None, d_sae: int) -> NDArray[np.int32]:
+    if asked is None:
+        return np.arange(d_sae, dtype=np.int32)
+    if not asked:
+        raise FeatureRequestError("the list of features is empty; give at least one, or 'all'")
+    outside = sorted({f for f in asked if not 0 <= f < d_sae})
+    if outside:
+        shown = ", ".join(map(str, outside[:10])) + (", …" if len(outside) > 10 else "")
+        raise FeatureRequestError(
+            f"features out of range: {shown}; this SAE has features 0 to {d_sae - 1}"
+        )
+    return np.unique(np.asarray(asked, dtype=np.int32))

@@ -1,0 +1,62 @@
+"""The studies of this installation: listed, and found by id."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+from autointerp_core.errors import StudyError
+from autointerp_core.home import studies_dir
+from autointerp_core.store.study_record import FILE_NAME, StudyRecord, read_record
+
+
+class StudyList(NamedTuple):
+    """Studies with at least one finished pass, by folder; what is wrong with the others."""
+
+    studies: list[StudyRecord]
+    errors: list[StudyError]
+
+
+def list_studies(folder: Path | None = None) -> StudyList:
+    """Studies under ``folder`` (by default this installation's), and what cannot be read there."""
+    root = studies_dir() if folder is None else folder
+    found = StudyList([], [])
+    for child in sorted(root.glob("*/")) if root.is_dir() else []:
+        if child.name.startswith("."):
+            continue
+        try:
+            record = read_record(child)
+        except StudyError as error:
+            found.errors.append(error)
+            continue
+        if record.complete:
+            found.studies.append(record)
+    return found
+
+
+def study_folder(study_id: str) -> Path:
+    """Folder of a study of this installation.
+
+    Raises:
+        StudyError: there is none of this id (a path is none).
+    """
+    folder = studies_dir() / study_id
+    if not study_id or Path(study_id).name != study_id or not (folder / FILE_NAME).exists():
+        known = ", ".join(record.id for record in list_studies().studies) or "none yet"
+        raise StudyError(f"there is no study named {study_id!r} here; there are: {known}")
+    return folder
+
+
+def find_study(study: str) -> Path:
+    """Folder of a study given by its id or by any folder that holds one.
+
+    Raises:
+        StudyError: it is neither.
+    """
+    try:
+        return study_folder(study)
+    except StudyError:
+        given = Path(study).expanduser()
+        if (given / FILE_NAME).exists():
+            return given
+        raise

@@ -1,0 +1,350 @@
+"""What ``study.json`` holds: one definition, by which it is written and read.
+
+Keys are written in the order of the fields. A field that is absent from a file has its
+default; one marked :func:`only_if_given` is left out of the file where it has none. Keys that
+are not known here (a newer version's, say) are kept and written back behind the known ones.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import re
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+import orjson
+from annotated_doc import Doc
+
+from autointerp_core.errors import StudyError
+from autointerp_core.store.files import write_json
+from autointerp_core.store.records import HealthWarning
+
+SCHEMA = 1
+FILE_NAME = "study.json"
+
+
+def only_if_given() -> Any:
+    """An optional field that older files lack: not written where it is None."""
+    return field(default=None, metadata={"only_if_given": True})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Section:
+    """A JSON object with named fields; the values of fields may be sections, too."""
+
+    more: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    """Keys that are no field of this version."""
+
+    @classmethod
+    def from_json(cls, raw: Mapping[str, Any]) -> Self:
+        """Read an object.
+
+        Raises:
+            KeyError: a key that every file must have is missing.
+            TypeError: a value is of the wrong kind.
+        """
+        kind: Any = cls  # a class is hashable; mypy takes the hash of its instances
+        known = _sections(kind)
+        given: dict[str, Any] = {}
+        for name, (section, many) in known.items():
+            if name not in raw:
+                continue
+            if section is None:
+                given[name] = tuple(raw[name]) if many else raw[name]
+            elif many:
+                given[name] = tuple(section.from_json(entry) for entry in raw[name])
+            else:
+                given[name] = section.from_json(raw[name])
+        missing = _required(kind) - given.keys()
+        if missing:
+            raise KeyError(sorted(missing)[0])
+        return cls(**given, more={key: value for key, value in raw.items() if key not in known})
+
+    def to_json(self) -> dict[str, Any]:
+        """The object to write, keys in order."""
+        found: dict[str, Any] = {}
+        for entry in dataclasses.fields(self):
+            value = getattr(self, entry.name)
+            left_out = value is None and entry.metadata.get("only_if_given")
+            if entry.name != "more" and not left_out:
+                found[entry.name] = _plain(value)
+        return found | dict(self.more)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Section):
+        return value.to_json()
+    if isinstance(value, tuple):
+        return [_plain(each) for each in value]
+    return value
+
+
+@cache
+def _sections(kind: type[Section]) -> dict[str, tuple[type[Section] | None, bool]]:
+    """For each field of ``kind``: the section its value is, if any, and whether it is a list."""
+    hints = typing.get_type_hints(kind)
+    found: dict[str, tuple[type[Section] | None, bool]] = {}
+    for entry in dataclasses.fields(kind):
+        if entry.name == "more":
+            continue
+        hint = hints[entry.name]
+        many = typing.get_origin(hint) is tuple
+        inner = typing.get_args(hint)[0] if many else hint
+        choices = typing.get_args(inner) or (inner,)
+        section = next(
+            (one for one in choices if isinstance(one, type) and issubclass(one, Section)), None
+        )
+        found[entry.name] = section, many
+    return found
+
+
+@cache
+def _required(kind: type[Section]) -> frozenset[str]:
+    return frozenset(
+        entry.name
+        for entry in dataclasses.fields(kind)
+        if entry.default is dataclasses.MISSING and entry.default_factory is dataclasses.MISSING
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Masks(Section):
+    """Which positions are left out of examples and statistics. Part of a study's identity."""
+
+    special: Annotated[
+        bool, Doc("Leave special tokens (BOS, EOS …) out of examples and statistics.")
+    ] = True
+    sinks: Annotated[bool, Doc("Leave attention sinks out, likewise.")] = True
+    sink_factor: Annotated[
+        float, Doc("A sink's activation norm exceeds this many reference medians.")
+    ] = 10.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Identity(Section):
+    """Everything that changes a study's numbers; the feature set does not."""
+
+    model: str
+    tokenizer: str
+    sae: str
+    hook: str
+    dataset: str
+    column: str
+    rows: int
+    context_size: int
+    prepend_bos: bool
+    masks: Masks
+    dtype: str
+    schema: int = SCHEMA
+    engine: str | None = only_if_given()
+    """Where another engine than our own made the numbers."""
+
+    @property
+    def digest(self) -> str:
+        raw = orjson.dumps(self.to_json(), option=orjson.OPT_SORT_KEYS)
+        return hashlib.sha256(raw).hexdigest()
+
+    def study_id(self, model_name: str, place: str) -> str:
+        """Readable and unique: model, hook point in short, then a part of the digest."""
+        model = re.sub(r"[^a-z0-9]+", "-", model_name.rstrip("/").rsplit("/", 1)[-1].lower())
+        # A name without a Latin letter leaves nothing, and an id must not begin with a dash.
+        return f"{model.strip('-')[:40] or 'model'}-{place}-{self.digest[:10]}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelRecord(Section):
+    name: str
+    path: str | None = None
+    """What it was loaded from, as given."""
+    n_layers: int | None = None
+    d_model: int | None = None
+    fingerprint: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SAERecord(Section):
+    source: str
+    path: str | None = None
+    """What it was loaded from, as given; so is ``sae_id``."""
+    sae_id: str | None = None
+    layout: str | None = None
+    architecture: str | None = None
+    k: int | None = None
+    d_in: int | None = None
+    d_sae: int
+    fingerprint: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetRecord(Section):
+    name: str
+    path: str | None = None
+    column: str
+    n_rows: int | None = None
+    fingerprint: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenisationRecord(Section):
+    context_size: int
+    prepend_bos: bool = False
+    bos_id: int | None = None
+    special_ids: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class SinksRecord(Section):
+    factor: float
+    reference_median: float
+    """Median activation norm that ``factor`` multiplies; 0.0 where no position has one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CountsRecord(Section):
+    documents: int
+    sequences: int
+    tokens: int
+    counted: int
+    """Tokens that count for examples and statistics."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WarningRecord(Section):
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class HealthRecord(Section):
+    """FVU by hook name (the SAE's own and its neighbours'), L0 at the hook, warnings."""
+
+    fvu: Mapping[str, float] = field(default_factory=dict)
+    l0: float = 0.0
+    n_tokens: int = 0
+    warnings: tuple[WarningRecord, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PassRecord(Section):
+    """Features extracted together. Their number is None in files made by hand only."""
+
+    name: str
+    n_features: int | None = None
+    n_shards: int | None = None
+    n_examples: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyRecord(Section):
+    """What a study is and what it holds. Properties give what is asked for most."""
+
+    schema: int = SCHEMA
+    id: str
+    identity: Identity | None = None
+    model: ModelRecord
+    sae: SAERecord
+    hook: str
+    dataset: DatasetRecord
+    tokenisation: TokenisationRecord
+    sinks: SinksRecord | None = None
+    counts: CountsRecord
+    health: HealthRecord
+    versions: Mapping[str, str | None] = field(default_factory=dict)
+    passes: tuple[PassRecord, ...]
+
+    @property
+    def model_name(self) -> str:
+        return self.model.name
+
+    @property
+    def model_path(self) -> str:
+        """What to load to get the model the study was made with."""
+        return self.model.path or self.model.name
+
+    @property
+    def sae_source(self) -> str:
+        return self.sae.source
+
+    @property
+    def sae_fingerprint(self) -> str:
+        return self.sae.fingerprint
+
+    @property
+    def d_sae(self) -> int:
+        return self.sae.d_sae
+
+    @property
+    def dataset_name(self) -> str:
+        return self.dataset.name
+
+    @property
+    def column(self) -> str:
+        return self.dataset.column
+
+    @property
+    def n_documents(self) -> int:
+        return self.counts.documents
+
+    @property
+    def n_sequences(self) -> int:
+        return self.counts.sequences
+
+    @property
+    def n_tokens(self) -> int:
+        return self.counts.tokens
+
+    @property
+    def n_counted(self) -> int:
+        return self.counts.counted
+
+    @property
+    def context_size(self) -> int:
+        return self.tokenisation.context_size
+
+    @property
+    def complete(self) -> bool:
+        """Whether any pass was finished."""
+        return bool(self.passes)
+
+    @property
+    def warnings(self) -> tuple[HealthWarning, ...]:
+        return tuple(HealthWarning(each.code, each.message) for each in self.health.warnings)
+
+
+def read_record(folder: Path) -> StudyRecord:
+    """Read the ``study.json`` of a study's folder.
+
+    Raises:
+        StudyError: it is absent, damaged, or from a newer version.
+    """
+    try:
+        raw = json.loads((folder / FILE_NAME).read_bytes())
+        if raw["schema"] > SCHEMA:
+            raise StudyError(
+                f"study {folder.name} was written by a newer version (format {raw['schema']}, this "
+                f"one reads up to {SCHEMA}); update Autointerp Explorer"
+            )
+        return StudyRecord.from_json(raw)
+    except FileNotFoundError as error:
+        raise StudyError(f"no study at {folder}: {FILE_NAME} is missing") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise StudyError(
+            f"study {folder.name} is damaged: {FILE_NAME} cannot be read "
+            f"({type(error).__name__}: {error}); delete the study and extract it again"
+        ) from error
+
+
+def write_record(folder: Path, record: StudyRecord) -> None:
+    """Write the ``study.json`` of a study's folder, whole or not at all.
+
+    Raises:
+        DiskFull: no space is left.
+        OutputError: the folder cannot be written.
+    """
+    write_json(folder / FILE_NAME, record.to_json())

@@ -1,0 +1,202 @@
+"""Nothing decided is mixed up: other SAEs, other people, many at once, no name yet."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from autointerp_core import jobs
+from autointerp_core.store.history import LabelHistory, LabelState, NewEvent
+from benchmarks.synthetic import write_study
+from tests.pages.conftest import ROOT, SAE, Open, remembered
+from tests.pages.test_pages import texts
+from ui import readers
+from ui.decisions.decide import Decided
+from ui.navigation import Looking
+from ui.studies.new_study import save_upload
+
+OTHER = "another-sae"
+
+
+@pytest.fixture
+def other(study: Path) -> Path:
+    """A second study, of another SAE, whose features somebody else has worked on."""
+    folder = write_study(study.with_name("other"), 120, 8, fingerprint=OTHER)
+    with LabelHistory.open() as history:
+        history.record_many(
+            NewEvent(OTHER, f, "generated", f"other {f}", source="search") for f in range(120)
+        )
+        history.override(OTHER, 6, "Eve's own", author="Eve")
+    return folder
+
+
+def go(app: AppTest, **params: str) -> None:
+    """Follow a link of the app: another address in the same session."""
+    for name in list(app.query_params):
+        del app.query_params[name]
+    for name, value in params.items():
+        app.query_params[name] = value
+    app.run()
+    assert not app.exception, app.exception
+
+
+def states(sae: str) -> dict[int, LabelState]:
+    with LabelHistory.open() as history:
+        return history.states(sae)
+
+
+def test_undo_in_another_study_takes_back_nothing_of_another_sae(
+    other: Path, open_page: Open
+) -> None:
+    app = open_page("review", study="small", feature="6")
+    app.button(key="accept_search").click().run()
+    go(app, study="other", feature="6")
+    assert "Accepted" not in texts(app)  # that was feature 6 of the other SAE
+    app.button(key="undo").click().run()
+    assert "nothing in this session" in texts(app)
+    assert states(OTHER)[6].label == "Eve's own"
+    assert states(SAE)[6].label == "words 6"
+    # Back in the first, it is that decision which is undone.
+    go(app, study="small", feature="9")
+    app.button(key="undo").click().run()
+    assert app.query_params["feature"] == "6"
+    assert states(SAE)[6].status == "unreviewed"
+
+
+def test_undo_in_review_never_takes_back_what_another_person_decided(
+    study: Path, open_page: Open
+) -> None:
+    with LabelHistory.open() as history:
+        history.override(SAE, 6, "Eve's own", author="Eve")
+    app = open_page("review", study="small", feature="6")
+    app.button(key="undo").click().run()
+    assert states(SAE)[6].label == "Eve's own"
+    # Mine, then hers: undoing mine leaves hers, and says that she was there.
+    app = open_page("review", study="small", feature="9")
+    app.button(key="accept_search").click().run()
+    with LabelHistory.open() as history:
+        history.override(SAE, 9, "Eve's again", author="Eve")
+    app.button(key="undo").click().run()
+    assert states(SAE)[9].label == "Eve's again"
+    assert "Eve" in texts(app)
+
+
+def test_what_a_session_remembers_of_a_study_is_gone_in_another(
+    other: Path, open_page: Open
+) -> None:
+    app = open_page("features", study="small")
+    remembered(app, Looking).picked = {3, 5}
+    go(app, study="other")
+    assert remembered(app, Looking).picked == set()
+    assert not [button for button in app.button if button.key == "bulk_accept"]
+
+
+def test_bulk_without_a_name_says_nothing_was_saved_until_it_is(
+    study: Path, open_page: Open
+) -> None:
+    app = open_page("features", study="small", author="")
+    remembered(app, Looking).picked = {3, 4}
+    app.run()
+    app.button(key="bulk_accept").click().run()
+    assert "saved" not in texts(app)
+    assert states(SAE)[3].status == "unreviewed"
+    waiting = remembered(app, Decided).waiting
+    assert [d.feature for request in waiting for d in request.decisions] == [3, 4]
+    app.text_input(key="author_new").set_value("Ana").run()
+    assert "2 features: accept saved" in texts(app)
+    assert [states(SAE)[f].status for f in (3, 4, 5)] == ["accepted", "accepted", "unreviewed"]
+
+
+def test_bulk_tells_whom_it_crosses(study: Path, open_page: Open) -> None:
+    app = open_page("features", study="small")
+    remembered(app, Looking).picked = {3, 4}
+    app.run()
+    with LabelHistory.open() as history:
+        history.override(SAE, 4, "theirs", author="Eve")
+    app.button(key="bulk_accept").click().run()
+    assert "2 features: accept saved" in texts(app)
+    assert "Changed meanwhile by Eve: feature 4" in texts(app)
+    with LabelHistory.open() as history:
+        kinds = [event.kind for event in history.history(SAE, 4)]
+    assert kinds == ["generated", "overridden", "accepted"]
+
+
+def test_bulk_that_cannot_be_saved_says_so(
+    study: Path, open_page: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = open_page("features", study="small")
+    remembered(app, Looking).picked = {3, 4}
+    app.run()
+    backup = readers.history().backup_path
+    backup.unlink()
+    backup.mkdir()
+    app.button(key="bulk_accept").click().run()
+    assert "Nothing was saved" in texts(app)
+    assert states_without_backup() == {"unreviewed"}
+    backup.rmdir()
+
+
+def states_without_backup() -> set[str]:
+    return {state.status for state in readers.history().states(SAE, [3, 4]).values()}
+
+
+def test_uploads_of_one_name_do_not_replace_each_other(home: Path) -> None:
+    first = save_upload("data.jsonl", b'{"text": "first"}\n')
+    second = save_upload("data.jsonl", b'{"text": "second"}\n')
+    assert first.name == second.name == "data.jsonl"
+    assert first.read_bytes() == b'{"text": "first"}\n'
+    assert second.read_bytes() == b'{"text": "second"}\n'
+    assert save_upload("data.jsonl", b'{"text": "first"}\n') == first
+    assert save_upload("../../.x y.json", b"{}").is_relative_to(home / "uploads")
+
+
+def test_the_studies_page_opens_no_study(
+    other: Path, open_page: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with LabelHistory.open() as history:
+        history.override(SAE, 5, "done", author="Ana")
+        history.override(OTHER, 9, "done", author="Ana")
+        history.undo(OTHER, 6, author="Eve")
+        history.flag(SAE, 7, author="Ana")
+        history.override(SAE, 8, "taken back", author="Ana")
+        history.undo(SAE, 8, author="Ana")
+
+    def refuse(name: str) -> None:
+        raise AssertionError(f"{name} was opened")
+
+    app = open_page("features", study="small")
+    monkeypatch.setattr(readers, "open_study", refuse)
+    app.switch_page("pages/studies.py")
+    app.query_params["study"] = "small"
+    app.run()
+    assert not app.exception, app.exception
+    assert texts(app).count("120 of 120 features · 1 reviewed (1%)") == 2
+
+
+def test_a_job_is_followed_in_its_own_study_only(other: Path, open_page: Open) -> None:
+    app = open_page("feature", study="small", feature="6")
+    app.button(key="score").click().run()
+    app.button(key="run_start").click().run()
+    assert any(str(button.key).startswith("cancel_") or button.key == "run_seen"
+               for button in app.button)  # fmt: skip
+    go(app, study="other", feature="6")
+    assert "Scores of feature 6" not in texts(app)
+    for job in jobs.list_jobs():
+        jobs.cancel(job.id)
+
+
+def test_the_session_is_one_object() -> None:
+    """Only ui/session.py touches Streamlit's; its own keys belong to widgets."""
+    for path in (ROOT / "ui").rglob("*.py"):
+        if path.name != "session.py":
+            assert not re.search(r"\bsession_state\b", path.read_text()), path
+
+
+def test_theme_weights_are_such_as_the_browser_takes() -> None:
+    theme = tomllib.loads((ROOT / ".streamlit" / "config.toml").read_text())["theme"]
+    weights = theme["headingFontWeights"]
+    assert all(weight % 50 == 0 and 100 <= weight <= 900 for weight in weights)
