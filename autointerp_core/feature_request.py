@@ -72,7 +72,7 @@ def _request(numbers: list[int] | None, scores: Any) -> FeatureRequest:
         return FeatureRequest(None, found)
     asked = dict.fromkeys(numbers)
     others = sorted(feature for feature in found if feature not in asked)
-    notices = ()
+    notices: tuple[str, ...] = ()
     if others:
         shown = ", ".join(map(str, others[:_SHOWN])) + (", …" if len(others) > _SHOWN else "")
         notices = (

@@ -277,9 +277,8 @@ def _flat(value: Tensor) -> Tensor:
 
 
 def _model(family: str, folder: Path) -> ModelValues:
-    from tests.core.model_families import VOCABULARY, save_family
-
     from autointerp_core.sources.model import inspect_model, load_tokenizer
+    from tests.core.model_families import VOCABULARY, save_family
     from tests.core.tiny import tiny_tokenizer
 
     if family == "demo":

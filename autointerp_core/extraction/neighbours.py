@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import save
 
+from autointerp_core.extraction.memory import Blocks
 from autointerp_core.progress import Progress, ProgressCallback
 from autointerp_core.store.files import write_bytes
 from autointerp_core.store.neighbours import NEIGHBOURS_FILE
@@ -47,15 +48,18 @@ def write_neighbours(
     with torch.inference_mode():
         rows = decoder.float()
         inverse = 1.0 / rows.norm(dim=-1).clamp_min(1e-12)
-        for start in range(0, len(features), step):
-            own = torch.as_tensor(features[start : start + step].astype(np.int64)).to(rows.device)
+
+        def nearest(start: int, stop: int) -> tuple[torch.Tensor, torch.Tensor]:
+            own = torch.as_tensor(features[start:stop].astype(np.int64)).to(rows.device)
             cosine = (rows[own] * inverse[own, None]) @ rows.T
             cosine *= inverse
             cosine.scatter_(1, own[:, None], -torch.inf)  # itself is no neighbour
-            values, found = cosine.topk(n, dim=-1)
+            return cosine.topk(n, dim=-1)
+
+        for start, (values, found) in Blocks(step).over(len(features), nearest):
             ids.append(found.int().cpu().numpy())
             cosines.append(values.clamp(-1.0, 1.0).cpu().numpy())
-            done = min(start + step, len(features))
+            done = start + len(found)
             progress(Progress("neighbours", done, len(features), "features"))
     data = save({"ids": np.concatenate(ids), "cosines": np.concatenate(cosines)})
     write_bytes(pass_folder / NEIGHBOURS_FILE, data)

@@ -16,11 +16,17 @@ from numpy.typing import NDArray
 
 from autointerp_core.extraction.config import ExtractionConfig
 from autointerp_core.extraction.engines import load_engine
+from autointerp_core.extraction.memory import memory_told
 from autointerp_core.extraction.resolve import ResolvedExtraction, resolve
 from autointerp_core.extraction.study_writer import StudyWriter, study_lock
 from autointerp_core.progress import ProgressCallback, silent
 from autointerp_core.store.files import writing
 from autointerp_core.store.study import Study
+
+_ADVICE = (
+    "lower minibatch_size_tokens or minibatch_size_features, give another device, or free memory "
+    "(finished shards are kept)"
+)
 
 
 @dataclass(frozen=True)
@@ -61,8 +67,9 @@ def extract_resolved(
         started, clock = datetime.now(UTC), time.monotonic()
         writer = StudyWriter(folder, resolved, progress)
         missing = writer.missing()
-        if len(missing):
-            engine.produce(missing, resolved, writer, progress)
-        writer.complete()
+        with memory_told(resolved.device, _ADVICE):
+            if len(missing):
+                engine.produce(missing, resolved, writer, progress)
+            writer.complete()
         writer.log_run(started, time.monotonic() - clock, len(missing))
     return Extraction(Study(folder), missing)

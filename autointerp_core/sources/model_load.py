@@ -310,7 +310,9 @@ def _decoder(model: Any) -> Any:
     decoder = decoder if decoder is not None else model.base_model
     # Llama 4's names its text model otherwise than its own prefix says.
     inner = getattr(model, "model", None)
-    return inner if decoder is model and inner is not None and hasattr(model, "lm_head") else decoder
+    return (
+        inner if decoder is model and inner is not None and hasattr(model, "lm_head") else decoder
+    )
 
 
 @contextmanager

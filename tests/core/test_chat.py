@@ -283,7 +283,8 @@ def test_what_a_studys_identity_has_to_know(tokenizer: Any, tmp_path: Path) -> N
 
 
 def test_no_window_leaves_the_messages_asked_for_uncounted(tokenizer: Any, tmp_path: Path) -> None:
-    from autointerp_core.store.study_record import Masks, counted_positions
+    from autointerp_core.extraction.summary import counted_positions
+    from autointerp_core.store.study_record import Masks
 
     path = written(tmp_path, MESSAGES)
     store = stored(tmp_path, tokenizer, documents(tokenizer, path, roles=("assistant",)))

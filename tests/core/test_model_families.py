@@ -7,20 +7,16 @@ means it is TransformerBridge's cache, and the sums that must hold on a residual
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 
-from autointerp_core.errors import HookError
-from autointerp_core.sources.hooks import HOOK_KINDS, HookPoint
-from autointerp_core.sources.model import inspect_model, load_head, load_tokenizer, load_truncated
+from autointerp_core.sources.hooks import HookPoint
+from autointerp_core.sources.model import inspect_model, load_head, load_truncated
 from tests.core.model_families import (
     FAMILIES,
     VOCABULARY,
-    families_table,
     save_family,
     untruncated,
 )
@@ -62,9 +58,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 @pytest.fixture
-def folder(
-    family: str, folders: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
-) -> Path:
+def folder(family: str, folders: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     if family not in folders:
         path = tmp_path_factory.mktemp("family")
         folders[family] = save_family(path, family)

@@ -165,7 +165,8 @@ _AROUND = ('""', "''", "“”", "‘’", "«»", "「」", "『』", "()", "[]
 def _unwrap(label: str) -> str:
     """Quotes and emphasis around the whole of it; quotes around a part of it stay."""
     label = label.strip(" \t*_`")
-    for opening, closing in _AROUND:
+    for pair in _AROUND:
+        opening, closing = pair[0], pair[1]
         inner = label[1:-1]
         around = label.startswith(opening) and label.endswith(closing) and len(label) > 1
         whole = around and opening not in inner and closing not in inner
