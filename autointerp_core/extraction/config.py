@@ -11,9 +11,8 @@ from annotated_doc import Doc
 from autointerp_core.errors import ParameterError
 from autointerp_core.extraction.firings import SHARD_TOKENS
 from autointerp_core.feature_request import FeatureRequest
+from autointerp_core.sources.sae import DEFAULT_CONTEXT
 from autointerp_core.store.study_record import Masks
-
-DEFAULT_CONTEXT = 1024
 
 PARAMETERS: Mapping[str, str] = {
     "column": "column_name",

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autointerp_core.errors import FeatureRequestError
-from autointerp_core.extraction.config import DEFAULT_CONTEXT, ExtractionConfig
+from autointerp_core.extraction.config import ExtractionConfig
 from autointerp_core.extraction.tokens import Tokenisation
 from autointerp_core.progress import Progress, ProgressCallback, silent
 from autointerp_core.store.study_record import Identity
@@ -62,7 +62,7 @@ def resolve(config: ExtractionConfig, progress: ProgressCallback = silent) -> Re
         resolve_device,
         resolve_dtype,
     )
-    from autointerp_core.sources.sae import check_fits, inspect_sae, load_sae
+    from autointerp_core.sources.sae import check_fits, context_size, inspect_sae, load_sae
 
     progress(Progress("preparing", message="reading configurations"))
     sae_config = inspect_sae(config.sae_path, config.sae_id)
@@ -72,13 +72,11 @@ def resolve(config: ExtractionConfig, progress: ProgressCallback = silent) -> Re
     check_fits(sae_config, model)
     device = resolve_device(config.device)
     dtype = resolve_dtype(config.dtype, model, device)
-    context = config.context_size or sae_config.context_size or DEFAULT_CONTEXT
-    if model.context_size is not None:
-        context = min(context, model.context_size)
+    prepend = sae_config.prepend_bos if config.prepend_bos is None else config.prepend_bos
+    context = context_size(sae_config, config.context_size, model.context_size, prepend)
     progress(Progress("preparing", message="loading the SAE"))
     sae = load_sae(config.sae_path, config.sae_id, device)
     tokenizer = load_tokenizer(model)
-    prepend = sae_config.prepend_bos if config.prepend_bos is None else config.prepend_bos
     tokenisation = Tokenisation.of(tokenizer, context, prepend)
     identity = Identity(
         model=model_fingerprint(model),
