@@ -25,6 +25,8 @@ from ui.studies import probe
 _WHICH = {"all": "All", "list": "A list", "file": "A JSON file"}
 _LABELS = {"none": "Search labels only", "local": "Search and LLM labels"}
 _PREVIEW = 5
+_LEAST_CONTEXT = 2
+"""BOS and a token."""
 
 
 @dataclass
@@ -48,7 +50,12 @@ def show() -> None:
             rows = st.number_input("Rows", 1, None, 1000, key="new_rows", width=140)
             own = int((sae or {}).get("context_size") or 1024)
             context = st.number_input(
-                "Tokens a sequence, at most", 2, None, own, key=f"new_context_{own}", width=200
+                "Tokens a sequence, at most",
+                _LEAST_CONTEXT,
+                None,
+                max(own, _LEAST_CONTEXT),
+                key=f"new_context_{own}",
+                width=200,
             )
             labels = st.selectbox(
                 "Labels",
@@ -56,6 +63,11 @@ def show() -> None:
                 key="new_labels",
                 format_func=_LABELS.__getitem__,
                 width=240,
+            )
+        if own < _LEAST_CONTEXT:
+            st.text(
+                f"This SAE says it was trained on sequences of {own} token: beside BOS that "
+                f"leaves no room, so {_LEAST_CONTEXT} is the least."
             )
         with st.container(key="new_features_part", gap="small"):
             features, scores, ready = _features()
@@ -155,7 +167,7 @@ def _dataset() -> dict[str, Any] | None:
         )
         upload = st.file_uploader(
             "or upload one",
-            type=["jsonl", "json", "csv", "parquet", "txt"],
+            type=["jsonl", "json", "csv", "parquet", "txt", "gz", "zst", "bz2", "xz"],
             key="new_upload",
             width=320,
         )
