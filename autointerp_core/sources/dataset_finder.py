@@ -125,11 +125,10 @@ def _splits(place: Path) -> dict[str, list[Path]]:
     if "" in splits:  # files that are no part of a split: then names say nothing
         return {"": found}
     if not splits:
-        named_folders = [path for path in children if path.is_dir() and _SPLIT.fullmatch(path.name)]
-        inside = {
-            path.name.lower(): list(filter(_is_data, path.iterdir())) for path in named_folders
-        }
-        splits = {name: paths for name, paths in inside.items() if paths}
+        for folder in children:
+            if folder.is_dir() and _SPLIT.fullmatch(folder.name):
+                inside = [path for path in folder.iterdir() if _is_data(path)]
+                splits |= {folder.name.lower(): inside} if inside else {}
     return splits
 
 
