@@ -300,10 +300,7 @@ class Study:
         _, token, activation = self.firings(feature)
         counted = self.tokens.counted[token] > 0
         token, activation = token[counted], activation[counted]
-        sequence = self.tokens.sequence_of(token)
-        order = np.lexsort((token, -activation, sequence))
-        first = order[np.unique(sequence[order], return_index=True)[1]]
-        best = first[np.lexsort((token[first], -activation[first]))]
+        best = self.tokens.sequence_peaks(token, activation)
         return token[best], activation[best]
 
     def windows_at(
