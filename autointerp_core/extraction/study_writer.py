@@ -18,7 +18,7 @@ import platform
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime
 from hashlib import sha256
@@ -29,6 +29,7 @@ import numpy as np
 from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
+from autointerp_core.errors import BadInput
 from autointerp_core.extraction.firings import Shard, plan_shards
 from autointerp_core.extraction.neighbours import write_neighbours
 from autointerp_core.extraction.record import new_record
@@ -116,15 +117,19 @@ class StudyWriter:
 
         resolved, folder = self.resolved, self.folder / "tokens"
         if not folder.exists():
-            rows = resolved.rows
-            write_tokens(
-                folder,
-                rows.iterate(),
-                rows.n_rows,
-                resolved.tokenizer,
-                resolved.tokenisation,
-                self.progress,
-            )
+            try:
+                write_tokens(
+                    folder,
+                    resolved.documents,
+                    resolved.rows.n_rows,
+                    resolved.tokenizer,
+                    resolved.tokenisation,
+                    self.progress,
+                )
+            except BadInput:
+                with suppress(OSError):  # a study that cannot be begun leaves no folder
+                    self.folder.rmdir()
+                raise
         return TokenStore(folder)
 
     def begin_study(

@@ -256,7 +256,7 @@ class Study:
         values = np.zeros(high - low, dtype=np.float32)
         inside = slice(*np.searchsorted(fired, [low, high]))
         values[fired[inside] - low] = activation[inside]
-        peak = int(values.argmax())
+        peak = int(np.abs(values).argmax())
         windows = Windows(
             "sequence",
             np.array([low + peak]),
@@ -319,8 +319,9 @@ class Study:
 
     def histogram(self, feature: int, bins: int = 40) -> Histogram:
         values = self.activations(feature)
-        top = float(values.max()) if len(values) else 1.0
-        counts, edges = np.histogram(values, bins=bins, range=(0.0, top))
+        low = min(float(values.min()), 0.0) if len(values) else 0.0
+        top = max(float(values.max()), 0.0) if len(values) else 1.0
+        counts, edges = np.histogram(values, bins=bins, range=(low, top))
         return Histogram(tuple(edges.tolist()), tuple(counts.tolist()))
 
     def logits(self, feature: int) -> tuple[list[TokenLogit], list[TokenLogit]]:
