@@ -57,6 +57,18 @@ class TokenStore:
         loaded: list[str] = json.loads((self.folder / "vocab.json").read_bytes())
         return loaded
 
+    def sequence_peaks(self, token: IntArray, activation: NDArray[np.floating[Any]]) -> IntArray:
+        """Indices into ``token`` of the strongest of every sequence that has any.
+
+        Strongest first; of equals the earlier token.
+        """
+        sequence = self.sequence_of(token)
+        strength = np.abs(activation)  # of a signed SAE a peak may be below zero
+        order = np.lexsort((token, -strength, sequence))
+        first = order[np.unique(sequence[order], return_index=True)[1]]
+        peaks: IntArray = first[np.lexsort((token[first], -strength[first]))]
+        return peaks
+
     def document_text(self, document: int) -> str:
         start, stop = self.documents[document], self.documents[document + 1]
         return self.text[start:stop].tobytes().decode("utf-8")
