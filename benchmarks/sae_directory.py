@@ -126,13 +126,16 @@ class Kind:
 @cache
 def entries() -> tuple[Entry, ...]:
     """Every SAE of the directory."""
-    found = []
+    return tuple(entry for name in release_names() for entry in entries_of(name))
+
+
+@cache
+def entries_of(name: str) -> tuple[Entry, ...]:
+    """Every SAE of one release."""
+    release = find_release(name)
+    assert release is not None
     with offline_loaders():
-        for name in release_names():
-            release = find_release(name)
-            assert release is not None
-            found += [_entry(release, sae_id) for sae_id in release.saes]
-    return tuple(found)
+        return tuple(_entry(release, sae_id) for sae_id in release.saes)
 
 
 def kinds() -> dict[Kind, Entry]:

@@ -13,8 +13,13 @@ def params() -> dict[str, str]:
     return dict(st.query_params.to_dict())
 
 
+LOOK = ("tab", "window", "lines", "peak", "plot", "across", "up", "axes")
+"""What says how a page is looked at (``look.py``); it stays while one goes from place to place."""
+
+
 def put(values: Mapping[str, str]) -> None:
-    """Make the address hold ``values`` and nothing else (no message where it does already)."""
+    """Make the address hold ``values``, and how the page is looked at, and nothing else."""
+    values = {name: text for name, text in params().items() if name in LOOK} | dict(values)
     if params() != dict(values):
         st.query_params.from_dict(values)
 

@@ -119,10 +119,13 @@ class Extractor:
         import torch
 
         self.model, self.sae, self.hook, self.batching = model, sae, hook, batching
-        self.encoding = Blocks(_DENSE_ELEMENTS // sae.config.d_sae)
         everything = len(features) == sae.config.d_sae
         self.n_features = len(features)
         self.columns = None if everything else torch.as_tensor(features, dtype=torch.long)
+        # Of an elementwise SAE only what is kept is computed.
+        self.encode = sae.encoder(self.columns)
+        width = len(features) if sae.config.elementwise else sae.config.d_sae
+        self.encoding = Blocks(_DENSE_ELEMENTS // max(width, 1))
 
     def extract(self, tokens: TokenStore, shard: Shard) -> ShardFirings:
         """What one shard's sequences make every feature do.
@@ -143,14 +146,14 @@ class Extractor:
             for part, x in self._forward(ids, starts, lengths, batch):
                 at = np.concatenate([np.arange(s, s + n) for s, n in part])
                 norm[at] = x.norm(dim=-1).cpu().numpy()
+                if not np.isfinite(norm[at]).all():
+                    raise AutointerpError(
+                        f"activations at {self.hook.name} are not finite; try dtype='float32'"
+                    )
                 for row, where, activation in self._encode(x):
                     rows.append(row)
                     token.append(at[where])
                     value.append(activation)
-        if not np.isfinite(norm).all():
-            raise AutointerpError(
-                f"activations at {self.hook.name} are not finite; try dtype='float32'"
-            )
         row = np.concatenate(rows) if rows else np.zeros(0, dtype=np.int64)
         where = np.concatenate(token) if token else np.zeros(0, dtype=np.int64)
         order = np.argsort(row * (n_tokens + 1) + where)
@@ -206,15 +209,18 @@ class Extractor:
         """Firings (feature row, row of ``x``, activation) of ``x [n, d_in]``, blockwise."""
         import torch
 
+        signed = self.sae.config.signed
+
         def dense(start: int, stop: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-            acts = self.sae.sae.encode(x[start:stop])
-            if self.columns is not None:
-                acts = acts[:, self.columns.to(acts.device)]
+            acts = self.encode(x[start:stop])
             where, row = acts.nonzero(as_tuple=True)
             activation = acts[where, row]
-            positive = activation > 0
-            if not bool(positive.all()):
-                where, row, activation = where[positive], row[positive], activation[positive]
+            # NaN is neither above zero nor not: it would vanish without a word.
+            if not bool(activation.isfinite().all()):
+                raise self._overflowed(row[~activation.isfinite()])
+            fires = activation != 0 if signed else activation > 0
+            if not bool(fires.all()):
+                where, row, activation = where[fires], row[fires], activation[fires]
             return where, row, activation
 
         told = "not even one token can be encoded; give another device, or free memory"
@@ -228,3 +234,10 @@ class Extractor:
                     where.cpu().numpy() + start,
                     activation.float().cpu().numpy(),
                 )
+
+    def _overflowed(self, rows: torch.Tensor) -> AutointerpError:
+        feature = int(rows[0]) if self.columns is None else int(self.columns[int(rows[0])])
+        return AutointerpError(
+            f"the SAE {self.sae.config.source} overflows: feature {feature} has an activation at "
+            f"{self.hook.name} that is no finite number; are its weights, or the model's, damaged?"
+        )

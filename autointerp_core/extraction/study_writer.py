@@ -15,6 +15,7 @@ import io
 import json
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -23,6 +24,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from autointerp_core.errors import BadInput
 from autointerp_core.extraction.firings import Shard, plan_shards
 from autointerp_core.extraction.neighbours import write_neighbours
 from autointerp_core.extraction.record import new_record
@@ -109,15 +111,19 @@ class StudyWriter:
 
         resolved, folder = self.resolved, self.folder / "tokens"
         if not folder.exists():
-            rows = resolved.rows
-            write_tokens(
-                folder,
-                rows.iterate(),
-                rows.n_rows,
-                resolved.tokenizer,
-                resolved.tokenisation,
-                self.progress,
-            )
+            try:
+                write_tokens(
+                    folder,
+                    resolved.documents,
+                    resolved.rows.n_rows,
+                    resolved.tokenizer,
+                    resolved.tokenisation,
+                    self.progress,
+                )
+            except BadInput:
+                with suppress(OSError):  # a study that cannot be begun leaves no folder
+                    self.folder.rmdir()
+                raise
         return TokenStore(folder)
 
     def begin_study(

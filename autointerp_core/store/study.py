@@ -256,7 +256,7 @@ class Study:
         values = np.zeros(high - low, dtype=np.float32)
         inside = slice(*np.searchsorted(fired, [low, high]))
         values[fired[inside] - low] = activation[inside]
-        peak = int(values.argmax())
+        peak = int(np.abs(values).argmax())
         windows = Windows(
             "sequence",
             np.array([low + peak]),
@@ -301,9 +301,10 @@ class Study:
         counted = self.tokens.counted[token] > 0
         token, activation = token[counted], activation[counted]
         sequence = self.tokens.sequence_of(token)
-        order = np.lexsort((token, -activation, sequence))
+        strength = np.abs(activation)  # of a signed SAE a peak may be below zero
+        order = np.lexsort((token, -strength, sequence))
         first = order[np.unique(sequence[order], return_index=True)[1]]
-        best = first[np.lexsort((token[first], -activation[first]))]
+        best = first[np.lexsort((token[first], -strength[first]))]
         return token[best], activation[best]
 
     def windows_at(
@@ -322,8 +323,9 @@ class Study:
 
     def histogram(self, feature: int, bins: int = 40) -> Histogram:
         values = self.activations(feature)
-        top = float(values.max()) if len(values) else 1.0
-        counts, edges = np.histogram(values, bins=bins, range=(0.0, top))
+        low = min(float(values.min()), 0.0) if len(values) else 0.0
+        top = max(float(values.max()), 0.0) if len(values) else 1.0
+        counts, edges = np.histogram(values, bins=bins, range=(low, top))
         return Histogram(tuple(edges.tolist()), tuple(counts.tolist()))
 
     def logits(self, feature: int) -> tuple[list[TokenLogit], list[TokenLogit]]:

@@ -15,12 +15,17 @@ _INVISIBLE = frozenset({"Cc", "Cf", "Zs", "Zl", "Zp"})
 
 def safe_text(text: str) -> str:
     """``text`` as every database and UTF-8 file can hold it: no NUL, no lone surrogate."""
-    if "\x00" in text:
-        text = text.replace("\x00", "")
+    return whole_characters(text.replace("\x00", "") if "\x00" in text else text)
+
+
+def whole_characters(text: str) -> str:
+    """``text`` with surrogate pairs as the characters they stand for, lone halves replaced.
+
+    Half a pair is no character: neither UTF-8 nor a tokenizer takes it.
+    """
     try:
         text.encode()
     except UnicodeEncodeError:
-        # By way of UTF-16, so that a pair of surrogates becomes the character it stands for.
         text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
     return text
 

@@ -162,12 +162,15 @@ class TokenStore:
 
     def in_parts(self, token: IntArray) -> NDArray[np.bool_]:
         """Which tokens are not the whole of what they stand for: part of a character, or bare."""
-        after = np.minimum(token + 1, self.n_tokens - 1)
         sequence = self.sequence_of(token)
-        inside = token + 1 < self.sequences[sequence + 1]
+        # The character may go on in the next sequence, after its BOS.
+        after = np.minimum(token + 1, self.n_tokens - 1)
+        ended = token + 1 >= self.sequences[sequence + 1]
+        bos = ended & (self.flags[after] & (SPECIAL | CONTINUES) == SPECIAL)
+        after = np.minimum(after + bos, self.n_tokens - 1)
         opens = token == self.sequences[sequence]
         begin = np.where(opens, self.starts[sequence], self.ends[np.maximum(token - 1, 0)])
-        shared = (self.flags[token] | np.where(inside, self.flags[after], 0)) & CONTINUES > 0
+        shared = (self.flags[token] | self.flags[after]) & CONTINUES > 0
         bare = (begin == self.ends[token]) & (self.flags[token] & SPECIAL == 0)
         found: NDArray[np.bool_] = shared | bare
         return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import streamlit as st
 
@@ -110,6 +110,8 @@ def _walk(place: Place, view: View) -> None:
     leaving = session.memory(Leaving)
     back, leaving.to_table = leaving.to_table, False
     if back:
+        if place.number is not None:  # its page of the table, wherever one has walked to
+            view = replace(view, page=(place.number - 1) // view.size + 1)
         st.switch_page("pages/features.py", query_params=url.address(url.study(), view))
 
 
