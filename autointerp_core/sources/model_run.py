@@ -72,9 +72,7 @@ class TruncatedModel:
             if len(captured) == len(places):
                 raise _Stop
 
-        handles = [
-            _watch(module, place, hook, keep) for hook, (module, place) in places.items()
-        ]
+        handles = [_watch(module, place, hook, keep) for hook, (module, place) in places.items()]
         try:
             with torch.inference_mode():
                 # No attention mask: attention is causal and padding stands on the right, so no

@@ -109,14 +109,13 @@ def block_map(config: ModelConfig) -> BlockMap:
     Raises:
         HookError: TransformerLens does not know the architecture.
     """
+    import torch
     from transformer_lens.factories.architecture_adapter_factory import SUPPORTED_ARCHITECTURES
     from transformer_lens.model_bridge.sources import _bridge_builder
     from transformer_lens.model_bridge.sources.transformers import (
         determine_architecture_from_hf_config,
     )
     from transformers import AutoConfig
-
-    import torch
 
     gguf = {"gguf_file": config.gguf_file} if config.gguf_file else {}
     whole = AutoConfig.from_pretrained(weights_folder(config), **gguf)
@@ -172,7 +171,9 @@ def _resolve(component: Any, path: str, name: str, block: Any) -> Place | None:
         return _scaled(component, path, first)
     if first == "hook_in" and component.name is None:
         # No module holds this MLP (OPT): it begins with its first one.
-        return _resolve(component, path, "in.hook_in", block) if "in" in component.submodules else None
+        return (
+            _resolve(component, path, "in.hook_in", block) if "in" in component.submodules else None
+        )
     sides = {"hook_in": INPUT, "hook_out": OUTPUT}
     if first in sides and component.name is not None:
         return Place(path, sides[first])
