@@ -201,7 +201,7 @@ BAD: dict[str, tuple[Case, str]] = {
     ),
     "no room beside BOS": (
         lambda t: {"sae_path": _one_token_sae(t), "sae_id": None, "context_size": None},
-        "no room for a token beside BOS",
+        "no room for a token",
     ),
     "scores length": (lambda t: {"feature_scores": "1,2"}, "3 feature indices but 2 scores"),
 }
