@@ -217,7 +217,7 @@ def test_an_sae_of_one_token_contexts(tmp_path: Path) -> None:
     model = tiny_llama(tmp_path / "model")
     sae = tiny_topk_saelens(tmp_path / "sae", metadata={"context_size": 1, "prepend_bos": True})
     config = ExtractionConfig(str(model), str(sae), rows(tmp_path, "text", ["a b c"]))
-    with pytest.raises(ParameterError, match="no room for a token"):
+    with pytest.raises(BadInput, match="no room for a token"):
         resolve(config)
     assert resolve(ExtractionConfig(str(model), str(sae), config.dataset_path, context_size=8))
 
