@@ -276,7 +276,8 @@ def test_full_disk_leaves_no_half_file(
 
     write = write_bytes
     monkeypatch.setattr(feature_shards, "write_bytes", full)
-    monkeypatch.setattr("autointerp_core.extraction.native.REFERENCE_SEQUENCES", 4)
+    for module in ("firings", "native"):
+        monkeypatch.setattr(f"autointerp_core.extraction.{module}.REFERENCE_SEQUENCES", 4)
     output = tmp_path / "results"
     assert main(_arguments(tiny, output)) == 1
     assert "disk is full" in capfd.readouterr().err.rstrip("\n").rsplit("\n", 1)[-1]
