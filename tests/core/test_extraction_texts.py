@@ -15,7 +15,6 @@ from autointerp_core.errors import (
     BadInput,
     DatasetSourceError,
     ModelSourceError,
-    ParameterError,
 )
 from autointerp_core.extraction.config import ExtractionConfig
 from autointerp_core.extraction.resolve import resolve
