@@ -103,9 +103,9 @@ def test_input_scores_stand_on_the_feature(
     monkeypatch.setattr("ui.readers.scores", lambda _opened: {6: 0.335})
     for page in ("feature", "review"):
         app = open_page(page, study="small", feature="6")
-        assert ["Input score", "0.335"] in [
-            pair[:2] for pair in element(app, "pairs")["pairs"]
-        ], page
+        assert ["Input score", "0.335"] in [pair[:2] for pair in element(app, "pairs")["pairs"]], (
+            page
+        )
 
 
 def test_review_holds_features_that_can_be_interpreted_and_says_what_it_leaves_out(

@@ -14,13 +14,21 @@ from ui.feature.documents import Reading
 from ui.marks import marked
 
 
+def sequences(study: Study) -> dict[int, int]:
+    """In how many sequences each feature fires."""
+    columns = (study.table[name].tolist() for name in ("feature", "num_examples"))
+    return dict(zip(*columns, strict=True))
+
+
 def test_more_examples_come_from_the_firings(
     study: Path, open_page: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ui.feature.example_groups.STORED", 3)
     opened = Study(study)
-    counts = opened.table.set_index("feature")["num_examples"]
-    feature = int(counts.idxmax())
+    counts = dict(
+        zip(opened.table["feature"].tolist(), opened.table["num_examples"].tolist(), strict=True)
+    )
+    feature = max(counts, key=counts.__getitem__)
     app = open_page("feature", study="small", feature=str(feature))
     kept = len(element(app, "groups")["groups"][0]["rows"])
     assert kept < counts[feature]
@@ -35,8 +43,13 @@ def test_more_examples_come_from_the_firings(
 
 def test_no_quarter_is_empty_where_the_feature_fires(study: Path, open_page: Open) -> None:
     opened = Study(study)
-    counts = opened.table.set_index("feature")["num_examples"]
-    for feature in (int(counts.idxmax()), int(counts[counts > 0].idxmin())):
+    counts = dict(
+        zip(opened.table["feature"].tolist(), opened.table["num_examples"].tolist(), strict=True)
+    )
+    for feature in (
+        max(counts, key=counts.__getitem__),
+        min((f for f in counts if counts[f]), key=counts.__getitem__),
+    ):
         app = open_page("feature", study="small", feature=str(feature), tab="quantiles")
         groups = element(app, "groups")["groups"]
         assert len(groups) == 4
@@ -48,8 +61,10 @@ def test_no_quarter_is_empty_where_the_feature_fires(study: Path, open_page: Ope
 
 def test_every_document_of_a_feature_can_be_read(study: Path, open_page: Open) -> None:
     opened = Study(study)
-    counts = opened.table.set_index("feature")["num_examples"]
-    feature = int(counts.idxmax())
+    counts = dict(
+        zip(opened.table["feature"].tolist(), opened.table["num_examples"].tolist(), strict=True)
+    )
+    feature = max(counts, key=counts.__getitem__)
     tokens, _ = opened.sequence_peaks(feature)
     owners = opened.tokens.owners[opened.tokens.sequence_of(tokens)]
     order = list(dict.fromkeys(owners.tolist()))

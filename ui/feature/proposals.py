@@ -10,6 +10,7 @@ from autointerp_core.explore.feature_index import Row
 from ui.decisions.callback import act
 from ui.elements import scores, scoreview
 from ui.glossary import about
+from ui.marks import marked
 
 _TITLES = {"llm": "LLM label", "search": "Search label"}
 
@@ -38,9 +39,9 @@ def _proposal(name: Literal["llm", "search"], row: Row, sae: str, then: int | No
             st.text(_TITLES[name], help=f"{about(_TITLES[name])}\n\n{scores.ABOUT}")
         if text is None:
             with st.container(key=f"missing_{name}"):
-                st.text("never fires" if row.dead else error or "not made yet")
+                st.text("never fires" if row.dead else marked(error or "not made yet"))
         else:
-            st.text(text)
+            st.text(marked(text))
         scoreview.panel(f"scores_{name}", shown)
         head.button(
             "Accept",

@@ -8,6 +8,7 @@ from autointerp_core.explore.feature_index import Rows, Snapshot
 from autointerp_core.store.decisions import Action, Decision
 from ui import exporting, readers
 from ui.decisions import author, decide
+from ui.marks import marked
 from ui.navigation import looking
 from ui.runs import form, start
 
@@ -30,7 +31,7 @@ def show(opened: readers.OpenStudy, snapshot: Snapshot, rows: Rows) -> None:
         start.follow(start.BULK)
         kept = decide.memory()
         if kept.told_bulk:
-            st.text(kept.told_bulk)
+            st.text(marked(kept.told_bulk))
             kept.told_bulk = ""
     form.show(opened)
 
