@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PORT ?= 8501
 
-.PHONY: app demo check test lint oracle bench bench-ui bench-labels chromium install install-dev
+.PHONY: app demo check test lint oracle bench bench-ui bench-labels parity chromium install install-dev
 
 app: demo  ## install, build the demo study once, serve the app
 	$(BIN)/streamlit run app.py --server.port $(PORT)
@@ -30,6 +30,9 @@ oracle: install-dev demo  ## brute-force check of the whole demo corpus
 
 bench: install-dev  ## extraction against its limit and against sae-dashboard
 	$(BIN)/python -m benchmarks.bench
+
+parity: install-dev demo  ## every architecture, layout, hook and family against its publisher's own class
+	$(BIN)/python -m benchmarks.parity
 
 bench-ui: install-dev chromium  ## waits in the browser on large synthetic studies
 	$(BIN)/python -m benchmarks.ui

@@ -7,6 +7,8 @@ a stack trace. ``exit_code`` is the status the command line ends with.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 
 class AutointerpError(Exception):
     """Base of the tree: something failed that was not the caller's input."""
@@ -50,6 +52,32 @@ class LabelRejected(BadInput):
 
 class ParameterError(BadInput):
     """A parameter has a value outside what it allows."""
+
+
+class KnobError(ParameterError):
+    """A setting of a configuration means nothing, or contradicts another.
+
+    The message names settings as the configuration does; whoever offers them under other names
+    (a command's flags, a function's arguments) says so with :meth:`called`.
+
+    Args:
+        template: the message, with ``{0}``, ``{1}`` … for the names of settings.
+        knobs: their names in the configuration.
+    """
+
+    def __init__(self, template: str, *knobs: str) -> None:
+        self._template, self._knobs = template, knobs
+        super().__init__(self._told({}))
+
+    def called(self, names: Mapping[str, str]) -> ParameterError:
+        """The same error with settings named as ``names`` says (by configuration name)."""
+        return ParameterError(self._told(names))
+
+    def _told(self, names: Mapping[str, str]) -> str:
+        message = self._template
+        for place, knob in enumerate(self._knobs):
+            message = message.replace(f"{{{place}}}", names.get(knob, knob))
+        return message
 
 
 class DiskFull(AutointerpError):

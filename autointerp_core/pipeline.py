@@ -4,24 +4,35 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from autointerp_core.errors import StudyError
+from autointerp_core.errors import KnobError, StudyError
 from autointerp_core.feature_request import FeatureRequest
 from autointerp_core.home import home, studies_dir
-from autointerp_core.progress import Progress, ProgressCallback, silent
+from autointerp_core.progress import ProgressCallback, silent
 from autointerp_core.sources.demo import demo_sae_path
 from autointerp_core.store.files import check_writable, write_json
 from autointerp_core.store.study_record import Masks, read_record
+from autointerp_core.study_labels import (
+    keep_scores,
+    label_study,
+    notices,
+    outcome,
+    score_study,
+    write_results,
+)
 
 if TYPE_CHECKING:
     from autointerp_core.extraction.config import ExtractionConfig
-    from autointerp_core.labels.options import LabelOptions
+    from autointerp_core.labels.config import LabelConfig
     from autointerp_core.labels.run import LabelReport
     from autointerp_core.store.study import Study
+
+__all__ = ["build_demo", "built_demo", "label_study", "run_labeling", "score_study"]
 
 DEMO_LLM_LABELS = 24
 
@@ -47,6 +58,8 @@ def run_labeling(
     engine: str = "native",
     context_size: int | None = None,
     prepend_bos: bool | None = None,
+    pack: bool = False,
+    chat_roles: str | None = None,
     dtype: str = "auto",
     mask_special: bool = True,
     mask_sinks: bool = True,
@@ -72,19 +85,20 @@ def run_labeling(
     """Find the examples of features and label them; write the two result files.
 
     Args:
-        feature_indices: List of int, ``"11,313,251"``, path of a JSON file
+        feature_indices: List or array of int, ``"11,313,5-9"``, path of a JSON file
             ``{"feature_indices": [...], "scores": [...]}``, or ``"all"``.
         model_path: Hub id or local folder of the language model, or ``"demo"``.
         sae_path: Folder (SAELens or EleutherAI sparsify layout), SAELens release, hub
             repository, or ``"demo"``.
-        dataset_path: Hub id, ``save_to_disk`` folder, .jsonl/.json/.csv/.parquet/.txt file,
-            or ``"demo"``.
+        dataset_path: Hub id, ``save_to_disk`` folder, .jsonl/.json/.csv/.parquet/.txt file
+            (all but .parquet also .gz, .zst, .bz2, .xz), folder of such files, or ``"demo"``.
         sae_id: Which SAE under ``sae_path``, say ``"blocks.19.hook_resid_post"``.
         output_dir: Folder for ``feature_examples.jsonl`` and ``feature_labels.json``.
         n_samples: Dataset rows used, from the start.
         max_examples_per_feature: Top examples a feature.
         device: ``"cuda"``, ``"cuda:1"``, ``"cpu"``; None takes CUDA where there is one.
-        column_name: Dataset column that holds the text.
+        column_name: Dataset column that holds the texts, the conversations (which the model's
+            chat template puts into text), or the token ids.
         minibatch_size_features: Features a block of dense work; changes no result.
         minibatch_size_tokens: Sequences a forward batch; changes no result.
         label_model_path: Chat model that writes labels; None takes ``model_path``.
@@ -95,7 +109,11 @@ def run_labeling(
             (search labels only).
         engine: ``"native"``, or ``"sae-dashboard"`` (the reference engine, far slower).
         context_size: Tokens a sequence at most; None: the SAE's, else 1024.
-        prepend_bos: None: as the SAE's config says.
+        prepend_bos: None: as the SAE's config says. A text that begins with BOS gets no other;
+            where the tokenizer has none, its EOS is put there.
+        pack: Fill every sequence with one document after another, as SAELens trains.
+        chat_roles: Of conversations, count only messages of these roles, say
+            ``"user,assistant"``; the model reads them all. None: all count.
         dtype: Of the model: ``"auto"``, ``"float32"``, ``"bfloat16"`` or ``"float16"``.
         mask_special: Leave special tokens out of examples and statistics.
         mask_sinks: Leave attention sinks out, likewise.
@@ -137,12 +155,12 @@ def run_labeling(
         AutointerpError: something else failed; a rerun goes on where it stopped.
     """
     from autointerp_core.extraction.config import ExtractionConfig
-    from autointerp_core.labels.options import LabelOptions
-    from autointerp_core.labels.scoring.names import parse_scoring
+    from autointerp_core.labels.config import PARAMETERS, LabelConfig
+    from autointerp_core.labels.scoring.scorers import parse_scoring
 
     report = progress or silent
     asked = FeatureRequest.parse(feature_indices, feature_scores)
-    config = ExtractionConfig(
+    extraction = ExtractionConfig(
         model_path=str(model_path),
         sae_path=str(sae_path),
         sae_id=sae_id,
@@ -152,6 +170,8 @@ def run_labeling(
         n_rows=n_samples,
         context_size=context_size,
         prepend_bos=prepend_bos,
+        pack=pack,
+        chat_roles=chat_roles,
         masks=Masks(special=mask_special, sinks=mask_sinks, sink_factor=sink_factor),
         dtype=dtype,
         device=device,
@@ -160,55 +180,39 @@ def run_labeling(
         n_examples=max_examples_per_feature,
         engine=engine,
     )
-    options = LabelOptions(
-        provider=label_provider,
-        model_path=label_model_path or str(model_path),
-        method=label_method,
-        max_examples=max_examples_for_labeling,
-        hint=label_hint,
-        candidates=candidates,
-        regenerate=regenerate,
-        hold_out=hold_out,
-        scorers=parse_scoring(scoring),
-        score_windows=score_windows,
-        embedder=embedder,
-        judge_provider=judge_provider,
-        judge_model_path=judge_model_path,
-        base_url=label_base_url,
-        device=device,
-        dtype=dtype,
-        price_in=price_in,
-        price_out=price_out,
-        budget_dollars=budget_dollars,
-        budget_tokens=budget_tokens,
-        concurrency=label_concurrency,
-    )
-    options.check()
+    with naming(PARAMETERS):
+        config = LabelConfig(
+            provider=label_provider,
+            model_path=label_model_path or str(model_path),
+            base_url=label_base_url,
+            concurrency=label_concurrency,
+            device=device,
+            dtype=dtype,
+            price_in=price_in,
+            price_out=price_out,
+            budget_dollars=budget_dollars,
+            budget_tokens=budget_tokens,
+            scorers=parse_scoring(scoring),
+            score_windows=score_windows,
+            embedder=embedder,
+            method=label_method,
+            max_examples=max_examples_for_labeling,
+            hint=label_hint,
+            candidates=candidates,
+            regenerate=regenerate,
+            hold_out=hold_out,
+            judge_provider=judge_provider,
+            judge_model_path=judge_model_path,
+        )
+    config.check()
     output = Path(output_dir).expanduser()
     check_writable(output)
-    done = _label(config, options, report=report)
-    from autointerp_core.export.result_files import write_feature_examples, write_feature_labels
-    from autointerp_core.store.history import LabelHistory
-
-    features = list(asked.indices) if asked.indices is not None else done.study.features.tolist()
-    scores = dict(asked.scores)
-    report(Progress("writing", message=f"writing {output}"))
-    examples_path, labels_path = output / "feature_examples.jsonl", output / "feature_labels.json"
-    write_feature_examples(
-        examples_path, done.study, features, scores, max_examples=max_examples_per_feature
-    )
-    with LabelHistory.open() as history:
-        write_feature_labels(labels_path, done.study, history, features, scores)
-    dead = done.study.table.set_index("feature")["fired"].loc[features] == 0
+    done = _label(extraction, config, asked, report=report)
     return {
-        "examples_path": str(examples_path),
-        "labels_path": str(labels_path),
-        "study_path": str(done.study.folder),
-        "num_features": len(features),
-        "num_dead": int(dead.sum()),
+        **write_results(done.study, asked, output, max_examples_per_feature, report),
         "features_computed": done.features_computed,
-        **_outcome(done.labels),
-        "warnings": [w.message for w in done.study.info.warnings],
+        **outcome(done.labels),
+        "notices": [*notices(done.study, asked), *done.labels.notices],
     }
 
 
@@ -219,27 +223,19 @@ class _Labelled:
     labels: LabelReport
 
 
-def _outcome(done: LabelReport) -> dict[str, Any]:
-    """What a run's result says about its labels."""
-    from autointerp_core.labels.run import total
-
-    llm = done.llm
-    return {
-        "labels_made": llm.made if llm else 0,
-        "labels_reused": llm.reused if llm else 0,
-        "labels_failed": llm.failed if llm else 0,
-        "labels_failed_why": llm.reasons if llm else {},
-        "search_labels": done.search.made + done.search.reused,
-        **total(done),
-        "stopped": done.stopped,
-        "scores": asdict(done.scores) if done.scores else None,
-        "notices": done.notices,
-    }
+@contextmanager
+def naming(names: Mapping[str, str]) -> Iterator[None]:
+    """Errors about settings name them as ``names`` says: configuration name → caller's name."""
+    try:
+        yield
+    except KnobError as error:
+        raise error.called(names) from error
 
 
 def _label(
-    config: ExtractionConfig,
-    options: LabelOptions,
+    extraction: ExtractionConfig,
+    config: LabelConfig,
+    asked: FeatureRequest | None = None,
     *,
     llm_features: int | None = None,
     report: ProgressCallback,
@@ -249,19 +245,23 @@ def _label(
     from autointerp_core.labels.run import label_features
     from autointerp_core.store.history import LabelHistory
 
-    extraction = extract(config, studies_dir(), report)
-    study = extraction.study
-    wanted = list(config.features) if config.features is not None else study.features.tolist()
+    done = extract(extraction, studies_dir(), report)
+    study = done.study
+    if asked is not None:
+        keep_scores(study, asked)
+    wanted = (
+        list(extraction.features) if extraction.features is not None else study.features.tolist()
+    )
     with LabelHistory.open() as history:
         labels = label_features(
             study,
             wanted,
             history,
-            options,
+            config,
             llm_features=None if llm_features is None else _readable(study, llm_features),
             progress=report,
         )
-    return _Labelled(study, len(extraction.computed), labels)
+    return _Labelled(study, len(done.computed), labels)
 
 
 def _readable(study: Study, count: int) -> list[int]:
@@ -286,19 +286,19 @@ def built_demo() -> str | None:
 def build_demo(progress: ProgressCallback = silent) -> dict[str, Any]:
     """Build the demo study: all features of the bundled SAE, labels for a first look."""
     from autointerp_core.extraction.config import ExtractionConfig
-    from autointerp_core.labels.options import LabelOptions
+    from autointerp_core.labels.config import LabelConfig
 
-    config = ExtractionConfig(
+    extraction = ExtractionConfig(
         model_path="demo", sae_path="demo", dataset_path="demo", n_rows=1_000_000
     )
-    options = LabelOptions(
+    config = LabelConfig(
         model_path="demo",
         method="words",  # the one a 135M model can follow
         max_examples=20,
         candidates=3,
         scorers=("embedding",),
     )
-    done = _label(config, options, llm_features=DEMO_LLM_LABELS, report=progress)
+    done = _label(extraction, config, llm_features=DEMO_LLM_LABELS, report=progress)
     # Written last: a build killed while labelling is gone on with, not taken for whole.
     write_json(_demo_record(), {"study": done.study.id, "sae": _demo_sae_digest()})
     return {"study": done.study.id, "study_path": str(done.study.folder)}
@@ -311,13 +311,3 @@ def _demo_record() -> Path:
 def _demo_sae_digest() -> str:
     weights = sorted(demo_sae_path().rglob("*.safetensors"))
     return hashlib.sha256(b"".join(path.read_bytes() for path in weights)).hexdigest()
-
-
-def run_label_job(params: dict[str, Any], progress: ProgressCallback) -> dict[str, Any]:
-    """Background job: ``run_labeling`` with ``params`` as its arguments."""
-    return run_labeling(**params, progress=progress)
-
-
-def run_demo_job(params: dict[str, Any], progress: ProgressCallback) -> dict[str, Any]:
-    """Background job: the demo study."""
-    return build_demo(progress)

@@ -80,6 +80,9 @@ def _rows(repeats: int) -> list[Row]:
                 for name in seconds
             ),
             Row("logits_seconds", median(r["logits"] for r in found["all"]), n_tokens=exact),
+            Row(
+                "neighbours_seconds", median(r["neighbours"] for r in found["all"]), n_tokens=exact
+            ),
             Row("peak_mb", peaks[n_tokens], n_tokens=exact, repeats=repeats),
         ]
     rows.append(
@@ -154,6 +157,7 @@ def _request(n_tokens: int, **changes: Any) -> Any:
         dataset_path="demo",
         n_rows=n_rows,
         logits=False,
+        neighbours=False,
         **changes,
     )
 
@@ -178,7 +182,15 @@ def _measure_ours(n_tokens: int, few: bool) -> dict[str, float]:
         start = time.perf_counter()
         _logits(request, study)
         logits = time.perf_counter() - start
-        return {"seconds": seconds, "tokens": study.info.n_tokens, "logits": logits}
+        start = time.perf_counter()
+        _neighbours(study)
+        alike = time.perf_counter() - start
+        return {
+            "seconds": seconds,
+            "tokens": study.info.n_tokens,
+            "logits": logits,
+            "neighbours": alike,
+        }
 
 
 def _logits(request: Any, study: Any) -> None:
@@ -196,6 +208,17 @@ def _logits(request: Any, study: Any) -> None:
     write_logits(path, sae.W_dec, head, study.features, request.block_features, silent)
 
 
+def _neighbours(study: Any) -> None:
+    import torch
+
+    from autointerp_core.extraction.neighbours import write_neighbours
+    from autointerp_core.progress import silent
+    from autointerp_core.sources.sae import load_sae
+
+    decoder = load_sae("demo", None, torch.device("cpu")).sae.W_dec
+    write_neighbours(study.passes[0].folder, decoder, study.features, silent)
+
+
 def _measure_limit(n_tokens: int, _: int) -> dict[str, float]:
     """Forward to the hook and ``encode``, nothing else, on the batches (b) uses."""
     import torch
@@ -208,7 +231,7 @@ def _measure_limit(n_tokens: int, _: int) -> dict[str, float]:
 
     plan = resolve(_request(n_tokens))
     config = AutoConfig.from_pretrained(plan.model.path)
-    config.num_hidden_layers = plan.hook.layer + 1
+    config.num_hidden_layers = plan.hook.blocks_needed
     model = AutoModel.from_pretrained(plan.model.path, config=config, dtype=torch.float32).eval()
     model.norm = torch.nn.Identity()
     folder = next(Path(demo_sae_path()).rglob("cfg.json")).parent

@@ -31,21 +31,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autointerp_core.home import home, studies_dir
+from autointerp_core.labels.config import LabelConfig
 from autointerp_core.labels.document_split import LABEL, TEST, Split, shown_examples
 from autointerp_core.labels.embedders import KnownTexts, default_embedder
 from autointerp_core.labels.explain.prompts import get_method
-from autointerp_core.labels.options import RANKED, LabelOptions
 from autointerp_core.labels.providers.base import Price
 from autointerp_core.labels.providers.local import LocalProvider
 from autointerp_core.labels.run import label_features
 from autointerp_core.labels.scoring.evidence import FOLDER as EVIDENCE
-from autointerp_core.labels.scoring.judge import Judge, LLMJudge
-from autointerp_core.labels.scoring.names import JUDGED
+from autointerp_core.labels.scoring.judge import Judge
+from autointerp_core.labels.scoring.llm_judge import LLMJudge
 from autointerp_core.labels.scoring.sample_windows import EASY, HARD, WindowSampler, WindowSet
 from autointerp_core.labels.scoring.score_statistics import AUROC, mean_interval, value_of
-from autointerp_core.labels.scoring.scorer_runs import EMBEDDING, ScorerRun, embed_runs, judge_runs
+from autointerp_core.labels.scoring.scorers import SCORERS, ScorerRun, Tools, answer_runs, judged
+from autointerp_core.labels.scoring.scorers.embedding import EMBEDDING
 from autointerp_core.labels.search.labeler import SearchLabeler
-from autointerp_core.labels.search.rank_phrases import PHRASES
+from autointerp_core.labels.search.rank_phrases import PHRASES, RANKED
 from autointerp_core.labels.search.record import search_labeler
 from autointerp_core.store.event_details import GenerationDetails
 from autointerp_core.store.history import LabelHistory
@@ -107,7 +108,7 @@ def llm_labels(study: Study, features: Sequence[int]) -> dict[str, tuple[Labels,
 
     In a history of its own, and beside the study, not in it.
     """
-    options = LabelOptions(
+    options = LabelConfig(
         model_path=MODEL, method=WORDS, max_examples=20, candidates=3, scorers=(EMBEDDING,)
     )
     with TemporaryDirectory() as folder:
@@ -165,7 +166,7 @@ def embedding_values(
     ]
     out: dict[int, tuple[float, float, float]] = {}
     for first in range(0, len(runs), 64):
-        embed_runs(runs[first : first + 64], known)
+        answer_runs(runs[first : first + 64], Tools(known))
         for run in runs[first : first + 64]:
             kind = np.asarray([window.kind for window in run.windows])
             silent = (np.isin(kind, (EASY, HARD)), kind == EASY, kind == HARD)
@@ -221,13 +222,13 @@ def judged_rows(
     """Mean balanced accuracy over features of detection and fuzzing."""
     runs = [
         ScorerRun.of(scorer, text, windows[feature], 0)
-        for scorer in JUDGED
+        for scorer in judged(SCORERS)
         for feature, text in labels.items()
         if text and feature in windows
     ]
-    judge_runs(runs, judge)
+    answer_runs(runs, Tools(KnownTexts(default_embedder()), judge))
     rows = []
-    for scorer in JUDGED:
+    for scorer in judged(SCORERS):
         values = [v for t in runs if t.scorer == scorer and (v := t.value()) is not None]
         found = mean_interval(values)
         if found is not None:

@@ -277,9 +277,8 @@ def _flat(value: Tensor) -> Tensor:
 
 
 def _model(family: str, folder: Path) -> ModelValues:
-    from tests.core.model_families import VOCABULARY, save_family
-
     from autointerp_core.sources.model import inspect_model, load_tokenizer
+    from tests.core.model_families import VOCABULARY, save_family
     from tests.core.tiny import tiny_tokenizer
 
     if family == "demo":
@@ -335,6 +334,13 @@ def _case(
     )
 
 
+def _writer(
+    write: Callable[..., Published], *arguments: Any, **options: Any
+) -> Callable[[Path, Wanted], Published]:
+    """A writer of ``published_saes`` with everything given but where to and what for."""
+    return lambda folder, wanted: write(folder, wanted, *arguments, **options)
+
+
 def _named(hook: str, layer: int) -> str:
     return hook if hook == "hook_embed" else f"blocks.{layer}.{hook}"
 
@@ -347,10 +353,6 @@ def all_cases() -> list[Case]:
 def saelens_cases() -> Iterator[Case]:
     """SAELens' architectures at every hook of six families."""
 
-    def writer(architecture: str, heads: bool) -> Callable[[Path, Wanted], Published]:
-        options = {"reshape_activations": "hook_z"} if heads else {}
-        return lambda folder, wanted: published.saelens(folder, wanted, architecture, **options)
-
     for family in FAMILIES:
         for hook in HOOKS:
             if (family, hook) in WITHOUT:
@@ -358,8 +360,10 @@ def saelens_cases() -> Iterator[Case]:
             for architecture in published.SAELENS_ARCHITECTURES:
                 transcoder = architecture.endswith("transcoder")
                 heads = hook == "attn.hook_z" and not transcoder
+                options = {"reshape_activations": "hook_z"} if heads else {}
                 yield _case(
-                    architecture, "saelens", hook, family, writer(architecture, heads),
+                    architecture, "saelens", hook, family,
+                    _writer(published.saelens, architecture, **options),
                     predicts="hook_mlp_out" if transcoder else None,
                 )  # fmt: skip
         for architecture in ("standard", "topk", "jumprelu", "gated", "abstopk"):
@@ -369,9 +373,7 @@ def saelens_cases() -> Iterator[Case]:
                     "saelens",
                     "hook_resid_post",
                     family,
-                    lambda folder, wanted, a=architecture, n=normalize: published.saelens(
-                        folder, wanted, a, normalize_activations=n
-                    ),
+                    _writer(published.saelens, architecture, normalize_activations=normalize),
                 )
 
 
@@ -385,16 +387,14 @@ def layout_cases() -> Iterator[Case]:
             for module in (block, f"{block}.mlp", attention):
                 yield _case(
                     architecture, "sparsify", module + side, family,
-                    lambda folder, wanted, a=architecture, m=module: published.sparsify(
-                        folder, wanted, a, m
-                    ),
-                    module=_qualified(module, side),
+                    _writer(published.sparsify, architecture, module),
+                    module=module + side,
                 )  # fmt: skip
     for family in ("llama", "gemma2", "gpt_neox"):
         for kind in published.DICTIONARY_CLASSES:
             yield _case(
                 kind, "dictionary_learning", "hook_resid_post", family,
-                lambda folder, wanted, k=kind: published.dictionary_learning(folder, wanted, k),
+                _writer(published.dictionary_learning, kind),
             )  # fmt: skip
     for site, hook in (
         ("res", "hook_resid_post"),
@@ -405,7 +405,7 @@ def layout_cases() -> Iterator[Case]:
     ):
         yield _case(
             f"jumprelu ({site})", "gemma_scope", hook, "gemma2",
-            lambda folder, wanted, s=site: published.gemma_scope(folder, wanted, s),
+            _writer(published.gemma_scope, site),
             predicts="hook_mlp_out" if site == "transcoders" else None,
         )  # fmt: skip
     for site, hook, affine, cross in (
@@ -419,9 +419,7 @@ def layout_cases() -> Iterator[Case]:
         kind = site + (", affine" if affine else "") + (", cross-layer" if cross else "")
         yield _case(
             f"jumprelu ({kind})", "gemma_scope_2", hook, "gemma3_text",
-            lambda folder, wanted, s=site, a=affine, c=cross: published.gemma_scope_2(
-                folder, wanted, s, affine=a, cross_layer=c
-            ),
+            _writer(published.gemma_scope_2, site, affine=affine, cross_layer=cross),
             module=GEMMA_SCOPE_2[hook].format(LAYER),
             predicts="hook_mlp_out" if site == "transcoder" else None,
         )  # fmt: skip
@@ -429,22 +427,18 @@ def layout_cases() -> Iterator[Case]:
         for norm in ("dataset-wise", "token-wise", "inference"):
             yield _case(
                 f"{activation} ({norm})", "openmoss", "hook_resid_post", "llama",
-                lambda folder, wanted, a=activation, n=norm: published.llamascopium(
-                    folder, wanted, a, norm=n
-                ),
+                _writer(published.llamascopium, activation, norm=norm),
             )  # fmt: skip
         yield _case(
             f"{activation} transcoder", "openmoss", "mlp.hook_in", "llama",
-            lambda folder, wanted, a=activation: published.llamascopium(
-                folder, wanted, a, transcoder=True
-            ),
+            _writer(published.llamascopium, activation, transcoder=True),
             predicts="hook_mlp_out",
         )  # fmt: skip
     for r1 in (False, True):
         for hook in ("hook_resid_post", "hook_mlp_out", "hook_attn_out"):
             yield _case(
                 f"jumprelu (Llama Scope{' R1' if r1 else ''})", "openmoss", hook, "llama",
-                lambda folder, wanted, r=r1: published.llama_scope(folder, wanted, r1=r),
+                _writer(published.llama_scope, r1=r1),
             )  # fmt: skip
     yield _case("standard", "goodfire", "hook_resid_post", "llama", published.goodfire)
     for family in ("qwen3", "qwen3_moe", "qwen3_5_text"):
@@ -455,22 +449,15 @@ def layout_cases() -> Iterator[Case]:
                 yield _case(
                     ("jumprelu_" if jump else "") + ("skip_" if skip else "") + "transcoder",
                     "circuit_tracer", "mlp.hook_in", family,
-                    lambda folder, wanted, j=jump, s=skip: published.transcoder_set(
-                        folder, wanted, jump=j, skip=s
-                    ),
+                    _writer(published.transcoder_set, jump=jump, skip=skip),
                     predicts="hook_mlp_out",
                 )  # fmt: skip
             yield _case(
                 ("jumprelu_" if jump else "") + "transcoder (cross-layer)",
                 "circuit_tracer", "hook_resid_mid", family,
-                lambda folder, wanted, j=jump: published.cross_layer(folder, wanted, jump=j),
+                _writer(published.cross_layer, jump=jump),
                 predicts="hook_mlp_out",
             )  # fmt: skip
-
-
-def _qualified(module: str, side: str) -> str:
-    """The module's full place: a block alone is ``layers.1``, its output ``layers.1.output``."""
-    return module + side
 
 
 def directory_cases() -> Iterator[Case]:
@@ -526,22 +513,20 @@ def demo_cases() -> Iterator[Case]:
     for hook, architecture in plain.items():
         yield _case(
             architecture, "saelens", hook, "demo",
-            lambda folder, wanted, a=architecture: published.saelens(folder, wanted, a),
+            _writer(published.saelens, architecture),
             layer=DEMO_LAYER,
         )  # fmt: skip
     for jump, skip in ((False, False), (True, False), (True, True)):
         yield _case(
             ("jumprelu_" if jump else "") + ("skip_" if skip else "") + "transcoder",
             "circuit_tracer", "mlp.hook_in", "demo",
-            lambda folder, wanted, j=jump, s=skip: published.transcoder_set(
-                folder, wanted, jump=j, skip=s
-            ),
+            _writer(published.transcoder_set, jump=jump, skip=skip),
             predicts="hook_mlp_out", layer=DEMO_LAYER,
         )  # fmt: skip
     module = f"layers.{DEMO_LAYER}.mlp"
     yield _case(
         "topk_skip_transcoder", "sparsify", f"{module}.input", "demo",
-        lambda folder, wanted: published.sparsify(folder, wanted, "topk_skip_transcoder", module),
+        _writer(published.sparsify, "topk_skip_transcoder", module),
         module=f"{module}.input", layer=DEMO_LAYER,
     )  # fmt: skip
 

@@ -126,13 +126,16 @@ class Kind:
 @cache
 def entries() -> tuple[Entry, ...]:
     """Every SAE of the directory."""
-    found = []
+    return tuple(entry for name in release_names() for entry in entries_of(name))
+
+
+@cache
+def entries_of(name: str) -> tuple[Entry, ...]:
+    """Every SAE of one release."""
+    release = find_release(name)
+    assert release is not None
     with offline_loaders():
-        for name in release_names():
-            release = find_release(name)
-            assert release is not None
-            found += [_entry(release, sae_id) for sae_id in release.saes]
-    return tuple(found)
+        return tuple(_entry(release, sae_id) for sae_id in release.saes)
 
 
 def kinds() -> dict[Kind, Entry]:
@@ -229,9 +232,10 @@ def _derive(release: Release, sae_id: str) -> dict[str, Any]:
     getter = loaders.NAMED_PRETRAINED_SAE_CONFIG_GETTERS[release.conversion]
     with _asked_for(release, sae_id):
         raw = getter(release.repo_id, path, "cpu", False, dict(release.overrides))
-    return loaders.handle_config_defaulting(
+    found: dict[str, Any] = loaders.handle_config_defaulting(
         {**raw, "d_in": raw.get("d_in") or D_IN, "d_sae": raw.get("d_sae") or D_SAE}
     )
+    return found
 
 
 _ASKED: dict[str, Any] = {}
@@ -246,7 +250,7 @@ def _asked_for(release: Release, sae_id: str) -> Iterator[None]:
 @contextlib.contextmanager
 def offline_loaders() -> Iterator[None]:
     """SAELens' config functions without a network: small files come from what is published."""
-    from huggingface_hub.utils import EntryNotFoundError
+    from huggingface_hub.errors import EntryNotFoundError
     from sae_lens.loading import pretrained_sae_loaders as loaders
 
     with tempfile.TemporaryDirectory() as folder:

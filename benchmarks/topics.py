@@ -1,9 +1,9 @@
 """``python -m benchmarks.topics``: does topic search find what a person picked?
 
 ``topics.json`` was written before anybody looked at what the search finds: somebody who did not
-know how it works read the demo's features (top tokens and examples) and picked, for each of 20 topics,
-the features they would want to be shown, the best one first. A topic counts as found where the
-best pick is among the first ten.
+know how it works read the demo's features (top tokens and examples) and picked, for each of 20
+topics, the features they would want to be shown, the best one first. A topic counts as found where
+the best pick is among the first ten.
 """
 
 from __future__ import annotations

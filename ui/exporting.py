@@ -16,7 +16,7 @@ from ui import readers
 
 def labels_json(opened: readers.OpenStudy, features: Sequence[int]) -> bytes:
     """``feature_labels.json`` of these features."""
-    rows = label_rows(opened.study, readers.history(), features, readers.scores(opened))
+    rows = label_rows(opened.study, readers.history(), features)
     return orjson.dumps(
         {"num_features": len(rows), "features": rows},
         option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE,
@@ -27,10 +27,10 @@ def examples_jsonl(opened: readers.OpenStudy, features: Sequence[int]) -> bytes:
     """``feature_examples.jsonl`` of these features."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "feature_examples.jsonl"
-        write_feature_examples(path, opened.study, features, readers.scores(opened))
+        write_feature_examples(path, opened.study, features)
         return path.read_bytes()
 
 
 def labels_table(opened: readers.OpenStudy, features: Sequence[int]) -> pd.DataFrame:
     """A row a feature: labels, status, scores."""
-    return tables.labels_table(opened.study, readers.history(), features, readers.scores(opened))
+    return tables.labels_table(opened.study, readers.history(), features)

@@ -6,7 +6,6 @@ modification time says whether anything changed.
 
 from __future__ import annotations
 
-import json
 import os
 from collections import Counter
 from collections.abc import Sequence
@@ -18,6 +17,7 @@ import streamlit as st
 from autointerp_core.explore.feature_index import FeatureIndex, Snapshot
 from autointerp_core.home import home, studies_dir
 from autointerp_core.jobs import list_jobs
+from autointerp_core.jobs.old_scores import adopt_scores_of_jobs
 from autointerp_core.store.history import LabelHistory
 from autointerp_core.store.studies import StudyList, list_studies, study_folder
 from autointerp_core.store.study import SPECIAL, Example, Study
@@ -50,7 +50,7 @@ class OpenStudy:
         return self.study.folder.name
 
     def snapshot(self) -> Snapshot:
-        return self.index.refresh(history(), scores(self))
+        return self.index.refresh(history())
 
 
 def studies() -> StudyList:
@@ -85,6 +85,7 @@ def open_study(name: str) -> OpenStudy:
 
 @st.cache_resource(max_entries=_STUDIES_OPEN, show_spinner=False)
 def _open(folder: str, stamp: int) -> OpenStudy:
+    adopt_scores_of_jobs(Path(folder), list_jobs)
     study = Study(Path(folder))
     return OpenStudy(study, FeatureIndex(study), stamp)
 
@@ -151,31 +152,6 @@ def active_jobs() -> int:
 @st.cache_data(ttl=2, max_entries=2, show_spinner=False)
 def _active_jobs(_home: str) -> int:
     return sum(job.active for job in list_jobs())
-
-
-def scores(opened: OpenStudy) -> dict[int, float]:
-    """Input scores of the study's features: what finished jobs wrote into their label files."""
-    found: dict[int, float] = {}
-    for study, path in _label_files(str(home())):
-        if study == opened.name and Path(path).exists():
-            found |= _scores(path, Path(path).stat().st_mtime_ns)
-    return found
-
-
-@st.cache_data(ttl=5, max_entries=2, show_spinner=False)
-def _label_files(_home: str) -> list[tuple[str, str]]:
-    """Study and label file of every finished job, oldest first; asked for at every run."""
-    return [
-        (Path(str(job.result.get("study_path", ""))).name, str(job.result["labels_path"]))
-        for job in reversed(list_jobs())
-        if job.status == "done" and job.result.get("labels_path")
-    ]
-
-
-@st.cache_data(max_entries=16, show_spinner=False)
-def _scores(path: str, _stamp: int) -> dict[int, float]:
-    rows = json.loads(Path(path).read_bytes())["features"]
-    return {row["feature_index"]: row["score"] for row in rows if row.get("score") is not None}
 
 
 def study_of(folder: str, stamp: int) -> Study:

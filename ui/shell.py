@@ -64,6 +64,8 @@ def setup() -> None:
         st.navigation(pages(), position="top")
         st.rerun()
     problems.begin()
+    with session.current().lock:
+        url.settle()
     st.html(Path(__file__).parent / "app.css")
     _frame()
     author.ask_if_needed()

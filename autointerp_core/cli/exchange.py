@@ -19,6 +19,10 @@ def export(
 ) -> None:
     """Write result files, labels and history with people's decisions in them."""
     from autointerp_core.export.study import export_study
+    from autointerp_core.jobs import list_jobs
+    from autointerp_core.jobs.old_scores import adopt_scores_of_jobs
+    from autointerp_core.store.studies import find_study
 
+    adopt_scores_of_jobs(find_study(study), list_jobs)
     for path in export_study(study, feature_indices, output_dir):
         print(path)

@@ -212,7 +212,8 @@ class FeatureIndex:
     """The current :class:`Snapshot` of a study, refreshed from the label history."""
 
     def __init__(self, study: Study) -> None:
-        self._sae, self._study = study.info.sae_fingerprint, study.id
+        self._study = study
+        self._sae = study.info.sae_fingerprint
         self._lock = threading.Lock()
         table = read_tables(study)
         names = ("fired", "density", "num_examples", "max", "mean")
@@ -227,21 +228,21 @@ class FeatureIndex:
             "search": TextSearch(study),
             "topics": TopicSearch(study),
         }
-        self._scores: dict[int, float] = {}
+        self._scores: Mapping[int, float] = {}
         self._snapshot: Snapshot | None = None
 
-    def refresh(self, history: LabelHistory, scores: Mapping[int, float]) -> Snapshot:
-        """The snapshot at the newest label event, with the input scores given."""
+    def refresh(self, history: LabelHistory) -> Snapshot:
+        """The snapshot at the newest label event, with the study's newest input scores."""
         with self._lock:
             before = self._snapshot
             version = history.last_event_id(self._sae)
-            rescored = self._rescore(scores)
+            rescored = self._rescore(self._study.input_scores())
             if before is not None and before.version == version and not rescored:
                 return before
             changed = None
             if before is not None:
                 changed = history.changed_since(self._sae, before.version)
-            states = history.states(self._sae, changed, self._study)
+            states = history.states(self._sae, changed, self._study.id)
             self._snapshot = self._build(version, states, before)
             return self._snapshot
 
@@ -249,7 +250,7 @@ class FeatureIndex:
         """Put input scores into their column; whether anything changed."""
         if scores == self._scores:
             return False
-        self._scores = dict(scores)
+        self._scores = scores
         values = np.full(len(self._fixed["features"]), np.nan)
         given = np.asarray(list(scores), dtype=np.int64)
         place = np.minimum(np.searchsorted(self._fixed["features"], given), len(values) - 1)

@@ -21,6 +21,7 @@ from autointerp_core.store.label_state import LabelState
 from autointerp_core.store.study import Example, Study
 
 Scores = Mapping[int, float] | None
+"""Input scores that win over those which the study knows."""
 
 _FEATURES_AT_ONCE = 512
 
@@ -37,7 +38,7 @@ def label_rows(
         BadInput: a feature is not in the study.
     """
     wanted = [int(feature) for feature in features]
-    known = scores or {}
+    known = {**study.input_scores(), **(scores or {})}
     states = history.states(study.info.sae_fingerprint, wanted, study.id) if wanted else {}
     counts = _column(study, wanted, "num_examples")
     return [
@@ -123,7 +124,7 @@ def write_feature_examples(
         BadInput: a feature is not in the study, or the folder cannot be written.
     """
     wanted = list(dict.fromkeys(int(feature) for feature in features))
-    known = scores or {}
+    known = {**study.input_scores(), **(scores or {})}
     density = dict(zip(wanted, _column(study, wanted, "density").tolist(), strict=True))
     with atomic_file(path) as handle:
         for feature, examples in _in_order(study, wanted, max_examples):

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from autointerp_core.export.result_files import Scores, label_rows
-from autointerp_core.labels.scoring.names import SCORERS
+from autointerp_core.labels.scoring.scorers import SCORERS
 from autointerp_core.store.history import LabelHistory
 from autointerp_core.store.study import Study
 

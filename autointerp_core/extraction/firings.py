@@ -17,6 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autointerp_core.errors import AutointerpError
+from autointerp_core.extraction.memory import (
+    Blocks,
+    is_out_of_memory,
+    memory_told,
+    release_device_memory,
+)
 from autointerp_core.store.feature_shards import ShardFirings
 from autointerp_core.store.study import TokenStore
 
@@ -116,6 +122,10 @@ class Extractor:
         everything = len(features) == sae.config.d_sae
         self.n_features = len(features)
         self.columns = None if everything else torch.as_tensor(features, dtype=torch.long)
+        # Of an elementwise SAE only what is kept is computed.
+        self.encode = sae.encoder(self.columns)
+        width = len(features) if sae.config.elementwise else sae.config.d_sae
+        self.encoding = Blocks(_DENSE_ELEMENTS // max(width, 1))
 
     def extract(self, tokens: TokenStore, shard: Shard) -> ShardFirings:
         """What one shard's sequences make every feature do.
@@ -136,14 +146,14 @@ class Extractor:
             for part, x in self._forward(ids, starts, lengths, batch):
                 at = np.concatenate([np.arange(s, s + n) for s, n in part])
                 norm[at] = x.norm(dim=-1).cpu().numpy()
+                if not np.isfinite(norm[at]).all():
+                    raise AutointerpError(
+                        f"activations at {self.hook.name} are not finite; try dtype='float32'"
+                    )
                 for row, where, activation in self._encode(x):
                     rows.append(row)
                     token.append(at[where])
                     value.append(activation)
-        if not np.isfinite(norm).all():
-            raise AutointerpError(
-                f"activations at {self.hook.name} are not finite; try dtype='float32'"
-            )
         row = np.concatenate(rows) if rows else np.zeros(0, dtype=np.int64)
         where = np.concatenate(token) if token else np.zeros(0, dtype=np.int64)
         order = np.argsort(row * (n_tokens + 1) + where)
@@ -175,7 +185,9 @@ class Extractor:
             x = self.model.run(padded.to(self.model.device), [self.hook])[self.hook]
             real = torch.arange(padded.shape[1])[None, :] < torch.as_tensor(lengths[batch])[:, None]
             flat = x[real.to(x.device)].float()
-        except torch.cuda.OutOfMemoryError as error:
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
             if len(batch) == 1:
                 raise AutointerpError(
                     f"out of memory on {self.model.device} with a single sequence of "
@@ -183,8 +195,7 @@ class Extractor:
                 ) from error
             flat = None
         if flat is None:  # outside the handler, so that the failed batch's tensors are freed
-            if torch.cuda.is_available():
-                torch.cuda.empty_cache()
+            release_device_memory()
             self.batching.halve(len(batch))
             middle = len(batch) // 2
             yield from self._forward(ids, starts, lengths, batch[:middle])
@@ -198,19 +209,35 @@ class Extractor:
         """Firings (feature row, row of ``x``, activation) of ``x [n, d_in]``, blockwise."""
         import torch
 
-        step = max(1, _DENSE_ELEMENTS // self.sae.config.d_sae)
-        with torch.inference_mode():
-            for start in range(0, len(x), step):
-                acts = self.sae.sae.encode(x[start : start + step])
-                if self.columns is not None:
-                    acts = acts[:, self.columns.to(acts.device)]
-                where, row = acts.nonzero(as_tuple=True)
-                activation = acts[where, row]
-                positive = activation > 0
-                if not bool(positive.all()):
-                    where, row, activation = where[positive], row[positive], activation[positive]
+        signed = self.sae.config.signed
+
+        def dense(start: int, stop: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+            acts = self.encode(x[start:stop])
+            where, row = acts.nonzero(as_tuple=True)
+            activation = acts[where, row]
+            # NaN is neither above zero nor not: it would vanish without a word.
+            if not bool(activation.isfinite().all()):
+                raise self._overflowed(row[~activation.isfinite()])
+            fires = activation != 0 if signed else activation > 0
+            if not bool(fires.all()):
+                where, row, activation = where[fires], row[fires], activation[fires]
+            return where, row, activation
+
+        told = "not even one token can be encoded; give another device, or free memory"
+        with (
+            torch.inference_mode(),
+            memory_told(x.device, told),
+        ):
+            for start, (where, row, activation) in self.encoding.over(len(x), dense):
                 yield (
                     row.cpu().numpy(),
                     where.cpu().numpy() + start,
                     activation.float().cpu().numpy(),
                 )
+
+    def _overflowed(self, rows: torch.Tensor) -> AutointerpError:
+        feature = int(rows[0]) if self.columns is None else int(self.columns[int(rows[0])])
+        return AutointerpError(
+            f"the SAE {self.sae.config.source} overflows: feature {feature} has an activation at "
+            f"{self.hook.name} that is no finite number; are its weights, or the model's, damaged?"
+        )

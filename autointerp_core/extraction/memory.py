@@ -1,10 +1,20 @@
-"""Giving freed memory back, so that the peak does not creep up with the number of shards."""
+"""Memory: giving freed pages back, and what happens where there is not enough of it."""
 
 from __future__ import annotations
 
 import ctypes
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
+
+from autointerp_core.errors import AutointerpError
+
+T = TypeVar("T")
+
+# What torch's allocators say. On the CPU, and on Apple's GPUs, it is a plain RuntimeError.
+_TOLD = re.compile(r"out of memory|can't allocate memory|not enough memory", re.IGNORECASE)
 
 
 def release_memory() -> None:
@@ -21,3 +31,69 @@ def release_memory() -> None:
 @cache
 def _trim() -> Any:
     return getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc only
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an allocation failed, on whatever device."""
+    import torch
+
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and bool(_TOLD.search(str(error)))
+
+
+class Blocks:
+    """Rows done at once, halved for good where memory runs out. Changes no result."""
+
+    def __init__(self, size: int):
+        self.size = max(1, size)
+
+    def over(self, n_rows: int, work: Callable[[int, int], T]) -> Iterator[tuple[int, T]]:
+        """``work(start, stop)`` for blocks that cover ``[0, n_rows)``; each with its start.
+
+        Raises:
+            MemoryError, RuntimeError: not even one row fits.
+        """
+        start = 0
+        while start < n_rows:
+            stop = min(start + self.size, n_rows)
+            found = _attempt(work, start, stop)
+            if found:
+                yield start, found[0]
+                start = stop
+            else:  # out here the failed block's tensors are freed
+                release_device_memory()
+                self.size = max(1, (stop - start) // 2)
+
+
+def _attempt(work: Callable[[int, int], T], start: int, stop: int) -> list[T]:
+    """The result in a list; an empty one where memory ran out and fewer rows can be tried."""
+    try:
+        return [work(start, stop)]
+    except (RuntimeError, MemoryError) as error:
+        if stop - start == 1 or not is_out_of_memory(error):
+            raise
+    return []
+
+
+def release_device_memory() -> None:
+    """Give back what torch holds of a GPU's memory and does not use."""
+    import torch
+
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+@contextmanager
+def memory_told(device: object, advice: str) -> Iterator[None]:
+    """Turn a failed allocation into one line that says what to do.
+
+    Raises:
+        AutointerpError: memory ran out.
+    """
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if isinstance(error, AutointerpError) or not is_out_of_memory(error):
+            raise
+        raise AutointerpError(f"out of memory on {device}; {advice}") from error

@@ -87,7 +87,7 @@ def summarise(
         chosen = _choose(tokens, best, last - first, n_examples)
         peaks.append(chosen)
         statistics.append(
-            _statistics(row, value, last - first, n_counted)
+            _statistics(row, np.abs(value), last - first, n_counted)
             | {"num_examples": np.bincount(best.row, minlength=last - first)}
         )
         top_tokens += _top_tokens(tokens, chosen, last - first)
@@ -168,9 +168,10 @@ def _sequence_peaks(
     token: NDArray[np.int64],
     value: NDArray[np.float32],
 ) -> _Peaks:
-    """The peak of every (row, sequence): its first position of highest activation.
+    """The peak of every (row, sequence): its first position of strongest activation.
 
-    Returned by row, then activation descending, then token.
+    Strength is magnitude: of a signed SAE a peak may be below zero. Returned by row, then
+    strength descending, then token.
     """
     if not len(row):
         none = np.zeros(0, dtype=np.int64)
@@ -179,10 +180,11 @@ def _sequence_peaks(
     sequence = tokens.sequence_of(token)
     new = np.concatenate([[True], (np.diff(row) != 0) | (np.diff(sequence) != 0)])
     segment = np.cumsum(new) - 1
-    highest = np.maximum.reduceat(value, np.flatnonzero(new))
-    at = np.flatnonzero(value == highest[segment])
+    strength = np.abs(value)
+    highest = np.maximum.reduceat(strength, np.flatnonzero(new))
+    at = np.flatnonzero(strength == highest[segment])
     at = at[np.concatenate([[True], np.diff(segment[at]) != 0])]
-    at = at[np.lexsort((token[at], -value[at], row[at]))]
+    at = at[np.lexsort((token[at], -strength[at], row[at]))]
     group = np.zeros(len(at), dtype=np.uint8)
     return _Peaks(row[at], token[at], value[at], group, np.zeros(0, dtype=np.int64))
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -28,7 +27,7 @@ from autointerp_core.extraction.alignment import (
 )
 from autointerp_core.progress import Progress, ProgressCallback
 from autointerp_core.sources.documents import Document
-from autointerp_core.store.files import write_json, writing
+from autointerp_core.store.files import name_beside, write_json, writing
 from autointerp_core.store.tokenstore import BLANK, CONTINUES, OUTSIDE, SPECIAL, IntArray
 
 if TYPE_CHECKING:
@@ -140,12 +139,13 @@ def write_tokens(
         ParameterError: no token of any document is to be counted.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=".tokens-", dir=folder.parent))
+    temporary = name_beside(folder)
+    with writing(folder):
+        temporary.mkdir()
     try:
         with writing(folder):
             counts = _write(temporary, documents, total, tokenizer, how, progress)
             write_json(temporary / "vocab.json", vocabulary(tokenizer, how.embedding_rows))
-            temporary.chmod(0o755)
             temporary.rename(folder)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -224,8 +224,9 @@ def _write(
         put = _Packer(files, how) if how.pack else _Cutter(files, how)
         stream = (Document(d) if isinstance(d, str) else d for d in documents)
         while batch := list(islice(stream, _DOCUMENTS_PER_CALL)):
-            for document, (text, aligned) in zip(batch, _aligned(tokenizer, batch), strict=True):
-                _check_ids(tokenizer, aligned.ids, how, files.documents)
+            for document, (text, aligned) in zip(
+                batch, _aligned(tokenizer, batch, how, files.documents), strict=True
+            ):
                 flags = np.where(np.isin(aligned.ids, special), SPECIAL, 0)
                 flags |= np.where(aligned.continues, CONTINUES, 0)
                 if document.kept is not None:
@@ -318,33 +319,39 @@ def _lone(token_id: int | None, end: int, outside: bool) -> _Piece:
 
 
 def _aligned(
-    tokenizer: PreTrainedTokenizerFast, batch: list[Document]
+    tokenizer: PreTrainedTokenizerFast, batch: list[Document], how: Tokenisation, first_row: int
 ) -> Iterator[tuple[str, Aligned]]:
+    """Text and tokens of each document.
+
+    Raises:
+        ModelSourceError, DatasetSourceError: an id that is none of the model's.
+    """
     texts = [document.text for document in batch if document.ids is None]
     from_text = align_texts(tokenizer, texts) if texts else iter(())
     spelling = Spelling(tokenizer) if len(texts) < len(batch) else None
-    for document in batch:
+    for row, document in enumerate(batch, first_row):
         if document.ids is None or spelling is None:
-            yield document.text, next(from_text)
+            aligned = next(from_text)
+            if len(aligned.ids):
+                _check_ids(tokenizer, 0, int(aligned.ids.max()), how, row)
+            yield document.text, aligned
         else:
+            if document.ids:
+                _check_ids(tokenizer, min(document.ids), max(document.ids), how, row)
             yield spelling.align(np.asarray(document.ids, dtype=np.int64))
 
 
 def _check_ids(
-    tokenizer: PreTrainedTokenizerFast, ids: IntArray, how: Tokenisation, row: int
+    tokenizer: PreTrainedTokenizerFast, lowest: int, highest: int, how: Tokenisation, row: int
 ) -> None:
-    if how.embedding_rows is None or not len(ids):
-        return
-    if int(ids.min()) < 0:
-        raise DatasetSourceError(f"row {row} holds the token id {ids.min()}; ids count from 0")
-    if int(ids.max()) >= how.embedding_rows:
-        raise ModelSourceError(
-            _beyond(tokenizer, int(ids.max()), how.embedding_rows, f"row {row} holds")
-        )
+    if lowest < 0:
+        raise DatasetSourceError(f"row {row} holds the token id {lowest}; ids count from 0")
+    if how.embedding_rows is not None and highest >= how.embedding_rows:
+        raise ModelSourceError(_beyond(tokenizer, highest, how.embedding_rows, f"row {row} holds"))
 
 
 def _beyond(tokenizer: PreTrainedTokenizerFast, token_id: int, rows: int, where: str) -> str:
-    token = tokenizer.convert_ids_to_tokens(token_id) if token_id < len(tokenizer) else None
+    token = tokenizer.backend_tokenizer.id_to_token(token_id) if token_id < 2**32 else None
     return (
         f"{where} {f'the token {token!r} with' if token else 'a token with'} id {token_id}, but "
         f"the model's embedding has {rows} rows (ids 0 to {rows - 1}): use the tokenizer the "

@@ -12,10 +12,11 @@ from autointerp_core.progress import ProgressCallback
 Work: TypeAlias = Callable[[dict[str, Any], ProgressCallback], dict[str, Any]]
 
 KINDS: dict[str, str] = {
-    "label": "autointerp_core.pipeline:run_label_job",
-    "demo": "autointerp_core.pipeline:run_demo_job",
-    "generate": "autointerp_core.labels.run:run_generate_job",
-    "score": "autointerp_core.labels.scoring.run:run_score_job",
+    "label": "autointerp_core.jobs.work:run_label_job",
+    "demo": "autointerp_core.jobs.work:run_demo_job",
+    "generate": "autointerp_core.jobs.work:run_generate_job",
+    "score": "autointerp_core.jobs.work:run_score_job",
+    "neighbours": "autointerp_core.jobs.work:run_neighbours_job",
     "selftest": "autointerp_core.jobs.selftest:run_selftest_job",
 }
 

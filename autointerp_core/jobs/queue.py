@@ -17,10 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from autointerp_core.errors import JobError
-from autointerp_core.home import CODE_ROOT, home, jobs_dir
+from autointerp_core.home import CODE_ROOT, home, jobs_dir, studies_dir
 from autointerp_core.jobs import state as files
 from autointerp_core.jobs.kinds import check_kind
+from autointerp_core.jobs.old_scores import adopt_scores_of_jobs
 from autointerp_core.jobs.state import JobState
+from autointerp_core.store.study_record import FILE_NAME
 
 _ID = re.compile(r"[0-9A-Za-z_-]+")
 _LOOK_SECONDS = 0.2
@@ -123,6 +125,9 @@ def delete(job_id: str) -> None:
     """
     folder = _folder(job_id)
     with _held(folder):
+        name = Path(str(files.load(folder).result.get("study_path", ""))).name
+        if name and (studies_dir() / name / FILE_NAME).exists():
+            adopt_scores_of_jobs(studies_dir() / name, list_jobs)
         shutil.rmtree(folder)
 
 

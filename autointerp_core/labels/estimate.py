@@ -7,18 +7,20 @@ taken to be like them. Tokens are estimated from bytes, so this is good to a thi
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
+from autointerp_core.labels.config import LabelConfig, ProviderConfig, ScoreConfig
 from autointerp_core.labels.document_split import Split, shown_examples
 from autointerp_core.labels.explain.prompts import get_method
-from autointerp_core.labels.options import RANKED, LabelOptions
-from autointerp_core.labels.providers.base import estimate_tokens
-from autointerp_core.labels.scoring.judge import FitQuestion, prompt_for
-from autointerp_core.labels.scoring.names import JUDGED, NONE
+from autointerp_core.labels.providers.base import Settings, estimate_tokens
+from autointerp_core.labels.providers.make import NONE, PROVIDERS
+from autointerp_core.labels.scoring.config import ScoringConfig
+from autointerp_core.labels.scoring.judge import FitQuestion
+from autointerp_core.labels.scoring.llm_judge import prompt_for
 from autointerp_core.labels.scoring.sample_windows import ACTIVE, Window
-from autointerp_core.labels.search.rank_phrases import plan
+from autointerp_core.labels.search.rank_phrases import RANKED, plan
 from autointerp_core.store.study import Example, Study
 
 _SAMPLE = 6
@@ -51,101 +53,103 @@ class RunEstimate:
         )
 
 
-def estimate(
-    study: Study, features: Sequence[int], options: LabelOptions, *, write: bool = True
-) -> RunEstimate:
+def estimate_labels(study: Study, features: Sequence[int], config: LabelConfig) -> RunEstimate:
     """What labelling (and scoring) features would ask for, if nothing was known yet.
-
-    ``write=False``: the labels exist, they are only to be scored.
 
     Raises:
         BadInput: a feature is not in the study.
     """
+    split = Split(study, hold_out=config.hold_out)
+    live, sample = _sample(study, split, features)
+    if not sample or (config.provider == NONE and not config.judged):
+        return RunEstimate(0, 0, 0, _cost(config, 0, 0))
+    asked = [0.0, 0.0, 0.0]
+    proposals = 2
+    if config.provider != NONE:
+        proposals = config.candidates
+        ranks = PROVIDERS[config.provider].ranks
+        for method, settings in plan(config.method, config.candidates, ranks=ranks):
+            _add(asked, _writing(study, sample, method, settings, config))
+    _add(asked, _judging(split, sample, config, proposals))
+    return _total(config, live, asked)
+
+
+def estimate_scores(study: Study, features: Sequence[int], config: ScoreConfig) -> RunEstimate:
+    """What scoring the labels of features would ask for, if nothing was known yet.
+
+    Raises:
+        BadInput: a feature is not in the study.
+    """
+    split = Split(study)
+    live, sample = _sample(study, split, features)
+    if not sample or not config.judged:
+        return RunEstimate(0, 0, 0, _cost(config, 0, 0))
+    return _total(config, live, _judging(split, sample, config, 2))
+
+
+Sample = list[tuple[int, list[Example]]]
+Asked = tuple[float, float, float]
+"""Requests, tokens in and tokens out, means a feature."""
+
+
+def _add(total: list[float], asked: Asked) -> None:
+    for place, value in enumerate(asked):
+        total[place] += value
+
+
+def _sample(study: Study, split: Split, features: Sequence[int]) -> tuple[int, Sample]:
+    """How many of the features ever fire, and examples of some of them."""
     table = study.table
     live = table.loc[table["num_examples"] > 0, "feature"].to_numpy()
     wanted = np.intersect1d(np.asarray(list(features), dtype=np.int64), live)
-    writes = write and options.provider != NONE
-    if not len(wanted) or not (writes or options.judged):
-        return RunEstimate(0, 0, 0, _cost(options, 0, 0))
-    split = Split(study, hold_out=options.hold_out)
+    if not len(wanted):
+        return 0, []
     steps = np.linspace(0, len(wanted) - 1, min(_SAMPLE, len(wanted))).astype(int)
     sample = [(f, shown_examples(split, f, limit=20)) for f in wanted[steps].tolist()]
-    sample = [(feature, examples) for feature, examples in sample if examples]
-    if not sample:
-        return RunEstimate(0, 0, 0, _cost(options, 0, 0))
-    requests = tokens_in = tokens_out = 0.0
-    if writes:
-        for method, settings in plan(
-            options.method, options.candidates, ranks=options.provider == "local"
-        ):
-            ranked = method == RANKED
-            asked = get_method("words" if ranked else method)
-            requests += 1
-            tokens_in += _mean(
-                estimate_tokens(asked.build(study, f, e[: options.max_examples], options.hint).text)
-                for f, e in sample
-            )
-            if not ranked:
-                long = settings.max_new_tokens > 2 * _LABEL_TOKENS + 20
-                tokens_out += _EXPLAINED_TOKENS if long else _LABEL_TOKENS
-    judged = _judged_each(split, options, options.candidates if writes else 2)
-    for scorer in options.judged:
-        requests += judged
-        tokens_in += judged * _mean(_judge_tokens(scorer, e[0]) for _, e in sample)
-        tokens_out += judged
-    count = len(wanted)
-    total_in, total_out = round(count * tokens_in), round(count * tokens_out)
-    cost = _cost(options, total_in, total_out)
-    return RunEstimate(round(count * requests), total_in, total_out, cost)
+    return len(wanted), [(feature, examples) for feature, examples in sample if examples]
 
 
-def estimate_run(
-    study: Study,
-    features: Sequence[int],
-    *,
-    provider: str,
-    method: str | None,
-    max_examples: int,
-    candidates: int,
-    scorers: Sequence[str],
-    per_class: int = 20,
-    price_in: float | None = None,
-    price_out: float | None = None,
-) -> RunEstimate:
-    """:func:`estimate` from single values; no ``method``: labels are only to be scored."""
-    options = LabelOptions(
-        provider=provider,
-        max_examples=max_examples,
-        candidates=max(1, candidates),
-        scorers=tuple(scorers),
-        score_windows=per_class,
-        price_in=price_in,
-        price_out=price_out,
+def _writing(
+    study: Study, sample: Sample, method: str, settings: Settings, config: LabelConfig
+) -> Asked:
+    ranked = method == RANKED
+    asked = get_method("words" if ranked else method)
+    prompts = (
+        asked.build(study, feature, examples[: config.max_examples], config.hint)
+        for feature, examples in sample
     )
-    if method is not None:
-        options = replace(options, method=method)
-    return estimate(study, features, options, write=method is not None)
+    long = settings.max_new_tokens > 2 * _LABEL_TOKENS + 20
+    answer = 0 if ranked else _EXPLAINED_TOKENS if long else _LABEL_TOKENS
+    return 1, _mean(estimate_tokens(prompt.text) for prompt in prompts), answer
 
 
-def _judged_each(split: Split, options: LabelOptions, proposals: int) -> int:
-    """Judgements of one scorer a feature, at most: choosing, testing, and the shuffled label."""
+def _judging(split: Split, sample: Sample, config: ScoringConfig, proposals: int) -> Asked:
+    """At most: of each scorer choosing, testing, and the shuffled label."""
     if not split.holds_out:
-        return 0
+        return 0, 0, 0
     proposals = max(2, proposals)
-    return 2 * options.score_windows * (proposals + min(_TESTED, proposals) + 1)
+    each = 2 * config.score_windows * (proposals + min(_TESTED, proposals) + 1)
+    asked = [0.0, 0.0, 0.0]
+    for scorer in config.judged:
+        tokens = _mean(_judge_tokens(scorer, examples[0]) for _, examples in sample)
+        _add(asked, (each, each * tokens, each))
+    return asked[0], asked[1], asked[2]
 
 
 def _judge_tokens(scorer: str, example: Example) -> int:
-    marked = (example.peak_index,) if scorer != JUDGED[0] else None
-    return estimate_tokens(
-        prompt_for(FitQuestion(_A_LABEL, Window(example, ACTIVE, 0), marked)).text
-    )
+    question = FitQuestion(scorer, _A_LABEL, Window(example, ACTIVE, 0), (example.peak_index,))
+    return estimate_tokens(prompt_for(question).text)
 
 
-def _cost(options: LabelOptions, tokens_in: int, tokens_out: int) -> float | None:
-    if not options.paid:
+def _total(config: ProviderConfig, features: int, asked: Sequence[float]) -> RunEstimate:
+    requests, tokens_in, tokens_out = (round(features * mean) for mean in asked)
+    return RunEstimate(requests, tokens_in, tokens_out, _cost(config, tokens_in, tokens_out))
+
+
+def _cost(config: ProviderConfig, tokens_in: int, tokens_out: int) -> float | None:
+    if not config.paid:
         return None
-    return None if options.price is None else options.price.of(tokens_in, tokens_out)
+    return None if config.price is None else config.price.of(tokens_in, tokens_out)
 
 
 def _mean(values: Iterable[float]) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Iterator
@@ -257,8 +258,15 @@ def _in_repository(repo: str, sae_id: str | None) -> LocatedSAE:
         # cache too, where the hub is out of reach.
         root = Path(snapshot_download(repo, allow_patterns=_CONFIGS, ignore_patterns=_NOT_CONFIGS))
     name = repo.split("/")[1]
-    if not _below_or_itself(root, name):
+    there = _what_is_there(root.resolve(), name)
+    if not there:
         _fetch_bare(repo, root, sae_id)
+    elif (sae_id is None or _named(there, sae_id) is None) and all(
+        LAYOUTS[place.layout].config_reads_weights for place in there.values()
+    ):
+        # Only what was asked for before is in the cache: ask what else the repository has.
+        with contextlib.suppress(SAESourceError):  # the cache may do, or says what it has
+            _fetch_bare(repo, root, sae_id)
     found = _in_folder(root, sae_id, repo, name)
     located = LocatedSAE(
         source=f"{found.source} (hub, {root.name[:8]})",
@@ -274,8 +282,9 @@ def _in_repository(repo: str, sae_id: str | None) -> LocatedSAE:
     return located
 
 
-def _below_or_itself(root: Path, repository: str) -> bool:
-    return bool(places_in(root.resolve(), repository) or _below(root.resolve(), repository, ""))
+def _what_is_there(root: Path, repository: str) -> dict[str, Place]:
+    own = {place.entry: place for place in places_in(root, repository)}
+    return own | _below(root, repository, "")
 
 
 def _fetch_bare(repo: str, root: Path, sae_id: str | None) -> None:

@@ -1,17 +1,23 @@
 """Local files of texts, read row by row: JSON lines, JSON lists, CSV, Parquet, plain text.
 
-Nothing here holds more than a few rows (or one Parquet batch) at a time, whatever the file's size.
+All but Parquet may be compressed (``texts.jsonl.gz``, ``.zst``, ``.bz2``, ``.xz``). Nothing here
+holds more than a few rows (or one Parquet batch) at a time, whatever the file's size.
 """
 
 from __future__ import annotations
 
+import bz2
 import csv
+import gzip
+import io
 import json
-from collections.abc import Callable, Iterator
+import lzma
+import zlib
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, TextIO
+from typing import IO, Any, TextIO
 
-from autointerp_core.errors import DatasetSourceError
+from autointerp_core.errors import DatasetSourceError, MissingDependency
 from autointerp_core.sources.hub import one_line
 
 Row = dict[str, Any]
@@ -27,41 +33,122 @@ _CSV_FIELD_LIMIT = 2**31 - 1
 _MARGIN = 32
 
 
-def read_rows(path: Path, column: str | None = None) -> Iterator[Row]:
-    """The rows of a file, in order; only ``column`` of them where the format allows that.
+def read_rows(path: Path, columns: Sequence[str] | None = None) -> Iterator[Row]:
+    """The rows of a file, in order; only some ``columns`` of them where the format allows that.
 
     Raises:
         DatasetSourceError: unknown suffix, unreadable, or malformed (with the line number).
+        MissingDependency: ``.zst`` without the package that reads it.
     """
-    reader = READERS.get(path.suffix.lower())
-    if reader is None:
+    name = suffix_of(path)
+    reader = READERS.get(name)
+    if reader is None or (reader is _parquet and path.suffix.lower() in COMPRESSIONS):
+        suffix = "".join(path.suffixes[-2:]) if path.suffix in COMPRESSIONS else path.suffix
         raise DatasetSourceError(
-            f"cannot read {path.name}: unsupported suffix {path.suffix or '(none)'!r}; "
-            f"supported are {', '.join(READERS)} (a document a line in .txt), and folders written "
-            "by save_to_disk"
+            f"cannot read {path.name}: unsupported suffix {suffix or '(none)'!r}; "
+            f"supported are {', '.join(READERS)} (a document a line in .txt), all but .parquet "
+            f"also compressed ({', '.join(COMPRESSIONS)}), folders of such files, and folders "
+            "written by save_to_disk"
         )
     try:
-        yield from reader(path, column)
+        yield from reader(path, columns)
     except UnicodeDecodeError as error:
         raise DatasetSourceError(
             f"{path} is not UTF-8 text ({error.reason} at byte {error.start}); convert it first"
         ) from error
+    except (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile) as error:
+        raise _damaged(path, error) from error
     except OSError as error:
-        raise DatasetSourceError(f"cannot read {path}: {error.strerror or error}") from error
+        reason = error.strerror or error
+        if not error.errno and path.suffix.lower() in COMPRESSIONS:  # bz2 says no more than that
+            raise _damaged(path, error) from error
+        raise DatasetSourceError(f"cannot read {path}: {reason}") from error
+
+
+def suffix_of(path: Path) -> str:
+    """The suffix that says how a file is read, in lower case: that before ``.gz``, if any."""
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    if suffixes and suffixes[-1] in COMPRESSIONS:
+        suffixes.pop()
+    return suffixes[-1] if suffixes else ""
+
+
+def _damaged(path: Path, error: Exception) -> DatasetSourceError:
+    return DatasetSourceError(
+        f"{path} is no whole {path.suffix} file: {one_line(error)}; make or download it again"
+    )
 
 
 def _open_text(path: Path, newline: str | None = None) -> TextIO:
     # utf-8-sig drops a BOM; surrogates, which are no UTF-8, are let through and replaced later.
-    return path.open(encoding="utf-8-sig", errors="surrogatepass", newline=newline)
+    opener = COMPRESSIONS.get(path.suffix.lower())
+    raw = opener(path) if opener else path.open("rb")
+    return io.TextIOWrapper(raw, encoding="utf-8-sig", errors="surrogatepass", newline=newline)
 
 
-def _txt(path: Path, _: str | None) -> Iterator[Row]:
+def _zst(path: Path) -> IO[bytes]:
+    try:
+        import zstandard
+    except ImportError as error:
+        raise MissingDependency(
+            f"{path.name} needs the package that reads .zst files: pip install zstandard"
+        ) from error
+    return io.BufferedReader(_Zstd(path, zstandard.ZstdDecompressor, zstandard.ZstdError))
+
+
+class _Zstd(io.RawIOBase):
+    """A .zst file's content. Fails, as the other formats do, where the file ends too early."""
+
+    def __init__(self, path: Path, decompressor: Callable[[], Any], error: type[Exception]):
+        self._file = path.open("rb")
+        self._decompressor, self._error = decompressor, error
+        self._frame = decompressor().decompressobj()
+        self._begun = False
+        self._ready = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self._ready:
+            data = self._frame.unused_data if self._frame.eof else b""
+            if self._frame.eof:  # several frames in one file are one text
+                self._frame, self._begun = self._decompressor().decompressobj(), False
+            data = data or self._file.read(_CHUNK)
+            if not data:
+                if self._begun:
+                    raise EOFError("it ends in the middle")
+                return 0
+            self._begun = True
+            try:
+                self._ready = self._frame.decompress(data)
+            except self._error as error:
+                raise EOFError(str(error)) from error
+        count = min(len(buffer), len(self._ready))
+        buffer[:count], self._ready = self._ready[:count], self._ready[count:]
+        return count
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+
+COMPRESSIONS: dict[str, Callable[[Path], Any]] = {
+    ".gz": gzip.GzipFile,
+    ".zst": _zst,
+    ".bz2": bz2.BZ2File,
+    ".xz": lzma.LZMAFile,
+}
+"""Openers of compressed files, by suffix."""
+
+
+def _txt(path: Path, _: Sequence[str] | None) -> Iterator[Row]:
     with _open_text(path) as handle:
         for line in handle:
             yield {TEXT_COLUMN: line.rstrip("\n")}
 
 
-def _jsonl(path: Path, _: str | None) -> Iterator[Row]:
+def _jsonl(path: Path, _: Sequence[str] | None) -> Iterator[Row]:
     with _open_text(path) as handle:
         for number, line in enumerate(handle, 1):
             if not line.strip():
@@ -76,14 +163,14 @@ def _jsonl(path: Path, _: str | None) -> Iterator[Row]:
             yield _object(row, f"{path} line {number}")
 
 
-def _json(path: Path, column: str | None) -> Iterator[Row]:
+def _json(path: Path, columns: Sequence[str] | None) -> Iterator[Row]:
     with _open_text(path) as handle:
         while (first := handle.read(1)).isspace():
             pass
         if first == "[":
             yield from _json_list(handle, path)
             return
-    yield from _jsonl(path, column)
+    yield from _jsonl(path, columns)
 
 
 def _json_list(handle: TextIO, path: Path) -> Iterator[Row]:
@@ -122,7 +209,7 @@ def _object(row: Any, where: str) -> Row:
     return row
 
 
-def _csv(path: Path, _: str | None) -> Iterator[Row]:
+def _csv(path: Path, columns: Sequence[str] | None) -> Iterator[Row]:
     csv.field_size_limit(_CSV_FIELD_LIMIT)
     with _open_text(path, newline="") as handle:
         reader = csv.reader(handle)
@@ -130,6 +217,13 @@ def _csv(path: Path, _: str | None) -> Iterator[Row]:
             header = next(reader, None)
             if header is None:
                 return
+            for name in columns or ():
+                if header.count(name) > 1:
+                    places = [str(i) for i, found in enumerate(header, 1) if found == name]
+                    raise DatasetSourceError(
+                        f"{path} names the column {name!r} more than once (columns "
+                        f"{', '.join(places)}): rename all but the one you mean"
+                    )
             for cells in reader:
                 if not cells:
                     continue
@@ -146,15 +240,15 @@ def _csv(path: Path, _: str | None) -> Iterator[Row]:
             ) from error
 
 
-def _parquet(path: Path, column: str | None) -> Iterator[Row]:
+def _parquet(path: Path, columns: Sequence[str] | None) -> Iterator[Row]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
         with pq.ParquetFile(path) as file:
-            known = column is not None and column in file.schema_arrow.names
-            columns = [column] if known else None
-            for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=columns):
+            names = file.schema_arrow.names
+            known = [name for name in columns or () if name in names] or None
+            for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=known):
                 yield from batch.to_pylist()
     except pa.ArrowException as error:
         raise DatasetSourceError(
@@ -162,10 +256,14 @@ def _parquet(path: Path, column: str | None) -> Iterator[Row]:
         ) from error
 
 
-READERS: dict[str, Callable[[Path, str | None], Iterator[Row]]] = {
+READERS: dict[str, Callable[[Path, Sequence[str] | None], Iterator[Row]]] = {
     ".jsonl": _jsonl,
     ".json": _json,
     ".csv": _csv,
     ".parquet": _parquet,
     ".txt": _txt,
 }
+"""Readers of files, by suffix."""
+
+RAGGED = (".jsonl", ".json")
+"""Formats whose rows need not all have the same columns."""

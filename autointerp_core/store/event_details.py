@@ -83,9 +83,11 @@ class RankingDetails(GenerationDetails):
     """Log-likelihood gained by the examples, a phrase."""
 
     def to_json(self) -> dict[str, Any]:
+        failure = {} if self.failure is None else {"failure": self.failure}
         return {
             PROMPT_HASH: self.prompt_hash,
             "documents": self.documents,
+            **failure,
             "phrases": {phrase: round(gain, 3) for phrase, gain in self.phrases.items()},
             "seconds": round(self.seconds, 4),
             "tokens_in": self.tokens_in,
@@ -291,6 +293,16 @@ class ScoreDetails:
     def has_number(self) -> bool:
         """Whether anything in it is a score."""
         return mean_value(self.scores) is not None or mean_value(self.validate) is not None
+
+    def joined(self, new: ScoreDetails) -> ScoreDetails:
+        """Two events of one question as one: of each scorer, what came last."""
+        return replace(
+            new,
+            scores={**self.scores, **new.scores},
+            validate={**self.validate, **new.validate},
+            lacking={**self.lacking, **new.lacking},
+            tested=self.tested or new.tested,
+        )
 
     def after(self, before: ScoreDetails) -> ScoreDetails:
         """With what an earlier event said of ``score`` and ``unscored``, where this is silent."""

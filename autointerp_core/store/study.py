@@ -3,6 +3,7 @@
 Layout of a study folder (written by :mod:`autointerp_core.extraction`, read only here)::
 
     study.json                  what this study is (identity), counts, health, versions
+    input_scores.json           scores of features that somebody brought along, if any
     run.json                    times, host and attempts: the only file that differs between runs
     tokens/                     raw little-endian arrays, memory-mapped
         ids.bin      u32[T]     token ids, all sequences end to end
@@ -22,6 +23,7 @@ Layout of a study folder (written by :mod:`autointerp_core.extraction`, read onl
         peaks.safetensors       indptr i64[F+1], token i64, activation f32, group u8
         features.parquet        a row a feature: exact statistics
         logits.safetensors      ids and values of the top and bottom logits
+        neighbours.safetensors  features of the SAE whose decoder directions are most alike
 
 A firing's token index is relative to its shard's first token. Windows and their
 values are cut from the firings when asked for, so any width is served without a model.
@@ -32,7 +34,7 @@ This module imports neither torch nor streamlit.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
@@ -51,6 +53,7 @@ from autointerp_core.store.example_windows import (
     examples_of_rows,
 )
 from autointerp_core.store.feature_shards import Firings, FloatArray, Pass
+from autointerp_core.store.input_scores import InputScores
 from autointerp_core.store.records import (
     Example,
     FeatureStats,
@@ -98,6 +101,7 @@ class Study:
 
     def __init__(self, folder: Path):
         self.folder = folder
+        self._input_scores = InputScores(folder)
         self.info: StudyRecord = read_record(folder)
         try:
             self.tokens = TokenStore(folder / "tokens")
@@ -110,6 +114,14 @@ class Study:
     @property
     def id(self) -> str:
         return self.info.id
+
+    def input_scores(self) -> Mapping[int, float]:
+        """Scores that somebody brought along, by feature, as they are now.
+
+        Raises:
+            StudyError: their file is damaged.
+        """
+        return self._input_scores.now()
 
     @cached_property
     def features(self) -> NDArray[np.int32]:
@@ -244,7 +256,7 @@ class Study:
         values = np.zeros(high - low, dtype=np.float32)
         inside = slice(*np.searchsorted(fired, [low, high]))
         values[fired[inside] - low] = activation[inside]
-        peak = int(values.argmax())
+        peak = int(np.abs(values).argmax())
         windows = Windows(
             "sequence",
             np.array([low + peak]),
@@ -288,10 +300,7 @@ class Study:
         _, token, activation = self.firings(feature)
         counted = self.tokens.counted[token] > 0
         token, activation = token[counted], activation[counted]
-        sequence = self.tokens.sequence_of(token)
-        order = np.lexsort((token, -activation, sequence))
-        first = order[np.unique(sequence[order], return_index=True)[1]]
-        best = first[np.lexsort((token[first], -activation[first]))]
+        best = self.tokens.sequence_peaks(token, activation)
         return token[best], activation[best]
 
     def windows_at(
@@ -310,8 +319,9 @@ class Study:
 
     def histogram(self, feature: int, bins: int = 40) -> Histogram:
         values = self.activations(feature)
-        top = float(values.max()) if len(values) else 1.0
-        counts, edges = np.histogram(values, bins=bins, range=(0.0, top))
+        low = min(float(values.min()), 0.0) if len(values) else 0.0
+        top = max(float(values.max()), 0.0) if len(values) else 1.0
+        counts, edges = np.histogram(values, bins=bins, range=(low, top))
         return Histogram(tuple(edges.tolist()), tuple(counts.tolist()))
 
     def logits(self, feature: int) -> tuple[list[TokenLogit], list[TokenLogit]]:

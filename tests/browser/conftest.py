@@ -18,7 +18,7 @@ from playwright.sync_api import Page, expect
 
 from autointerp_core.labels.scoring.evidence import ProposalRun, write_evidence
 from autointerp_core.labels.scoring.sample_windows import Window
-from autointerp_core.labels.scoring.scorer_runs import ScorerRun
+from autointerp_core.labels.scoring.scorers import ScorerRun
 from autointerp_core.store.history import LabelHistory, NewEvent
 from autointerp_core.store.study import Study
 from benchmarks.synthetic import write_study

@@ -79,6 +79,8 @@ def chat_server(
     answer: Callable[[str], str] = label_of,
     chances: Callable[[str], Mapping[str, float]] = lambda prompt: {},
     echo: str = "",
+    recorded: Callable[[str, int], object] | None = None,
+    refuse: Callable[[dict[str, Any]], tuple[int, object] | None] = lambda body: None,
 ) -> Iterator[ChatServer]:
     """Run a server on a free port.
 
@@ -90,6 +92,8 @@ def chat_server(
         answer: the text of a reply, from the prompt's last message.
         chances: the likeliest first tokens, where probabilities are asked for and given.
         echo: added to every error message.
+        recorded: bodies of replies, from a prompt and how many replies it had before.
+        refuse: status and body of an error, from the body of a request; None: it is taken.
     """
     takes = offers or Offers()
     lock = threading.Lock()
@@ -107,8 +111,11 @@ def chat_server(
             body = json.loads(self.rfile.read(int(self.headers["content-length"])))
             prompt = body["messages"][-1]["content"]
             refusal = takes.refusal(body)
+            error = refuse(body)
             with lock:
-                kind = "refused" if refusal else fault(len(state.asked), prompt)
+                before = sum(asked == prompt and kind == "ok" for asked, kind in state.asked)
+                refused = refusal or error
+                kind = "refused" if refused else fault(len(state.asked), prompt)
                 state.asked.append((prompt, kind))
                 state.bodies.append(body)
                 state.keys.add(self.headers.get("authorization", ""))
@@ -117,6 +124,10 @@ def chat_server(
             try:
                 if refusal:
                     self._error(takes.status, refusal)
+                elif error:
+                    self._send(*error)
+                elif kind == "ok" and recorded is not None:
+                    self._send(200, recorded(prompt, before))
                 else:
                     time.sleep(seconds)
                     self._reply(kind, prompt, body)

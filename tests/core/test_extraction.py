@@ -7,15 +7,17 @@ import random
 import subprocess
 import sys
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from sae_lens.saes.topk_sae import TopKSAE
 
 from autointerp_core.errors import AutointerpError, Cancelled, FeatureRequestError, ParameterError
+from autointerp_core.explore.decoder_neighbours import neighbours
 from autointerp_core.extraction.firings import Batching, Extractor, plan_shards
 from autointerp_core.extraction.run import extract
 from autointerp_core.progress import Progress
@@ -142,6 +144,64 @@ def test_out_of_memory_with_one_sequence_says_so(
         extract(tiny.request(), tmp_path)
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.cuda.OutOfMemoryError("injected"),
+        RuntimeError(
+            "[enforce fail at alloc_cpu.cpp:118] err == 0. DefaultCPUAllocator: can't allocate "
+            "memory: you tried to allocate 9 bytes. Error code 12 (Cannot allocate memory)"
+        ),
+        MemoryError(),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_out_of_memory_in_encode_halves_the_block(
+    tiny: Tiny, plain: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    encode, sizes = TopKSAE.encode, []
+
+    def small_device(self: Any, x: torch.Tensor) -> torch.Tensor:
+        if 100 < len(x) < 2000:  # the health check's 2,000 tokens are not meant
+            raise error
+        sizes.append(len(x))
+        acts: torch.Tensor = encode(self, x)
+        return acts
+
+    monkeypatch.setattr(TopKSAE, "encode", small_device)
+    other = extract(tiny.request(), tmp_path).study
+    assert max(size for size in sizes if size < 2000) > 10
+    _assert_same(plain, other)
+
+
+@pytest.mark.parametrize("where", ["encode", "health", "logits"])
+def test_out_of_memory_for_good_is_one_clear_line(
+    tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    def no_memory(*_: Any, **__: Any) -> Any:
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9")
+
+    place = {
+        "encode": "sae_lens.saes.topk_sae.TopKSAE.encode",
+        "health": "sae_lens.saes.topk_sae.TopKSAE.decode",
+        "logits": "autointerp_core.extraction.logits.write_logits",
+    }[where]
+    monkeypatch.setattr(place, no_memory)
+    with pytest.raises(AutointerpError, match=r"^out of memory on cpu.*(lower|free memory)"):
+        extract(tiny.request(), tmp_path)
+
+
+def test_other_errors_of_the_library_stay_what_they_are(
+    tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any, **__: Any) -> Any:
+        raise RuntimeError("shapes do not match")
+
+    monkeypatch.setattr(TopKSAE, "encode", broken)
+    with pytest.raises(RuntimeError, match="shapes do not match"):
+        extract(tiny.request(), tmp_path)
+
+
 def test_study_grows_by_what_is_missing_and_then_computes_nothing(
     tiny: Tiny, plain: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -166,6 +226,21 @@ def test_study_grows_by_what_is_missing_and_then_computes_nothing(
             assert [x.logit for x in ours] == pytest.approx([x.logit for x in whole], rel=1e-4)
     merged = dict(third.study.iter_examples([3, 12, 63]))
     assert merged == {f: plain.examples(f) for f in (3, 12, 63)}
+
+
+def test_neighbours_are_the_nearest_decoder_rows(tiny: Tiny, plain: Study, tmp_path: Path) -> None:
+    from safetensors.numpy import load_file
+
+    weights = load_file(next(tiny.saelens.rglob("*.safetensors")))["W_dec"].astype(np.float64)
+    unit = weights / np.linalg.norm(weights, axis=1, keepdims=True)
+    cosine = unit @ unit.T
+    np.fill_diagonal(cosine, -2)
+    few = extract(tiny.request(features=(3, 60)), tmp_path).study
+    for study, feature in ((plain, 0), (plain, 63), (few, 3), (few, 60)):
+        found = neighbours(study, feature, limit=20)
+        expected = np.argsort(-cosine[feature])[:20]
+        assert [n.feature for n in found] == expected.tolist()
+        assert [n.cosine for n in found] == pytest.approx(cosine[feature][expected], abs=1e-5)
 
 
 def test_more_examples_need_no_model(
@@ -289,6 +364,22 @@ def test_cancel_keeps_finished_shards_and_goes_on(
 
     with pytest.raises(Cancelled):
         extract(tiny.request(), tmp_path, stop)
+    done = _computed(monkeypatch)
+    study = extract(tiny.request(), tmp_path).study
+    assert 0 not in done
+    assert data_files(study.folder) == data_files(plain.folder)
+
+
+def _stop_after(tokens: int) -> Callable[[Progress], None]:
+    def stop(progress: Progress) -> None:
+        if progress.stage == "extracting" and progress.done >= tokens:
+            raise Cancelled("stopped")
+
+    return stop
+
+
+def _computed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Shards that the model is run for from now on."""
     done: list[int] = []
     original = Extractor.extract
 
@@ -297,8 +388,49 @@ def test_cancel_keeps_finished_shards_and_goes_on(
         return original(self, tokens, shard)
 
     monkeypatch.setattr(Extractor, "extract", counting)
+    return done
+
+
+def test_shards_of_a_stopped_run_outlive_other_requests(
+    tiny: Tiny, plain: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An ``all`` run stopped, a few features asked for, then ``all``: no shard is run twice."""
+    with pytest.raises(Cancelled):
+        extract(tiny.request(), tmp_path, _stop_after(600))
+    folder = tmp_path / plain.id / "passes"
+    (stopped,) = folder.iterdir()
+    kept = [int(path.stem) for path in sorted(stopped.glob("shards/0*"))]
+    n_shards = plain.info.passes[0].n_shards or 0
+    assert 0 < len(kept) < n_shards
+    done = _computed(monkeypatch)
+    few = extract(tiny.request(features=(3, 7, 40)), tmp_path)
+    rest = [index for index in range(n_shards) if index not in kept]
+    assert done == rest
+    assert few.computed.tolist() == [3, 7, 40]
+    assert sorted(stopped.glob("shards/0*"))[-1].stem == f"{kept[-1]:05d}"
+    done.clear()
+    whole = extract(tiny.request(), tmp_path)
+    assert done == rest
+    assert len(whole.computed) == D_SAE - 3
+    assert not stopped.exists(), "nothing in it that finished passes lack"
+    assert sorted(folder.iterdir()) == sorted(p.folder for p in whole.study.passes)
+    for feature in range(D_SAE):
+        assert whole.study.stats(feature) == plain.stats(feature)
+        assert whole.study.examples(feature) == plain.examples(feature)
+        ours, others = whole.study.firings(feature), plain.firings(feature)
+        np.testing.assert_array_equal(ours.token, others.token)
+        np.testing.assert_array_equal(ours.activation, others.activation)
+
+
+def test_a_stopped_run_finished_by_itself_leaves_nothing_behind(
+    tiny: Tiny, plain: Study, tmp_path: Path
+) -> None:
+    for limit in (300, 900):
+        with pytest.raises(Cancelled):
+            extract(tiny.request(), tmp_path, _stop_after(limit))
+    with pytest.raises(Cancelled):
+        extract(tiny.request(features=(1, 2)), tmp_path, _stop_after(1500))
     study = extract(tiny.request(), tmp_path).study
-    assert 0 not in done
     assert data_files(study.folder) == data_files(plain.folder)
 
 

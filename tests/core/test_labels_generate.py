@@ -9,17 +9,20 @@ import pytest
 import regex
 
 from autointerp_core.errors import BadInput, ParameterError, ProviderError
+from autointerp_core.jobs.work import run_generate_job
 from autointerp_core.labels.document_split import HELD_OUT, LABEL, Split
 from autointerp_core.labels.explain import generate
+from autointerp_core.labels.explain.example_lines import (
+    mark_peak,
+    mark_strengths,
+    strength,
+    whole_word,
+)
 from autointerp_core.labels.explain.generate import generate_labels
 from autointerp_core.labels.explain.prompts import (
     FIRMER,
     METHODS,
     get_method,
-    mark_peak,
-    mark_strengths,
-    strength,
-    whole_word,
 )
 from autointerp_core.labels.providers.base import (
     GREEDY,
@@ -31,7 +34,6 @@ from autointerp_core.labels.providers.base import (
 )
 from autointerp_core.labels.providers.make import ProviderOptions, make_provider
 from autointerp_core.labels.providers.scripted import ScriptedProvider
-from autointerp_core.labels.run import run_generate_job
 from autointerp_core.labels.search.labeler import METHOD as SEARCH_METHOD
 from autointerp_core.labels.search.record import record_search_labels
 from autointerp_core.progress import Progress

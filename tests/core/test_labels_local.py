@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,9 +21,12 @@ from autointerp_core.labels.providers.base import (
     Price,
     Settings,
     Usage,
+    Verdict,
 )
 from autointerp_core.labels.providers.local import LocalProvider
-from autointerp_core.labels.providers.local_tokens import continuation_ids
+from autointerp_core.labels.providers.local_tokens import continuation_ids, reply_text, stop_ids
+from autointerp_core.labels.providers.reply_markup import spoken
+from autointerp_core.labels.providers.yes_no_chance import Chance
 from tests.core.tiny import tiny_llama, tiny_model
 
 QUESTIONS = [
@@ -234,7 +240,8 @@ def chance_alone(provider: LocalProvider, ids: list[int]) -> float:
 @pytest.mark.parametrize("architecture", ["llama", "gpt2", "mistral", "gemma3_text", "qwen3"])
 def test_yes_and_no_are_probabilities_of_the_next_token(tmp_path: Path, architecture: str) -> None:
     small = tiny_model(tmp_path / "m", architecture)
-    provider = LocalProvider(str(small), device="cpu", batch_size=1)
+    # A random model says neither yes nor no; here it is the arithmetic that counts.
+    provider = LocalProvider(str(small), device="cpu", batch_size=1, least_mass=0.0)
     asked = judged()
     found = {v.index: v for v in provider.yes_no(asked)}
     assert bool(provider._prefix) == (architecture not in ("mistral", "gemma3_text"))
@@ -255,7 +262,7 @@ def test_yes_and_no_are_probabilities_of_the_next_token(tmp_path: Path, architec
 def test_yes_or_no_without_a_chat_template(tmp_path: Path) -> None:
     plain = tiny_llama(tmp_path / "plain")
     (plain / "chat_template.jinja").unlink()
-    provider = LocalProvider(str(plain), device="cpu")
+    provider = LocalProvider(str(plain), device="cpu", least_mass=0.0)
     asked = judged(3)
     found = {v.index: v.probability for v in provider.yes_no(asked)}
     tokenizer = provider._load()[1]
@@ -275,7 +282,7 @@ def test_yes_or_no_says_what_is_too_long_and_halves_its_batch(
 ) -> None:
     long = ChatPrompt((Message("user", "loss " * 400),))
     asked = [*judged(6), long]
-    provider = LocalProvider(str(folder), device="cpu", batch_size=2)
+    provider = LocalProvider(str(folder), device="cpu", batch_size=2, least_mass=0.0)
     expected = {v.index: v.probability for v in provider.yes_no(asked)}
     verdict = next(v for v in provider.yes_no(asked) if v.index == 6)
     assert verdict.probability is None
@@ -284,7 +291,7 @@ def test_yes_or_no_says_what_is_too_long_and_halves_its_batch(
     real = LocalProvider._chances
     sizes: list[int] = []
 
-    def tight(self: LocalProvider, rows: Any) -> list[float]:
+    def tight(self: LocalProvider, rows: Any) -> list[Chance]:
         sizes.append(len(rows))
         if len(rows) > 2:
             raise torch.OutOfMemoryError("CUDA out of memory")
@@ -294,6 +301,145 @@ def test_yes_or_no_says_what_is_too_long_and_halves_its_batch(
     found = {v.index: v.probability for v in provider.yes_no(asked)}
     assert found == pytest.approx(expected, abs=1e-5)
     assert sizes == [6, 3, 1, 1, 1, 1, 1, 1]
+
+
+def test_a_model_that_would_rather_say_something_else_has_not_judged(folder: Path) -> None:
+    provider = LocalProvider(str(folder), device="cpu")
+    found = list(provider.yes_no(judged(3)))
+    assert [v.probability for v in found] == [None] * 3
+    assert all("neither yes nor no" in (v.error or "") for v in found)
+    assert all("of the probability" in (v.error or "") for v in found)
+    assert all(v.tokens_in > 0 for v in found)
+
+
+def test_the_chosen_token_counts_and_not_only_its_rivals(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Logits on order: yes far above no, and far below what the model would say."""
+    provider = LocalProvider(str(folder), device="cpu")
+    provider.encode(QUESTIONS[0])
+    _, tokenizer = provider._load()
+    yes, no = provider._yes_no_ids or ([], [])
+    other = next(n for n in range(5, 99) if n not in {*yes, *no})
+
+    def saying(**chances: float) -> list[Verdict]:
+        logits = torch.full((len(tokenizer),), -30.0)
+        for token, chance in zip((yes[0], no[0], other), chances.values(), strict=True):
+            logits[token] = math.log(chance)
+
+        def forward(ids: Any, logits_to_keep: Any, **given: Any) -> Any:
+            rows = logits.expand(ids.shape[0], len(logits_to_keep), -1)
+            return SimpleNamespace(logits=rows)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(LocalProvider, "_share", lambda self, rows: None)
+            patch.setattr(provider, "_loaded", (Forward(forward), tokenizer))
+            return list(provider.yes_no(judged(2)))
+
+    assert [v.probability for v in saying(yes=0.6, no=0.2, other=0.2)] == [
+        pytest.approx(0.75, abs=1e-5)
+    ] * 2
+    for found in (saying(yes=2e-9, no=1e-9, other=0.99), saying(yes=0.4, no=0.1, other=0.5)):
+        assert [v.probability for v in found] == [None, None]
+        assert "neither yes nor no" in (found[0].error or "")
+
+
+class Forward:
+    """A model that is one function."""
+
+    device = torch.device("cpu")
+
+    def __init__(self, forward: Callable[..., Any]):
+        self.forward = forward
+
+    def __call__(self, ids: Any, **given: Any) -> Any:
+        return self.forward(ids, **given)
+
+
+def test_a_thought_is_no_answer_and_gets_more_room_once(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rooms: list[int] = []
+    thought = "<think>They are all losses of"
+
+    def generate(self: LocalProvider, rows: Any, settings: Settings) -> list[tuple[str, int]]:
+        rooms.append(settings.max_new_tokens)
+        if settings.max_new_tokens == 8:
+            return [(thought, 8)] * len(rows)
+        return [(f"{thought} companies.</think>\nnet losses<|im_end|>", 30)] * len(rows)
+
+    monkeypatch.setattr(LocalProvider, "_generate", generate)
+    provider = LocalProvider(str(folder), device="cpu", batch_size=8)
+    found = list(provider.complete(QUESTIONS[:3], SHORT))
+    assert [c.text for c in found] == ["net losses"] * 3
+    assert [c.tokens_out for c in found] == [38] * 3
+    assert sorted(c.index for c in found) == [0, 1, 2]
+    # As much as the context has, beside the longest prompt of the batch.
+    longest = max(len(provider.encode(prompt)) for prompt in QUESTIONS[:3])
+    assert rooms == [8, 256 - longest]
+    assert provider.usage.tokens_out == 3 * 38
+    assert ["thinks before it answers" in notice for notice in provider.notices] == [True]
+    # It is remembered.
+    assert next(provider.complete(QUESTIONS[:1], SHORT)).tokens_out == 30
+    assert rooms[2] > 8
+
+
+@pytest.mark.parametrize(
+    "thought",
+    ["<think>They are", "[THINK]They are", "Okay, so the user", "analysisWe need", "◁think▷They"],
+)
+def test_a_thought_that_never_ends_is_an_error(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, thought: str
+) -> None:
+    def generate(self: LocalProvider, rows: Any, settings: Settings) -> list[tuple[str, int]]:
+        return [(thought, settings.max_new_tokens)] * len(rows)
+
+    monkeypatch.setattr(LocalProvider, "_generate", generate)
+    provider = LocalProvider(str(folder), device="cpu")
+    for _ in range(2):
+        (found,) = provider.complete(QUESTIONS[:1], SHORT)
+        assert found.text is None
+        assert "still thinking at its limit of" in (found.error or "")
+
+
+def test_markers_are_kept_until_they_are_read(folder: Path) -> None:
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer.add_special_tokens(
+        {"additional_special_tokens": ["[THINK]", "[/THINK]", "<|odd_one_out|>", "<picture>"]}
+    )
+
+    def ids(text: str) -> list[int]:
+        found: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
+        return found
+
+    written = ids("[THINK]money[/THINK]net loss<picture>")
+    said = reply_text(tokenizer, ids("frogs"), written)
+    assert spoken(said).text == "net loss"
+    # A template may open the thought itself.
+    said = reply_text(tokenizer, ids("frogs[THINK]"), ids("money[/THINK]net loss"))
+    assert spoken(said).text == "net loss"
+    assert spoken(reply_text(tokenizer, ids("frogs[THINK]"), ids("money"))).unfinished
+
+
+def test_the_end_of_a_harmony_message_is_not_the_end_of_the_answer() -> None:
+    class Tokenizer:
+        eos_token_id = 2
+        chat_template = "<|start|><|channel|><|message|><|end|><|return|>"
+
+        def __init__(self, *tokens: str):
+            self.tokens = tokens
+
+        def get_vocab(self) -> dict[str, int]:
+            return {token: n + 10 for n, token in enumerate(self.tokens)}
+
+    config = SimpleNamespace(eos_token_id=None)
+    model = SimpleNamespace(generation_config=SimpleNamespace(eos_token_id=[2]), config=config)
+    harmony = Tokenizer("<|channel|>", "<|end|>", "<|return|>")
+    assert stop_ids(model, harmony) == [2, 12]
+    other = Tokenizer("<|end|>", "<|user|>")
+    assert stop_ids(model, other) == [2, 10]
 
 
 def test_a_vocabulary_that_cannot_tell_yes_from_no_writes_the_word(

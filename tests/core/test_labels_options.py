@@ -7,15 +7,16 @@ from typing import Any
 import pytest
 
 from autointerp_core.errors import ParameterError
+from autointerp_core.labels.config import LabelConfig
 from autointerp_core.labels.explain.prompts import METHODS
-from autointerp_core.labels.options import RANKED, LabelOptions
 from autointerp_core.labels.providers.local import LocalProvider
 from autointerp_core.labels.providers.make import ProviderOptions, make_provider
 from autointerp_core.labels.providers.scripted import ScriptedProvider
-from autointerp_core.labels.scoring.judge import FitQuestion, prompt_for
-from autointerp_core.labels.scoring.names import SCORERS, parse_scoring
+from autointerp_core.labels.scoring.judge import FitQuestion
+from autointerp_core.labels.scoring.llm_judge import prompt_for
 from autointerp_core.labels.scoring.sample_windows import ACTIVE, Window
-from autointerp_core.labels.search.rank_phrases import can_rank, plan
+from autointerp_core.labels.scoring.scorers import SCORERS, parse_scoring
+from autointerp_core.labels.search.rank_phrases import RANKED, can_rank, plan
 from autointerp_core.store.study import Example
 
 
@@ -28,9 +29,9 @@ from autointerp_core.store.study import Example
         ({"group": "worst"}, r"choose from top, quantile_1"),
         ({"judge_provider": "none"}, r"'none'; choose from local, openai, scripted"),
         ({"candidates": 0}, "candidates is 0; give at least 1"),
-        ({"max_examples": 0}, "max_examples_for_labeling is 0"),
+        ({"max_examples": 0}, "max_examples is 0"),
         ({"score_windows": 2}, "score_windows is 2; give at least 5"),
-        ({"concurrency": 0}, "label_concurrency is 0"),
+        ({"concurrency": 0}, "concurrency is 0"),
         ({"budget_tokens": 0}, "budget is 0; give more than 0"),
         ({"budget_dollars": 0.0, "price_in": 1.0, "price_out": 1.0}, "budget is 0"),
         ({"budget_dollars": 5.0}, "a money budget needs price"),
@@ -47,12 +48,12 @@ from autointerp_core.store.study import Example
 )
 def test_contradictions_are_refused(given: dict[str, Any], said: str) -> None:
     with pytest.raises(ParameterError, match=said):
-        LabelOptions(**given)
+        LabelConfig(**given)
 
 
 def test_scoring_is_read_from_words() -> None:
     assert parse_scoring("none") == parse_scoring("") == ()
-    assert parse_scoring("all") == SCORERS
+    assert parse_scoring("all") == SCORERS.names == ("embedding", "detection", "fuzzing")
     assert parse_scoring("fuzzing, embedding") == ("embedding", "fuzzing")
     with pytest.raises(ParameterError, match="'none'; choose from"):
         parse_scoring("embedding,none")
@@ -61,7 +62,7 @@ def test_scoring_is_read_from_words() -> None:
 
 
 def test_params_of_a_job_become_options() -> None:
-    options = LabelOptions.from_params(
+    options = LabelConfig.from_params(
         {"study": "x", "features": [1], "scorers": ["embedding"], "method": None, "hint": "law"},
         model_path="demo",
     )
@@ -90,7 +91,7 @@ def test_only_who_knows_probabilities_ranks() -> None:
 
 
 def test_another_judge_gets_what_is_left_of_the_budget() -> None:
-    options = LabelOptions(
+    options = LabelConfig(
         provider="scripted",
         scorers=("detection",),
         judge_provider="openai",
@@ -103,7 +104,7 @@ def test_another_judge_gets_what_is_left_of_the_budget() -> None:
     judge = options.make_judge_provider(labeller)
     assert judge is not None
     assert (judge.name, judge.model, judge.budget.tokens) == ("openai", "big", 40)
-    local = LabelOptions(
+    local = LabelConfig(
         provider="openai",
         model_path="big",
         scorers=("detection",),
@@ -115,9 +116,9 @@ def test_another_judge_gets_what_is_left_of_the_budget() -> None:
     ).make_judge_provider(None)
     assert local is not None
     assert (local.name, local.price, local.budget.dollars) == ("local", None, None)
-    same = LabelOptions(provider="scripted", scorers=("detection",))
+    same = LabelConfig(provider="scripted", scorers=("detection",))
     assert same.make_judge_provider(labeller) is labeller
-    assert LabelOptions(scorers=("embedding",)).make_judge_provider(labeller) is None
+    assert LabelConfig(scorers=("embedding",)).make_judge_provider(labeller) is None
 
 
 def test_the_scripted_judge_goes_by_words() -> None:
@@ -127,10 +128,10 @@ def test_the_scripted_judge_goes_by_words() -> None:
     )
     window = Window(example, ACTIVE, 1)
     asked = [
-        FitQuestion("scripted: net, gain", window),
-        FitQuestion("scripted: gains", window),
-        FitQuestion("net", window, marked=(1,)),
-        FitQuestion("net", window, marked=(2,)),
+        FitQuestion("detection", "scripted: net, gain", window),
+        FitQuestion("detection", "scripted: gains", window),
+        FitQuestion("fuzzing", "net", window, marked=(1,)),
+        FitQuestion("fuzzing", "net", window, marked=(2,)),
     ]
     said = {v.index: v.probability for v in provider.yes_no([prompt_for(q) for q in asked])}
     assert said == {0: 1.0, 1: 0.0, 2: 1.0, 3: 0.0}

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from autointerp_core.errors import BadInput, MissingDependency
-from autointerp_core.labels.embedders import WordLlamaEmbedder
+from autointerp_core.labels.embedders.wordllama import WordLlamaEmbedder
 from autointerp_core.labels.search.corpus_words import CLASSES, CorpusWords, mark_name
 from autointerp_core.labels.search.labeler import DEAD, SearchLabeler
 from tests.core.label_fixtures import Fire, on_words, write_study

@@ -18,10 +18,11 @@ import regex
 from hypothesis import HealthCheck, given, settings
 
 from autointerp_core import run_labeling
-from autointerp_core.labels import options as options_module
+from autointerp_core.labels import config as config_module
+from autointerp_core.labels.config import LabelConfig
 from autointerp_core.labels.document_split import LABEL, TEST, VALIDATE, Split
 from autointerp_core.labels.explain.prompts import METHODS
-from autointerp_core.labels.options import LabelOptions
+from autointerp_core.labels.providers import config as provider_config
 from autointerp_core.labels.providers.base import ChatPrompt
 from autointerp_core.labels.providers.scripted import ScriptedProvider
 from autointerp_core.labels.run import label_features
@@ -56,7 +57,8 @@ class Recorder(ScriptedProvider):
 def recorded() -> Iterator[Recorder]:
     recorder = Recorder()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(options_module, "make_provider", lambda name, given: recorder)
+        for module in (config_module, provider_config):
+            patch.setattr(module, "make_provider", lambda name, given: recorder)
         yield recorder
 
 
@@ -88,7 +90,7 @@ def test_held_out_text_is_in_no_labellers_prompt(
     folder = tmp_path_factory.mktemp("leak")
     features = {1: on_words("loss"), 2: on_words("the", "of"), 3: on_words("Monday", "walked")}
     study = write_study(folder / "study", documents, features, context_size=16)
-    options = LabelOptions(
+    options = LabelConfig(
         provider="scripted",
         candidates=ALL,
         max_examples=80,

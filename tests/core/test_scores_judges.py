@@ -20,11 +20,13 @@ from autointerp_core.labels.embedders import (
     default_embedder,
     make_embedder,
 )
-from autointerp_core.labels.explain.prompts import plain
+from autointerp_core.labels.marks import plain
 from autointerp_core.labels.providers.base import ChatPrompt
 from autointerp_core.labels.providers.scripted import ScriptedProvider
-from autointerp_core.labels.scoring.judge import FitQuestion, LLMJudge, marked_text, prompt_for
+from autointerp_core.labels.scoring.judge import FitQuestion
+from autointerp_core.labels.scoring.llm_judge import LLMJudge, prompt_for
 from autointerp_core.labels.scoring.sample_windows import Window
+from autointerp_core.labels.scoring.scorers.fuzzing import marked_text
 from autointerp_core.store.study import Example
 
 
@@ -36,7 +38,9 @@ def _window(*tokens: str) -> Window:
 
 
 def test_a_detection_prompt() -> None:
-    prompt = prompt_for(FitQuestion("days\nof the week", _window("on", " Mon", "day", "\n", "we")))
+    prompt = prompt_for(
+        FitQuestion("detection", "days\nof the week", _window("on", " Mon", "day", "\n", "we"))
+    )
     assert prompt.messages[-1].content == (
         "Label: days of the week\nText: on Monday we\nDoes the text contain what the label names?"
     )
@@ -46,15 +50,30 @@ def test_a_detection_prompt() -> None:
 
 
 def test_a_fuzzing_prompt() -> None:
-    prompt = prompt_for(FitQuestion("days", _window("on", " Mon", "day", " we"), (1, 2)))
+    prompt = prompt_for(FitQuestion("fuzzing", "days", _window("on", " Mon", "day", " we"), (1, 2)))
     assert prompt.messages[-1].content == (
         "Label: days\nText: on <<Monday>> we\nAre the marked words what the label names?"
     )
 
 
+def test_a_judge_that_never_answers_is_told_of_in_one_line() -> None:
+    questions = [FitQuestion("detection", "x", _window(text)) for text in "abcdef"]
+    never = LLMJudge(ScriptedProvider(["Perhaps", "It depends"]))
+    assert all(judgement.error for judgement in never.judge(questions))
+    (told,) = never.notices
+    assert "answered none of 6 questions with yes or no" in told
+    assert "it answered: 'It depends'" in told
+    assert "\n" not in told
+    once = LLMJudge(ScriptedProvider(["Perhaps", "Yes", "Perhaps"]))
+    list(once.judge(questions))
+    assert once.notices == []
+
+
 def test_prompts_of_a_kind_share_their_beginning_and_a_label_shares_more() -> None:
-    for marked in (None, (0,)):
-        one, two = (prompt_for(FitQuestion("x", _window(t), marked)).messages for t in ("a", "b"))
+    for scorer, marked in (("detection", None), ("fuzzing", (0,))):
+        one, two = (
+            prompt_for(FitQuestion(scorer, "x", _window(t), marked)).messages for t in ("a", "b")
+        )
         assert one[:-1] == two[:-1]
         assert one[-1].content.startswith("Label: x\nText: ")
 
@@ -100,7 +119,7 @@ def test_llm_judge_hands_on_what_the_provider_says() -> None:
     said = iter([1.0, None, ConnectionError("cut off"), 0.25])
     provider = ScriptedProvider(verdicts=lambda prompt: next(said))
     judge = LLMJudge(provider)
-    found = list(judge.judge([FitQuestion("x", _window("a"))] * 4))
+    found = list(judge.judge([FitQuestion("detection", "x", _window("a"))] * 4))
     assert judge.name == "llm:scripted"
     assert [f.probability for f in found] == [1.0, None, None, 0.25]
     assert [f.error for f in found] == [None, "empty answer", "cut off", None]
@@ -113,7 +132,8 @@ def test_llm_judge_without_probabilities_reads_words() -> None:
         return "Yes." if "cat" in prompt.messages[-1].content.split("Text:")[1] else "I think so"
 
     judge = LLMJudge(ScriptedProvider(answer))
-    found = list(judge.judge([FitQuestion("cats", _window(t)) for t in ("a cat", "a dog")]))
+    asked = [FitQuestion("detection", "cats", _window(t)) for t in ("a cat", "a dog")]
+    found = list(judge.judge(asked))
     assert [f.probability for f in found] == [1.0, None]
     assert found[1].error is not None
     assert "neither yes nor no" in found[1].error

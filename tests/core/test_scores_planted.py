@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from autointerp_core.labels.config import ScoreConfig
 from autointerp_core.labels.document_split import TEST, VALIDATE, Split
-from autointerp_core.labels.scoring.fuzzing import TOO_FEW
 from autointerp_core.labels.scoring.judge import FitQuestion
 from autointerp_core.labels.scoring.run import ScoreReport, score_labels
+from autointerp_core.labels.scoring.scorers.fuzzing import TOO_FEW
 from autointerp_core.store.events import GENERATED, NewEvent
 from autointerp_core.store.history import LabelHistory
 from autointerp_core.store.study import Study
@@ -63,7 +64,9 @@ def _score(planted: Planted, study: Study, history: LabelHistory) -> tuple[Score
         )
         for feature in features
     )
-    report = score_labels(study, features, history, scorers=("embedding", *BOTH), judge=judge)
+    report = score_labels(
+        study, features, history, ScoreConfig(scorers=("embedding", *BOTH)), judge=judge
+    )
     return report, judge
 
 

@@ -20,7 +20,11 @@ from autointerp_core.labels.document_split import (
     Split,
     shown_examples,
 )
-from autointerp_core.labels.scoring.fuzzing import firing_tokens, marked_windows, silent_tokens
+from autointerp_core.labels.scoring.marked_windows import (
+    firing_tokens,
+    marked_windows,
+    silent_tokens,
+)
 from autointerp_core.labels.scoring.sample_windows import MIN_ACTIVE, WindowSampler, WindowSet
 from autointerp_core.store.study import Study
 from tests.core.label_fixtures import on_words, write_study

@@ -10,13 +10,15 @@ import numpy as np
 import pytest
 
 from autointerp_core.errors import BadInput, Cancelled, OutputError, ParameterError, StudyError
+from autointerp_core.jobs.work import run_score_job
+from autointerp_core.labels.config import ScoreConfig
 from autointerp_core.labels.document_split import TEST, VALIDATE, Split
 from autointerp_core.labels.providers.base import Budget
 from autointerp_core.labels.providers.scripted import ScriptedProvider
-from autointerp_core.labels.scoring import run
+from autointerp_core.labels.scoring import recording, run
 from autointerp_core.labels.scoring.evidence import read_evidence
 from autointerp_core.labels.scoring.judge import FitQuestion
-from autointerp_core.labels.scoring.run import ScoreReport, run_score_job, score_labels
+from autointerp_core.labels.scoring.run import ScoreReport, score_labels
 from autointerp_core.labels.search.record import record_search_labels
 from autointerp_core.progress import Progress
 from autointerp_core.store.events import GENERATED, IMPORTED, SCORED, LabelEvent, NewEvent
@@ -67,10 +69,13 @@ def _run(
     history: LabelHistory,
     judge: RuleJudge,
     labels: dict[int, str] | None = None,
+    *,
+    again: bool = False,
     **options: Any,
 ) -> ScoreReport:
     _propose(history, study, labels or dict(enumerate(NAMES)))
-    return score_labels(study, [0, 1, 2], history, scorers=BOTH, judge=judge, **options)
+    config = ScoreConfig(scorers=BOTH, again=again)
+    return score_labels(study, [0, 1, 2], history, config, judge=judge, **options)
 
 
 # ------------------------------------------------------------------ sane judges
@@ -121,7 +126,7 @@ def test_a_judge_that_answers_nothing_gives_no_score(study: Study, history: Labe
     assert details["unscored"].startswith("no judgement of any active window (40 of 40")
     assert history.state(study.info.sae_fingerprint, 0).score is None
     # Nothing was learnt, so the next run asks again.
-    again = score_labels(study, [0], history, scorers=BOTH, judge=RuleJudge(oracle))
+    again = score_labels(study, [0], history, ScoreConfig(scorers=BOTH), judge=RuleJudge(oracle))
     assert again.features == 1
 
 
@@ -173,7 +178,7 @@ def test_validate_ranks_and_test_is_shown(study: Study, history: LabelHistory) -
     judge = RuleJudge(oracle)
     for text in ("fruit", "days of the week", "nothing at all"):
         _propose(history, study, {0: text})
-    report = score_labels(study, [0], history, scorers=("detection",), judge=judge)
+    report = score_labels(study, [0], history, ScoreConfig(scorers=("detection",)), judge=judge)
     assert report.labels == 3
     state = history.state(study.info.sae_fingerprint, 0)
     assert state.label == "days of the week"
@@ -207,7 +212,7 @@ def test_no_document_of_test_decides_between_labels(study: Study, history: Label
 
     for text in ("days of the week", "fruit"):
         _propose(history, study, {0: text})
-    score_labels(study, [0], history, scorers=("detection",), judge=RuleJudge(decide))
+    score_labels(study, [0], history, ScoreConfig(scorers=("detection",)), judge=RuleJudge(decide))
     state = history.state(study.info.sae_fingerprint, 0)
     assert state.label == "fruit"
 
@@ -219,7 +224,7 @@ def test_the_label_that_a_person_chose_is_tested_too(study: Study, history: Labe
     _propose(history, study, {1: "kinds of trees"}, source="import:x", kind=IMPORTED,
              documents=None)  # fmt: skip
     judge = RuleJudge(oracle)
-    report = score_labels(study, [0, 1], history, scorers=("detection",), judge=judge)
+    report = score_labels(study, [0, 1], history, ScoreConfig(scorers=("detection",)), judge=judge)
     details = {e.parent: e.details for e in _scored(history, study)}
     assert details[mine.id]["scores"]["detection"]["value"] >= 0.95
     assert history.state(sae, 0).label == "days of the week"
@@ -232,19 +237,19 @@ def test_a_rerun_asks_nothing_twice(study: Study, history: LabelHistory) -> None
     _run(study, history, first)
     before = [len(_scored(history, study, f)) for f in range(3)]
     second = RuleJudge(oracle)
-    report = score_labels(study, [0, 1, 2], history, scorers=BOTH, judge=second)
+    report = score_labels(study, [0, 1, 2], history, ScoreConfig(scorers=BOTH), judge=second)
     assert second.asked == []
     assert (report.labels, report.reused, report.features) == (0, 3, 3)
     assert [len(_scored(history, study, f)) for f in range(3)] == before
     # A further proposal is judged; those judged before are not.
     _propose(history, study, {0: "fruit"})
     third = RuleJudge(oracle)
-    report = score_labels(study, [0, 1, 2], history, scorers=BOTH, judge=third)
+    report = score_labels(study, [0, 1, 2], history, ScoreConfig(scorers=BOTH), judge=third)
     own = {q.label for q in third.asked}
     assert report.labels == 1
     assert "days of the week" not in own
     fourth = RuleJudge(oracle)
-    again = score_labels(study, [0], history, scorers=BOTH, judge=fourth, again=True)
+    again = score_labels(study, [0], history, ScoreConfig(scorers=BOTH, again=True), judge=fourth)
     assert again.labels == 2
     assert len(fourth.asked) == len({id(q) for q in fourth.asked}) > 200
 
@@ -257,7 +262,7 @@ def test_shuffled_labels_come_from_elsewhere_where_one_feature_is_scored(
     assert alone.scorers["embedding"].shuffled is not None
     _propose(history, study, {1: "kinds of trees", 2: "fruit"})
     judge = RuleJudge(oracle)
-    score_labels(study, [0], history, scorers=("detection",), judge=judge)
+    score_labels(study, [0], history, ScoreConfig(scorers=("detection",)), judge=judge)
     assert len({q.label for q in judge.asked} - {"days of the week"}) == 1
 
 
@@ -270,18 +275,18 @@ def test_only_what_is_missing_is_asked_again(study: Study, history: LabelHistory
 
     every = ("embedding", *BOTH)
     _propose(history, study, {0: "days of the week"})
-    first = score_labels(study, [0], history, scorers=every, judge=RuleJudge(outage))
+    first = score_labels(study, [0], history, ScoreConfig(scorers=every), judge=RuleJudge(outage))
     assert set(first.scorers) == {"embedding", "fuzzing"}
     assert first.without == {
         "detection": "no score, 60 judgements missing (commonest reason: no reply)"
     }
     # The same outage again: nothing new to record.
-    same = score_labels(study, [0], history, scorers=every, judge=RuleJudge(outage))
+    same = score_labels(study, [0], history, ScoreConfig(scorers=every), judge=RuleJudge(outage))
     assert (same.labels, same.features, len(_scored(history, study))) == (0, 1, 1)
     assert set(same.scorers) == {"embedding", "fuzzing"}
     cut = False
     judge = RuleJudge(outage)
-    second = score_labels(study, [0], history, scorers=every, judge=judge)
+    second = score_labels(study, [0], history, ScoreConfig(scorers=every), judge=judge)
     assert all(question.marked is None for question in judge.asked)
     assert len([q for q in judge.asked if q.label == "days of the week"]) == 80
     assert set(second.scorers) == set(every)
@@ -292,7 +297,7 @@ def test_only_what_is_missing_is_asked_again(study: Study, history: LabelHistory
     files = {name: place.file for name, place in found.evidence.items()}
     assert files["embedding"] == files["fuzzing"] != files["detection"]
     rest = RuleJudge(oracle)
-    assert score_labels(study, [0], history, scorers=every, judge=rest).reused == 1
+    assert score_labels(study, [0], history, ScoreConfig(scorers=every), judge=rest).reused == 1
     assert rest.asked == []
 
 
@@ -301,7 +306,9 @@ def test_a_few_missing_judgements_are_asked_again(study: Study, history: LabelHi
     judge = RuleJudge(lambda q: TimeoutError("cut") if next(turn) % 9 == 0 else oracle(q))
     first = _run(study, history, judge)
     assert first.missing > 0
-    second = score_labels(study, [0, 1, 2], history, scorers=BOTH, judge=RuleJudge(oracle))
+    second = score_labels(
+        study, [0, 1, 2], history, ScoreConfig(scorers=BOTH), judge=RuleJudge(oracle)
+    )
     assert second.missing == 0
     assert all(found.n_missing == 0 for found in second.scorers.values())
 
@@ -309,7 +316,13 @@ def test_a_few_missing_judgements_are_asked_again(study: Study, history: LabelHi
 def test_the_summary_is_of_the_label_that_stands(study: Study, history: LabelHistory) -> None:
     sae = study.info.sae_fingerprint
     _propose(history, study, {0: "fruit"})
-    score_labels(study, [0], history, scorers=("embedding", "detection"), judge=RuleJudge(oracle))
+    score_labels(
+        study,
+        [0],
+        history,
+        ScoreConfig(scorers=("embedding", "detection")),
+        judge=RuleJudge(oracle),
+    )
     _propose(history, study, {0: "days of the week"}, source="search")
     report = score_labels(study, [0], history)
     state = history.state(sae, 0)
@@ -324,10 +337,10 @@ def test_the_summary_is_of_the_label_that_stands(study: Study, history: LabelHis
 
 def test_a_scripted_judge_replaces_no_real_one(study: Study, history: LabelHistory) -> None:
     _propose(history, study, {0: "days of the week"})
-    score_labels(study, [0], history, scorers=BOTH, judge=RuleJudge(oracle))
+    score_labels(study, [0], history, ScoreConfig(scorers=BOTH), judge=RuleJudge(oracle))
     before = history.state(study.info.sae_fingerprint, 0)
     canned = ScriptedProvider(verdicts=lambda prompt: 0.0)
-    report = score_labels(study, [0], history, scorers=BOTH, provider=canned)
+    report = score_labels(study, [0], history, ScoreConfig(scorers=BOTH), judge=canned)
     assert report.scorers["detection"].mean == 0.5
     after = history.state(study.info.sae_fingerprint, 0)
     assert (after.score, after.test_score) == (before.score, before.test_score)
@@ -336,14 +349,16 @@ def test_a_scripted_judge_replaces_no_real_one(study: Study, history: LabelHisto
 def test_too_few_windows_to_mark_is_said(study: Study, history: LabelHistory) -> None:
     _propose(history, study, {0: "days of the week"})
     judge = RuleJudge(oracle)
-    report = score_labels(study, [0], history, scorers=BOTH, judge=judge, per_class=6)
+    report = score_labels(
+        study, [0], history, ScoreConfig(scorers=BOTH, score_windows=6), judge=judge
+    )
     assert report.without == {
         "fuzzing": "no score, fewer than 5 windows whose firing tokens could be marked"
     }
     assert all(question.marked is None for question in judge.asked)
-    assert score_labels(
-        study, [0], history, scorers=BOTH, judge=RuleJudge(oracle), per_class=6
-    ).reused == 1  # fmt: skip
+    config = ScoreConfig(scorers=BOTH, score_windows=6)
+    again = score_labels(study, [0], history, config, judge=RuleJudge(oracle))
+    assert again.reused == 1
 
 
 # ------------------------------------------------------------------ no score
@@ -388,7 +403,7 @@ def test_a_label_made_from_all_documents_has_no_score(
 ) -> None:
     _propose(history, study, {0: "days of the week"}, documents=seen)
     judge = RuleJudge(oracle)
-    report = score_labels(study, [0], history, scorers=BOTH, judge=judge)
+    report = score_labels(study, [0], history, ScoreConfig(scorers=BOTH), judge=judge)
     assert judge.asked == []
     assert report.features == 0
     assert "made from all documents" in _scored(history, study)[-1].details["unscored"]
@@ -409,24 +424,27 @@ def test_scores_from_one_study_are_not_lost_in_another(
     places = state.proposals[0].evidence.values()
     assert {place.study for place in places} == {study.id}
     nobody = RuleJudge(lambda question: TimeoutError("no reply"))
-    score_labels(study, [0], history, scorers=BOTH, judge=nobody, again=True)
+    score_labels(study, [0], history, ScoreConfig(scorers=BOTH, again=True), judge=nobody)
     assert history.state(study.info.sae_fingerprint, 0).test_score == state.test_score
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"scorers": ("accuracy",)}, "scoring is 'accuracy'; choose from embedding, detection"),
-        ({"scorers": ()}, "no scorer given; choose from embedding, detection, fuzzing"),
-        ({"scorers": ("fuzzing",)}, "scoring by fuzzing asks a language model; give a provider"),
-        ({"per_class": 2}, "per_class is 2; give at least 5"),
+        ({"scorers": ("accuracy",)}, "scorers is 'accuracy'; choose from embedding, detection"),
+        ({"scorers": ()}, "scorers names no scorer; choose from embedding, detection, fuzzing"),
+        (
+            {"scorers": ("fuzzing",), "provider": "none"},
+            "scoring by fuzzing asks a language model; give a provider",
+        ),
+        ({"score_windows": 2}, "score_windows is 2; give at least 5"),
     ],
 )
 def test_bad_input(
     study: Study, history: LabelHistory, options: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(ParameterError, match=message):
-        score_labels(study, [0], history, **options)
+        score_labels(study, [0], history, ScoreConfig(**options))
 
 
 def test_an_unknown_feature(study: Study, history: LabelHistory) -> None:
@@ -452,7 +470,7 @@ def test_a_budget_stops_the_run_and_keeps_what_is_complete(
             for score in event.details["scores"].values():
                 assert score["n_missing"] == 0
     rest = RuleJudge(oracle)
-    done = score_labels(study, [0, 1, 2], history, scorers=BOTH, judge=rest)
+    done = score_labels(study, [0, 1, 2], history, ScoreConfig(scorers=BOTH), judge=rest)
     assert done.features == 3
     full = 3 * 2 * (40 + 30) + 3 * (40 + 30)
     assert len(rest.asked) <= full
@@ -464,7 +482,7 @@ def test_a_budget_stops_the_run_and_keeps_what_is_complete(
 def test_a_provider_with_a_budget(study: Study, history: LabelHistory) -> None:
     provider = ScriptedProvider(verdicts=lambda prompt: 1.0, budget=Budget(tokens=3000))
     _propose(history, study, {0: "days of the week"})
-    report = score_labels(study, [0], history, scorers=("detection",), provider=provider)
+    report = score_labels(study, [0], history, ScoreConfig(scorers=("detection",)), judge=provider)
     assert report.stopped is not None
     assert report.tokens_in > 0
     assert _scored(history, study) == []
@@ -506,7 +524,13 @@ def test_evidence_can_be_read_again(study: Study, history: LabelHistory) -> None
         return oracle(question)
 
     _propose(history, study, dict(enumerate(NAMES)))
-    score_labels(study, [0, 1, 2], history, scorers=("embedding", *BOTH), judge=RuleJudge(decide))
+    score_labels(
+        study,
+        [0, 1, 2],
+        history,
+        ScoreConfig(scorers=("embedding", *BOTH)),
+        judge=RuleJudge(decide),
+    )
     event = _scored(history, study)[-1]
     assert event.parent is not None
     name = event.details["evidence"]
@@ -564,7 +588,7 @@ def test_scores_are_kept_where_evidence_cannot_be(
     def refuse(*_: object) -> None:
         raise OutputError("cannot write")
 
-    monkeypatch.setattr(run, "write_evidence", refuse)
+    monkeypatch.setattr(recording, "write_evidence", refuse)
     _propose(history, study, {0: "days of the week"})
     report = score_labels(study, [0], history)
     assert report.features == 1
@@ -580,7 +604,7 @@ def test_the_job(study: Study) -> None:
         "features": [0, 1],
         "scorers": ["embedding", "detection"],
         "provider": "scripted",
-        "per_class": 10,
+        "score_windows": 10,
     }
     found = run_score_job(params, lambda _: None)
     assert found["asked"] == [0, 1]

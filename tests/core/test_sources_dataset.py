@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import bz2
 import csv
 import gzip
 import hashlib
 import json
+import lzma
+import random
 import struct
 import subprocess
 import sys
@@ -17,12 +20,18 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import zstandard
 from datasets import Dataset, DatasetDict
 from datasets.utils.logging import disable_progress_bar
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autointerp_core.errors import AutointerpError, DatasetSourceError, ParameterError
+from autointerp_core.errors import (
+    AutointerpError,
+    DatasetSourceError,
+    MissingDependency,
+    ParameterError,
+)
 from autointerp_core.sources.dataset import open_dataset, preview_rows
 
 TEXTS = [
@@ -253,10 +262,11 @@ def test_what_is_not_there(tmp_path: Path) -> None:
 
 
 def test_unsupported_files_list_what_is_supported(tmp_path: Path) -> None:
-    path = tmp_path / "a.jsonl.gz"
-    path.write_bytes(gzip.compress(b"{}"))
+    path = tmp_path / "a.docx"
+    path.write_bytes(b"PK")
     message = fails(path)
-    assert "'.gz'" in message
+    assert "'.docx'" in message
+    assert ".gz" in message
     assert ".parquet" in message
 
 
@@ -285,10 +295,10 @@ def test_a_damaged_parquet_file(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_was_not_saved(tmp_path: Path) -> None:
-    (tmp_path / "texts.jsonl").write_text("{}")
+    (tmp_path / "texts.docx").write_text("{}")
     message = fails(tmp_path)
     assert "save_to_disk" in message
-    assert "texts.jsonl" in message
+    assert "texts.docx" in message
 
 
 def test_a_saved_folder_that_is_damaged(tmp_path: Path) -> None:
@@ -296,6 +306,150 @@ def test_a_saved_folder_that_is_damaged(tmp_path: Path) -> None:
     for path in (tmp_path / "a").glob("*.arrow"):
         path.unlink()
     assert "cannot load" in fails(tmp_path / "a")
+
+
+COMPRESS: dict[str, Callable[[bytes], bytes]] = {
+    ".gz": gzip.compress,
+    ".bz2": bz2.compress,
+    ".xz": lzma.compress,
+    ".zst": zstandard.ZstdCompressor().compress,
+}
+
+
+@pytest.mark.parametrize("suffix", COMPRESS)
+@pytest.mark.parametrize("name", ["texts.jsonl", "texts.json", "texts.csv", "texts.txt"])
+def test_compressed_files(tmp_path: Path, name: str, suffix: str) -> None:
+    texts = ["one", "naïve 🙂", "x" * 200_000]
+    plain = tmp_path / name
+    if name == "texts.txt":
+        plain.write_text("\n".join(texts), encoding="utf-8")
+    else:
+        WRITERS[name](plain, [{"text": text} for text in texts])
+    packed = tmp_path / (name + suffix)
+    # Two members, or frames, one after the other are one file, as `cat a.gz b.gz` makes them.
+    half = len(plain.read_bytes()) // 2
+    data = plain.read_bytes()
+    packed.write_bytes(COMPRESS[suffix](data[:half]) + COMPRESS[suffix](data[half:]))
+    assert list(open_dataset(str(packed)).iterate()) == texts
+    columns, rows = preview_rows(str(packed))
+    assert columns == ["text"]
+    assert rows[0]["text"] == "one"
+
+
+@pytest.mark.parametrize("suffix", COMPRESS)
+def test_compressed_files_that_are_damaged(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"a.jsonl{suffix}"
+    data = COMPRESS[suffix](b'{"text": "%s"}' % random.Random(0).randbytes(5000).hex().encode())
+    path.write_bytes(data[: len(data) // 2])
+    message = fails(path)
+    assert f"no whole {suffix} file" in message
+    path.write_bytes(b"no such thing at all")
+    assert f"no whole {suffix} file" in fails(path)
+
+
+def test_zst_without_the_package_that_reads_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "zstandard", None)
+    path = tmp_path / "a.jsonl.zst"
+    path.write_bytes(b"x")
+    with pytest.raises(MissingDependency, match=r"pip install zstandard$"):
+        open_dataset(str(path))
+
+
+def test_a_parquet_file_is_not_compressed_from_outside(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet.gz"
+    path.write_bytes(gzip.compress(b"PAR1"))
+    assert "'.parquet.gz'" in fails(path)
+
+
+@pytest.mark.parametrize("inside", ["", "data"])
+@pytest.mark.parametrize("suffix", [".jsonl", ".parquet", ".jsonl.gz"])
+def test_a_folder_of_shards_is_read_in_their_order(
+    tmp_path: Path, suffix: str, inside: str
+) -> None:
+    folder = tmp_path / "shards" / inside
+    folder.mkdir(parents=True)
+    for number in (0, 1, 2, 10):
+        path = folder / f"part-{number}{suffix}"
+        if suffix == ".parquet":
+            write_parquet(path, [{"text": f"shard {number}"}])
+        else:
+            data = json.dumps({"text": f"shard {number}"}).encode()
+            path.write_bytes(gzip.compress(data) if suffix.endswith("gz") else data)
+    (folder / "README.txt").write_text("what this is")
+    (folder / "dataset_infos.json").write_text("{}")
+    rows = open_dataset(str(tmp_path / "shards"))
+    assert list(rows.iterate()) == [f"shard {number}" for number in (0, 1, 2, 10)]
+    assert list(open_dataset(str(tmp_path / "shards"), "text", 2).iterate()) == [
+        "shard 0",
+        "shard 1",
+    ]
+
+
+def test_a_folder_of_shards_with_splits(tmp_path: Path) -> None:
+    for name in ("train-00000-of-00002", "train-00001-of-00002", "test-00000-of-00001"):
+        write_parquet(tmp_path / f"{name}.parquet", [{"text": name}])
+    assert list(open_dataset(str(tmp_path)).iterate()) == [
+        "train-00000-of-00002",
+        "train-00001-of-00002",
+    ]
+    for path in tmp_path.glob("train*"):
+        path.rename(path.with_name(path.name.replace("train", "dev")))
+    assert "dev" in fails(tmp_path)
+    assert "test" in fails(tmp_path)
+
+
+@pytest.mark.parametrize("inside", ["", "data"])
+def test_a_folder_with_a_folder_a_split(tmp_path: Path, inside: str) -> None:
+    for name in ("train", "test"):
+        (tmp_path / inside / name).mkdir(parents=True)
+        for shard in (9, 10):
+            write_jsonl(tmp_path / inside / name / f"{shard}.jsonl", [{"text": f"{name} {shard}"}])
+    assert list(open_dataset(str(tmp_path)).iterate()) == ["train 9", "train 10"]
+    (tmp_path / inside / "train").rename(tmp_path / inside / "other")
+    assert list(open_dataset(str(tmp_path)).iterate()) == ["test 9", "test 10"]
+
+
+def test_a_folder_of_several_kinds(tmp_path: Path) -> None:
+    write_jsonl(tmp_path / "a.jsonl", [{"text": "a"}])
+    write_csv(tmp_path / "b.csv", [{"text": "a"}])
+    message = fails(tmp_path)
+    assert "a.jsonl" in message
+    assert "b.csv" in message
+    assert "several kinds" in message
+
+
+def test_a_column_that_appears_late(tmp_path: Path) -> None:
+    """Case 33 (datasets 8069): the column is first in row 151."""
+    rows = [{"id": i} for i in range(150)] + [
+        {"id": i, "text": f"row {i}"} for i in range(150, 200)
+    ]
+    for name in ("a.jsonl", "a.json"):
+        WRITERS["texts.jsonl" if name == "a.jsonl" else "texts.json"](tmp_path / name, rows)
+        found = list(open_dataset(str(tmp_path / name)).iterate())
+        assert found[:150] == [""] * 150
+        assert found[150] == "row 150"
+    message = fails(tmp_path / "a.jsonl", n_rows=120)
+    assert "no column 'text' in the 120 rows used" in message
+    assert "--column-name" in message
+
+
+def test_a_csv_with_two_columns_of_one_name(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("text,id,text\none,1,two\n")
+    message = fails(path)
+    assert "'text' more than once (columns 1, 3)" in message
+    assert list(open_dataset(str(path), "id").iterate()) == ["1"]
+
+
+def test_deeply_nested_json(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"text": "a"}\n{"text": ' + "[" * 100_000 + "]" * 100_000 + "}\n")
+    assert "line 2" in fails(path)
+    path = tmp_path / "a.json"
+    path.write_text('[{"text": ' + "[" * 100_000 + "]" * 100_000 + "}]")
+    assert "not valid JSON" in fails(path)
 
 
 def test_splits(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -97,6 +98,54 @@ def test_a_saelens_release(hub: FakeHub, tmp_path: Path, monkeypatch: pytest.Mon
     x = torch.randn(5, 32)
     plain = load_sae(str(folder / sae_id)).sae
     torch.testing.assert_close(loaded.sae.encode(x), plain.encode(x - x.mean(-1, keepdim=True)))
+
+
+@pytest.mark.parametrize("which", ["gemma_scope", "qwen_scope", "goodfire", "circuit_tracer"])
+def test_a_repository_that_only_its_files_explain(hub: FakeHub, tmp_path: Path, which: str) -> None:
+    from benchmarks import published_saes as published
+
+    wanted = published.Wanted(2, 32, 32, "hook_resid_post")
+    root = tmp_path / "files"
+    if which == "gemma_scope":
+        made = published.gemma_scope(root, wanted, "res")
+        repo, sae_id = "gemma-scope-2b-pt-res", "layer_2/width_16k/average_l0_71"
+        folder = root / repo
+    elif which == "qwen_scope":
+        made = published.qwen_scope(root, wanted)
+        repo, sae_id = "SAE-Res-Qwen3-8B-Base-W64K-L0_8", "layer2.sae.pt"
+        folder = root / repo
+    elif which == "goodfire":
+        made = published.goodfire(root, wanted)
+        repo, sae_id, folder = "Llama-SAE", "Llama-3.1-8B-Instruct-SAE-l2", root
+    else:
+        made = published.transcoder_set(root, replace(wanted, reads="mlp.hook_in"))
+        repo, sae_id, folder = "some-transcoders", "layer_2", root
+    hub.repos[f"me/{repo}"] = folder
+    loaded = load_sae(f"me/{repo}", sae_id)
+    assert loaded.config.layout == which
+    x = torch.randn(50, 32)
+    torch.testing.assert_close(loaded.sae.encode(x), made.encode(x), rtol=1e-5, atol=1e-5)
+    fetched = [name for name in hub.downloads if name.endswith((".npz", ".pt", ".pth", "rs"))]
+    assert len(fetched) == 1
+    assert load_sae(f"me/{repo}").fingerprint == loaded.fingerprint  # there is only one
+
+
+def test_another_file_of_such_a_repository_is_fetched_when_asked_for(
+    hub: FakeHub, tmp_path: Path
+) -> None:
+    from benchmarks import published_saes as published
+
+    for layer in (1, 2):
+        wanted = published.Wanted(layer, 32, 32, "mlp.hook_in")
+        published.transcoder_set(tmp_path / "files", wanted)
+    hub.repos["me/set"] = tmp_path / "files"
+    with pytest.raises(SAESourceError, match="several SAEs, say which by sae_id: layer_1"):
+        load_sae("me/set")
+    with pytest.raises(SAESourceError, match=r"holds no 'layer_9': layer_1\.safetensors"):
+        load_sae("me/set", "layer_9")
+    assert load_sae("me/set", "layer_1").config.hook.layer == 1
+    assert load_sae("me/set", "layer_2").config.hook.layer == 2
+    assert sum(name.endswith(".safetensors") for name in hub.downloads) == 2
 
 
 Open = Callable[[str], object]

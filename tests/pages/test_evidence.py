@@ -11,7 +11,7 @@ from streamlit.testing.v1 import AppTest
 
 from autointerp_core.labels.scoring.evidence import ProposalRun, write_evidence
 from autointerp_core.labels.scoring.sample_windows import Window
-from autointerp_core.labels.scoring.scorer_runs import ScorerRun
+from autointerp_core.labels.scoring.scorers import ScorerRun
 from autointerp_core.store.study import Study
 from tests.pages.conftest import Open, a_score, record_score
 from tests.pages.test_pages import element, texts

@@ -10,13 +10,18 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from autointerp_core.errors import SAESourceError
+from autointerp_core import jobs
+from autointerp_core.errors import SAESourceError, StudyError
 from autointerp_core.explore.cofiring import companions
 from autointerp_core.explore.decoder_neighbours import neighbours
 from autointerp_core.explore.feature_index import Snapshot
 from autointerp_core.explore.view import View
 from autointerp_core.extraction.estimate import estimate
+from autointerp_core.extraction.upgrades import add_neighbours
+from autointerp_core.home import jobs_dir
+from autointerp_core.progress import silent
 from autointerp_core.store.history import LabelHistory
+from autointerp_core.store.input_scores import add_input_scores
 from autointerp_core.store.study import Study
 from tests.pages.conftest import SAE
 from ui import readers
@@ -72,17 +77,37 @@ def test_ranges_and_flags_filter(study: Path, snapshot: Snapshot) -> None:
     assert snapshot.order(View(flagged=True)).tolist() == []
 
 
-def test_input_scores_come_from_the_label_files_of_jobs(
-    study: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    rows = [{"feature_index": 4, "score": 0.25}, {"feature_index": 5, "score": None}]
-    path = tmp_path / "feature_labels.json"
-    path.write_text(json.dumps({"features": rows}))
-    monkeypatch.setattr(readers, "_label_files", lambda _home: [("small", str(path))])
+def test_input_scores_are_the_studys(study: Path) -> None:
+    before = readers.open_study("small").snapshot()
+    assert np.isnan(before.column("input")).all()
+    add_input_scores(study, {4: 0.25, 5: float("nan")})
     scored = readers.open_study("small").snapshot()
     assert scored.column("input")[4] == 0.25
     assert np.isnan(scored.column("input")).sum() == 119
     assert scored.features[scored.order(View(sort="input"))][0] == 4
+
+
+def test_input_scores_of_jobs_done_before_are_taken_once(study: Path, tmp_path: Path) -> None:
+    """Scores stood in the label files of jobs, and went with them."""
+    for number, score in ((1, 0.5), (2, 0.25)):
+        path = tmp_path / f"labels-{number}.json"
+        rows = [{"feature_index": 4, "score": score}, {"feature_index": 5, "score": None}]
+        path.write_text(json.dumps({"features": rows}))
+        folder = jobs_dir() / f"2026010{number}T000000-000000-aaaaaa"
+        request = {"kind": "label", "title": "old", "params": {}}
+        result = {"study_path": str(study), "labels_path": str(path)}
+        state = {"status": "done", "created": "2026-01-01T00:00:00.000000Z", "result": result}
+        folder.mkdir(parents=True)
+        (folder / "request.json").write_text(json.dumps(request))
+        (folder / "state.json").write_text(json.dumps(state))
+    add_input_scores(study, {7: 2.0})
+    for job in jobs.list_jobs():
+        jobs.delete(job.id)
+    assert jobs.list_jobs() == []
+    for _ in range(2):
+        column = readers.open_study("small").snapshot().column("input")
+        assert {4: column[4], 7: column[7]} == {4: 0.25, 7: 2.0}
+        assert np.isnan(column).sum() == 118
 
 
 def test_companions_equal_sets_of_tokens(study: Path) -> None:
@@ -102,7 +127,9 @@ def test_companions_equal_sets_of_tokens(study: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["F32", "F16", "BF16"])
-def test_neighbours_equal_cosines(study: Path, tmp_path: Path, kind: str) -> None:
+def test_neighbours_added_to_an_old_study_equal_cosines(
+    study: Path, tmp_path: Path, kind: str
+) -> None:
     weights = np.random.default_rng(0).normal(size=(120, 16)).astype(np.float32)
     folder = tmp_path / "sae"
     folder.mkdir()
@@ -126,14 +153,19 @@ def test_neighbours_equal_cosines(study: Path, tmp_path: Path, kind: str) -> Non
     unit = weights / np.linalg.norm(weights, axis=1, keepdims=True)
     cosine = unit @ unit[5]
     cosine[5] = -2
-    found = neighbours(Study(study), 5, limit=3)
+    opened = Study(study)
+    with pytest.raises(StudyError, match="made before"):
+        neighbours(opened, 5)
+    assert add_neighbours(opened, silent) == 120
+    assert add_neighbours(opened, silent) == 0
+    found = neighbours(opened, 5, limit=3)
     assert [n.feature for n in found] == np.argsort(-cosine)[:3].tolist()
     assert [n.cosine for n in found] == pytest.approx(np.sort(-cosine)[:3] * -1, abs=0.02)
 
 
 def test_absent_weights_are_told(study: Path) -> None:
     with pytest.raises(SAESourceError, match="not in a folder on this computer"):
-        neighbours(Study(study), 5)
+        add_neighbours(Study(study), silent)
 
 
 def test_estimates_grow_with_the_work() -> None:

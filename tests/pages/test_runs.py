@@ -16,8 +16,7 @@ from tests.pages.test_pages import texts
 from ui.navigation import Looking
 from ui.runs import cost, job_result
 from ui.runs.form import Chosen
-from ui.runs.settings import GENERATE, SCORE, RunSettings
-from ui.runs.settings import METHODS as OFFERED
+from ui.runs.settings import GENERATE, SCORE, RunSettings, methods
 
 KEY = "sk-never-to-be-shown"
 Submitted = list[tuple[str, dict[str, Any], str]]
@@ -147,7 +146,7 @@ def test_bulk_runs_take_what_is_ticked(study: Path, open_page: Open, submitted: 
 
 
 def test_every_method_has_a_description() -> None:
-    assert set(OFFERED) == {*METHODS, "ranked"}
+    assert set(methods()) == {*METHODS, "ranked"}
 
 
 @pytest.mark.parametrize(

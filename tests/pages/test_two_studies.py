@@ -9,7 +9,7 @@ from streamlit.testing.v1 import AppTest
 
 from autointerp_core.labels.scoring.evidence import ProposalRun, write_evidence
 from autointerp_core.labels.scoring.sample_windows import Window
-from autointerp_core.labels.scoring.scorer_runs import ScorerRun
+from autointerp_core.labels.scoring.scorers import ScorerRun
 from autointerp_core.store.events import UNKNOWN_STUDY
 from autointerp_core.store.history import LabelHistory, NewEvent
 from autointerp_core.store.study import Study

@@ -10,6 +10,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from autointerp_core.labels.scoring.scorers import SCORERS
 from autointerp_core.store.event_details import ScorerResult
 from autointerp_core.store.history import Proposal
 
@@ -23,11 +24,6 @@ _WORDS = {
     "auroc": "AUROC: the chance that a window it fires on is ranked above a silent one",
     "balanced accuracy": "balanced accuracy: the mean of the shares of windows judged rightly, "
     "firing and silent",
-}
-_ABOUT_SCORER = {
-    "embedding": "likeness of label and text, no language model",
-    "detection": "a language model says which windows the label fits",
-    "fuzzing": "a language model says whether the marked tokens are the right ones",
 }
 
 
@@ -118,7 +114,7 @@ class Shown:
         if self.n is not None:
             missing = f", {self.missing:,} more without a judgement" if self.missing else ""
             found.append(("Judged windows", f"{self.n:,}{missing}"))
-        about = _ABOUT_SCORER.get(self.name, "")
+        about = SCORERS[self.name].about if self.name in SCORERS else ""
         found += [("Judge", self.judge + (f" ({about})" if about else ""))] if self.judge else []
         found += [("Measure", _WORDS.get(self.measure, self.measure))] if self.measure else []
         return found
@@ -128,7 +124,7 @@ def shown(proposal: Proposal | None) -> list[Shown]:
     """A proposal's scores on test documents, in the order in which they are told."""
     if proposal is None:
         return []
-    order = ("embedding", "detection", "fuzzing")
+    order = SCORERS.names
     names = sorted(proposal.scores, key=lambda n: (order.index(n) if n in order else 9, n))
     return [Shown.read(name, proposal.scores[name]) for name in names]
 

@@ -11,11 +11,12 @@ function token(row, index, data) {
   // The space before a word stays outside the mark: lines break there, and marks hug words.
   const word = make("span", "w")
   const lead = text.length > 1 && text[0] === " " && text.trim() !== "" ? " " : ""
-  if (value > 0) {
+  if (value !== 0) {
     span.classList.add("on")
-    word.style.setProperty("--s", Math.min(value / (data.scale || 1), 1).toFixed(3))
+    // Of an SAE with signed activations, strength is magnitude; the number shows the sign.
+    word.style.setProperty("--s", Math.min(Math.abs(value) / (data.scale || 1), 1).toFixed(3))
   }
-  if (index === row.peak) span.classList.add(row.activation > 0 ? "peak" : "middle")
+  if (index === row.peak) span.classList.add(row.activation !== 0 ? "peak" : "middle")
   if (index in row.special) {
     span.classList.add("special")
     word.dataset.name = row.special[index]
@@ -23,7 +24,7 @@ function token(row, index, data) {
   if (text.length > 120) span.classList.add("long")
   if (row.marked.includes(index)) span.classList.add("marked")
   span.tabIndex = index === row.peak ? 0 : -1
-  putText(word, text.slice(lead.length), value <= 0 && index !== row.peak)
+  putText(word, text.slice(lead.length), value === 0 && index !== row.peak)
   span.append(lead, word)
   return span
 }
@@ -128,7 +129,7 @@ export default function (component) {
   const show = (span) => {
     const row = rowOf(span)
     const index = Number(span.dataset.i)
-    const parts = [make("b", "", row.values[index] > 0 ? String(Number(row.values[index].toPrecision(7))) : "0")]
+    const parts = [make("b", "", row.values[index] !== 0 ? String(Number(row.values[index].toPrecision(7))) : "0")]
     const written = make("span")
     putText(written, row.special[index] ?? row.tokens[index])
     const place = `  token ${row.ids[index]} · position ${row.start + index}`

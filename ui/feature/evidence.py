@@ -10,6 +10,7 @@ import streamlit as st
 from autointerp_core.errors import AutointerpError
 from autointerp_core.explore.feature_index import Row
 from autointerp_core.labels.scoring.evidence import JudgedWindow, read_evidence
+from autointerp_core.labels.scoring.scorers import SCORERS
 from autointerp_core.store.history import Proposal
 from autointerp_core.store.label_state import EvidencePlace
 from ui import readers, session
@@ -194,7 +195,10 @@ def _certainty(judged: JudgedWindow) -> float:
     """How sure the judge was; cosines, which know no middle, as they are."""
     if judged.probability is None:
         return -1.0
-    return judged.probability if judged.scorer == "embedding" else abs(judged.probability - 0.5)
+    scorer = SCORERS.get(judged.scorer)
+    if scorer is not None and not scorer.asks_model:
+        return judged.probability
+    return abs(judged.probability - 0.5)
 
 
 def _line(line: Line, judged: JudgedWindow) -> Line:

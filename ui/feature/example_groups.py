@@ -76,7 +76,7 @@ def by_peak(groups: list[Group]) -> list[Group]:
     rows: dict[str, list[Line]] = defaultdict(list)
     for group in groups:
         for line in group.rows:
-            rows[line.tokens[line.peak] if line.activation > 0 else ""].append(line)
+            rows[line.tokens[line.peak] if line.activation != 0 else ""].append(line)
     silent = rows.pop("", [])
     found = [
         Group(token, lines, f"{len(lines)} example{'s' if len(lines) > 1 else ''}")
@@ -93,7 +93,7 @@ def activations(opened: readers.OpenStudy, row: Row, choice: Choice) -> list[flo
         for name in choice.names
         if name != "silent"
         for line in stored(opened, row.feature, name, 16)
-        if line.activation > 0
+        if line.activation != 0
     ]
 
 

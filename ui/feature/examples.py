@@ -8,6 +8,7 @@ import streamlit as st
 
 from autointerp_core.explore.feature_index import Row
 from ui import look, readers, session
+from ui.decisions.keyboard import hint
 from ui.elements.tokens import Layout, token_view
 from ui.feature import documents, evidence, example_groups
 from ui.feature.example_groups import STORED, WHOLE, Choice
@@ -159,7 +160,7 @@ def _more(opened: readers.OpenStudy, row: Row, group: str, shown: int, short: bo
         long = session.memory(Amount).long
         if short:
             title = "Fewer examples" if long else "More examples"
-            st.button(title, key="more", shortcut="M", on_click=more_or_fewer)
+            st.button(hint(title, "M"), key="more", on_click=more_or_fewer)
         if long or not short:
             st.button(
                 "More of them",

@@ -12,7 +12,7 @@ export default function (component) {
     section.append(heading)
     for (const row of group.rows) {
       const link = make("a")
-      link.href = row.href
+      if (row.href) link.href = row.href
       link.dataset.feature = row.feature
       const label = make("span", "label")
       label.dir = "auto"
@@ -26,7 +26,7 @@ export default function (component) {
   }
   root.onclick = (event) => {
     const link = event.target.closest("a")
-    if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return
+    if (!link?.href || event.ctrlKey || event.metaKey || event.shiftKey) return
     event.preventDefault()
     setTriggerValue("open", Number(link.dataset.feature))
   }

@@ -8,6 +8,7 @@ from typing import Any
 
 import streamlit as st
 
+from autointerp_core import jobs
 from autointerp_core.errors import AutointerpError
 from autointerp_core.explore.cofiring import Companion, companions
 from autointerp_core.explore.decoder_neighbours import Neighbour, neighbours
@@ -15,6 +16,7 @@ from autointerp_core.explore.feature_index import Row, Snapshot
 from ui import readers, session, url
 from ui.elements.component import register
 from ui.elements.table import feature_link, missing_reason
+from ui.runs import job_view
 from ui.sentences import sentence
 
 _LIST = register("related", Path(__file__).parent)
@@ -30,7 +32,7 @@ def show(
     with box:
         folder, feature = str(opened.study.folder), row.feature
         together = _companions(folder, opened.stamp, feature)
-        alike, why_not = _neighbours(folder, opened.stamp, feature)
+        alike, why_not = _neighbours(opened, feature)
         _LIST(
             key="related",
             data={
@@ -57,6 +59,17 @@ def show(
             },
             on_open_change=lambda: go_to(int(session.widget("related").open)),
         )
+        if why_not:
+            running = (job := job_view.latest("neighbours")) is not None and job.active
+            st.button(
+                "Being worked out …" if running else "Work them out",
+                key="neighbours_make",
+                type="tertiary",
+                disabled=running,
+                help="Reads the SAE's weights once, in the background.",
+                on_click=_work_out,
+                args=(opened.name,),
+            )
 
 
 @st.cache_data(max_entries=512, show_spinner="Counting shared tokens …")
@@ -64,22 +77,25 @@ def _companions(folder: str, stamp: int, feature: int) -> Sequence[Companion]:
     return companions(readers.study_of(folder, stamp), feature)
 
 
-@st.cache_data(max_entries=512, show_spinner="Comparing decoder directions …")
-def _neighbours(folder: str, stamp: int, feature: int) -> tuple[Sequence[Neighbour], str]:
+def _neighbours(opened: readers.OpenStudy, feature: int) -> tuple[Sequence[Neighbour], str]:
     """Neighbours, or why there are none to tell."""
     try:
-        return neighbours(readers.study_of(folder, stamp), feature), ""
+        return neighbours(opened.study, feature), ""
     except AutointerpError as error:
         return [], f"not known: {error}"
+
+
+def _work_out(study: str) -> None:
+    jobs.submit("neighbours", {"study": study}, f"Decoder neighbours of {study}")
 
 
 def _line(snapshot: Snapshot, feature: int, value: str, study: str) -> dict[str, Any]:
     at = snapshot.at(feature)
     state = snapshot.state(feature)
-    missing = "" if at is None else missing_reason(snapshot.row(at))
+    missing = "not extracted here" if at is None else missing_reason(snapshot.row(at))
     return {
         "feature": feature,
-        "href": feature_link(study, feature, url.view()),
+        "href": "" if at is None else feature_link(study, feature, url.view()),
         "label": state.label or f"({missing})",
         "status": state.status,
         "value": value,

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from autointerp_core.labels.estimate import RunEstimate, estimate
-from autointerp_core.labels.options import LabelOptions
+from autointerp_core.labels.config import LabelConfig, ScoreConfig
+from autointerp_core.labels.estimate import RunEstimate, estimate_labels, estimate_scores
 from ui import readers
-from ui.runs.settings import GENERATE, RunSettings
+from ui.runs.settings import RunSettings
 
 FREE = "no charge: runs on this machine"
 
@@ -20,26 +20,26 @@ def estimate_line(
     """``About 240 requests · 61,000 tokens in · 2,400 out · cost unknown (no price given)``."""
     if not settings.needs_model(what):
         return "No language model is asked: no tokens, no cost."
-    options = settings.options(what)
-    found = _estimate(
-        str(opened.study.folder), opened.stamp, list(features), repr(options), what, options
-    )
+    config = settings.config(what)
+    found = _estimate(str(opened.study.folder), opened.stamp, list(features), repr(config), config)
     parts = [
         f"About {rough(found.requests)} request{'' if found.requests == 1 else 's'}",
         f"{rough(found.tokens_in)} tokens in",
         f"{rough(found.tokens_out)} out",
-        money(found.dollars) if options.paid else FREE,
+        money(found.dollars) if config.paid else FREE,
     ]
     return " · ".join(parts)
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
 def _estimate(
-    folder: str, stamp: int, features: list[int], key: str, what: str, _options: LabelOptions
+    folder: str, stamp: int, features: list[int], key: str, _config: LabelConfig | ScoreConfig
 ) -> RunEstimate:
-    """``key`` stands for the options, which Streamlit cannot hash."""
+    """``key`` stands for the configuration, which Streamlit cannot hash."""
     study = readers.study_of(folder, stamp)
-    return estimate(study, features, _options, write=what == GENERATE)
+    if isinstance(_config, LabelConfig):
+        return estimate_labels(study, features, _config)
+    return estimate_scores(study, features, _config)
 
 
 def money(dollars: float | None) -> str:

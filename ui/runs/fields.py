@@ -7,10 +7,12 @@ from typing import Any
 
 import streamlit as st
 
+from autointerp_core.labels.providers.make import PROVIDERS
 from autointerp_core.labels.providers.openai_key import DEFAULT_SERVER
 from autointerp_core.store.study import GROUPS
 from ui import readers, session
-from ui.runs.settings import GENERATE, KINDS, METHODS, PROVIDERS, SCORERS, RunSettings
+from ui.runs import settings as offered
+from ui.runs.settings import GENERATE, KINDS, RunSettings
 
 _SCORING = (
     "Each label is judged on windows of documents that no labeller saw, beside its chance floor "
@@ -45,29 +47,31 @@ def kind(settings: RunSettings) -> RunSettings:
 
 
 def scorers(settings: RunSettings, what: str) -> RunSettings:
+    found = offered.scorers()
     chosen = st.pills(
         "Score afterwards by" if what == GENERATE else "Score by",
-        list(SCORERS),
+        list(found),
         default=settings.scorers,
         selection_mode="multi",
         key=key("scorers"),
         format_func=lambda name: name.capitalize(),
-        help="\n\n".join([_SCORING, *SCORERS.values()]),
+        help="\n\n".join([_SCORING, *found.values()]),
     )
-    return replace(settings, scorers=tuple(n for n in SCORERS if n in chosen))
+    return replace(settings, scorers=tuple(n for n in found if n in chosen))
 
 
 def model(opened: readers.OpenStudy, settings: RunSettings) -> RunSettings:
+    found = offered.providers()
     provider = st.segmented_control(
         "Model from",
-        list(PROVIDERS),
+        list(found),
         default=settings.provider,
         key=key("provider"),
         required=True,
-        format_func=PROVIDERS.__getitem__,
+        format_func=found.__getitem__,
     )
     settings = replace(settings, provider=provider or "local")
-    if provider == "scripted":
+    if not PROVIDERS[settings.provider].has_model:
         st.text("For trying the app: no model is asked, and the labels mean nothing.")
         return settings
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
@@ -79,7 +83,7 @@ def model(opened: readers.OpenStudy, settings: RunSettings) -> RunSettings:
             key=key(f"model_{provider}"),
             placeholder=own if local else "as the server names it",
         )
-        if not local:
+        if settings.paid:
             url = st.text_input(
                 "Base URL", settings.base_url, key=key("url"), placeholder=DEFAULT_SERVER
             )
@@ -88,12 +92,13 @@ def model(opened: readers.OpenStudy, settings: RunSettings) -> RunSettings:
 
 
 def prompt(settings: RunSettings) -> RunSettings:
+    found = offered.methods()
     method = st.selectbox(
         "Prompt",
-        list(METHODS),
-        list(METHODS).index(settings.method),
+        list(found),
+        list(found).index(settings.method),
         key=key("method"),
-        format_func=lambda name: f"{name}: {METHODS[name]}",
+        format_func=lambda name: f"{name}: {found[name]}",
     )
     first, second, third = st.columns(3, gap="small")
     count = first.number_input("Examples shown", 1, 40, settings.examples, key=key("examples"))
@@ -128,7 +133,7 @@ def prompt(settings: RunSettings) -> RunSettings:
 
 
 def money(settings: RunSettings) -> RunSettings:
-    paid = settings.provider == "openai"
+    paid = settings.paid
     fields: list[tuple[str, str, Any]] = [("budget_tokens", "Stop after tokens", 1000)]
     if paid:
         fields = [

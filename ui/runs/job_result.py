@@ -7,6 +7,7 @@ from typing import Any
 
 from autointerp_core.extraction.estimate import duration
 from autointerp_core.jobs import JobState
+from autointerp_core.labels.providers.make import takes_money
 from ui.elements.scores import Shown
 from ui.runs import cost
 
@@ -32,7 +33,7 @@ def lines(job: JobState) -> list[str]:
     reasons = _mapping(result.get("reasons"))
     found += [f"{count:,} labels failed: {reason}" for reason, count in reasons.items()]
     found += _scores(report)
-    paid = "openai" in (job.params.get("provider"), job.params.get("judge_provider"))
+    paid = takes_money(job.params.get("provider"), job.params.get("judge_provider"))
     found.append(_usage(result, paid=paid))
     stopped = result.get("stopped")
     found += [f"Stopped early: {stopped}"] if stopped else []

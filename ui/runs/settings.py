@@ -12,31 +12,31 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from autointerp_core.errors import AutointerpError
-from autointerp_core.labels.options import RANKED, LabelOptions
+from autointerp_core.labels.config import LabelConfig, ScoreConfig
+from autointerp_core.labels.explain.prompts import METHODS
+from autointerp_core.labels.providers.make import NONE, PROVIDERS, takes_money
 from autointerp_core.labels.providers.openai_key import find_key, server_address
-from autointerp_core.labels.scoring.names import JUDGED, NONE
+from autointerp_core.labels.scoring.scorers import SCORERS, judged
+from autointerp_core.labels.search.rank_phrases import RANKED
 
 GENERATE, SCORE = "generate", "score"
 KINDS = {"llm": "LLM", "search": "Search"}
-PROVIDERS = {
-    "local": "Local model",
-    "openai": "OpenAI or compatible server",
-    "scripted": "Scripted: canned answers, no model",
-}
-METHODS = {
-    "peaks": "examples with the peak token marked",
-    "words": "the peak words alone, for very small models",
-    "texts": "whole texts, each with its activation",
-    "strengths": "every strong token marked, weaker examples too",
-    "contrast": "peaks beside windows of the same documents where it is silent",
-    "explain": "an explanation first, then the label",
-    RANKED: "phrases found by counting, the model picks the likeliest (local models)",
-}
-SCORERS = {
-    "embedding": "Embedding: likeness of label and text, offline, free",
-    "detection": "Detection: the model says which windows the label fits",
-    "fuzzing": "Fuzzing: the model says whether the marked tokens are right",
-}
+
+
+def providers() -> dict[str, str]:
+    """Who can be asked, and what that is for people."""
+    return {name: kind.title for name, kind in PROVIDERS.items()}
+
+
+def methods() -> dict[str, str]:
+    """Ways to ask for a label."""
+    ranked = "phrases found by counting, the model picks the likeliest (local models)"
+    return {name: method.about for name, method in METHODS.items()} | {RANKED: ranked}
+
+
+def scorers() -> dict[str, str]:
+    """Ways to score one."""
+    return {name: f"{name.capitalize()}: {scorer.about}" for name, scorer in SCORERS.items()}
 
 
 @dataclass(frozen=True)
@@ -65,9 +65,14 @@ class RunSettings:
     def model(self) -> str:
         return self.models.get(self.provider, "").strip()
 
+    @property
+    def paid(self) -> bool:
+        """Whether a server is asked, which may want money."""
+        return takes_money(self.provider)
+
     def judged(self) -> bool:
         """Whether any scorer asks a language model."""
-        return any(scorer in JUDGED for scorer in self.scorers)
+        return bool(judged(self.scorers))
 
     def needs_model(self, what: str) -> bool:
         """Whether a language model is asked anything at all."""
@@ -80,7 +85,7 @@ class RunSettings:
         if self.needs_model(what):
             found |= {"provider": self.provider, "model_path": self.model or None}
             found |= {name: getattr(self, name) for name in ("budget_dollars", "budget_tokens")}
-            if self.provider == "openai":
+            if self.paid:
                 found["base_url"] = self.base_url.strip() or None
                 found |= {"price_in": self.price_in, "price_out": self.price_out}
             else:
@@ -89,7 +94,7 @@ class RunSettings:
             found["again"] = self.again
         elif self.kind == "search":
             judge = found.pop("provider", None)
-            found |= {"provider": "search", "judge_provider": judge}
+            found |= {"provider": NONE, "judge_provider": judge}
         else:
             found |= {
                 "method": self.method,
@@ -121,24 +126,22 @@ class RunSettings:
                 return "give both prices, or none"
             if self.budget_dollars and self.price_in is None:
                 return "a budget in dollars needs both prices"
-        if what == GENERATE and self.method == RANKED and self.provider != "local":
+        if what == GENERATE and self.method == RANKED and not PROVIDERS[self.provider].ranks:
             return f"the method {RANKED!r} needs a local model"
         try:
-            self.options(what)
+            self.config(what)
         except AutointerpError as error:
             return str(error)
         return ""
 
-    def options(self, what: str) -> LabelOptions:
+    def config(self, what: str) -> LabelConfig | ScoreConfig:
         """What the worker will make of the job's parameters.
 
         Raises:
             ParameterError: they contradict each other.
         """
-        params = self.params(what, "", [])
-        if what == GENERATE and params["provider"] == "search":
-            params["provider"] = NONE
-        return LabelOptions.from_params({"model_path": "-", **params})
+        kind = LabelConfig if what == GENERATE else ScoreConfig
+        return kind.from_params({"model_path": "-", **self.params(what, "", [])})
 
     def with_model(self, model: str) -> RunSettings:
         return replace(self, models={**self.models, self.provider: model})

@@ -27,6 +27,10 @@ from ui.studies import probe
 _WHICH = {"all": "All", "list": "A list", "file": "A JSON file"}
 _LABELS = {"none": "Search labels only", "local": "Search and LLM labels"}
 _PREVIEW = 5
+# What an SAE that does not say is taken to have been trained on.
+_CONTEXT = 1024
+_LEAST_CONTEXT = 2
+"""BOS and a token."""
 
 
 @dataclass
@@ -48,10 +52,11 @@ def show() -> None:
             data = _dataset()
         with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
             rows = st.number_input("Rows", 1, None, 1000, key="new_rows", width=140)
-            own = int((sae or {}).get("context_size") or 1024)
+            said = int((sae or {}).get("context_size") or _CONTEXT)
+            own = said if said > 1 else _CONTEXT
             context = st.number_input(
                 "Context size (tokens)",
-                2,
+                _LEAST_CONTEXT,
                 None,
                 own,
                 key=f"new_context_{own}",
@@ -64,6 +69,11 @@ def show() -> None:
                 key="new_labels",
                 format_func=_LABELS.__getitem__,
                 width=240,
+            )
+        if said < 2:
+            st.text(
+                f"The SAE's config says context_size {said}: no room for a token beside BOS. "
+                f"{own} is taken unless you give another."
             )
         with st.container(key="new_features_part", gap="small"):
             features, scores, ready = _features()
@@ -163,7 +173,7 @@ def _dataset() -> dict[str, Any] | None:
         )
         upload = st.file_uploader(
             "or upload one",
-            type=["jsonl", "json", "csv", "parquet", "txt"],
+            type=["jsonl", "json", "csv", "parquet", "txt", "gz", "zst", "bz2", "xz"],
             key="new_upload",
             width=320,
         )

@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 from autointerp_core.errors import AutointerpError, MissingDependency
 from autointerp_core.extraction.firings import REFERENCE_SEQUENCES, Shard
 from autointerp_core.extraction.health import measure_health
+from autointerp_core.extraction.memory import is_out_of_memory, release_device_memory
 from autointerp_core.extraction.resolve import ResolvedExtraction
 from autointerp_core.extraction.sae_dashboard.check_peaks import check_peaks
 from autointerp_core.extraction.sae_dashboard.runner import (
@@ -169,8 +170,6 @@ class _Blocks:
 
     def run(self, block: NDArray[np.int32], done: int, total: int) -> tuple[Found, SaeVisData]:
         """One block; with half the batch, for good, when the device runs out of memory."""
-        import torch
-
         n_rows = len(self.rectangle.tokens)
 
         def report(rows: int) -> None:
@@ -192,14 +191,16 @@ class _Blocks:
                     watch=watch,
                 )
                 return watch.found(), data
-            except torch.cuda.OutOfMemoryError as error:
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
                 if self.batch_sequences == 1:
                     raise AutointerpError(
                         f"out of memory on {self.resolved.device} with a single sequence of "
                         f"{self.rectangle.tokens.shape[1]} tokens; lower context_size or "
                         "minibatch_size_features, or give another device"
                     ) from error
-            torch.cuda.empty_cache()
+            release_device_memory()
             self.batch_sequences //= 2
 
 

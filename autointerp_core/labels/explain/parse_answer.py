@@ -31,15 +31,25 @@ _PREFIX = regex.compile(
     r"^(?:(?:the|a|my|one|possible|best|final|short|suggested|common|here(?:'s| is))\s+)*"
     r"(?:label|answer|explanation|feature|pattern|title|output|response|reply|concept|description"
     r"|assistant)"
-    r"(?:\s+(?:name|label|text|is|would be|could be))*(?:\s*[:：=]+\s*|\s+[-–—]+\s+|\s*[–—]+\s*)",
+    r"(?:\s+(?:name|label|text|is|would be|could be)|\s*#?\d+)*"
+    r"(?:\s*[:：=]+\s*|\s+[-–—]+\s+|\s*[–—]+\s*)",
     regex.I,
+)
+_LEADS_UP = regex.compile(
+    r"^(?:(?:in other words|what (?:they|these|the words) (?:all )?(?:share|have in common)"
+    r"|here it is|here(?:['’]s| is) (?:one|it|mine)|here you (?:go|are)|best|result)\s*[:：]"
+    r"|/(?:no_?)?think\b)\s*",
+    regex.I,
+)
+_COUNTED = regex.compile(
+    r"\s*[(\[](?:\d+ words?|note\b|word count|words?:)[^()\[\]]*[)\]]\s*$", regex.I
 )
 _RULE = regex.compile(r"^[\s|:=_*~-]+$")
 _ROW = regex.compile(r"^\s*\|([^|]*)\|\s*$")
 _WRAPPING_TAG = regex.compile(r"^<(\w+)(?:\s[^<>]*)?>([^<>]+)</\1>[.\s]*$")
 _LINE_BREAK = regex.compile(r"\s*<br\s*/?>\s*$", regex.I)
 _ODD_MARKS = regex.compile(r"(?<=\p{L})(?:\*\*|<<|>>)|(?:\*\*|<<|>>)(?=\p{L})")
-_BULLET = regex.compile(r"^(?:[-*•>#]+\s+|\(?\d{1,2}[.)]\s+)")
+_BULLET = regex.compile(r"^(?:[-*•>#–—→➤►▶✅✔☑👉]+\ufe0f?\s+|\(?\d{1,2}[.)]\s+)")
 _WRAPPERS = "\"'`*_“”‘’«»„「」『』 \t"
 _MARKS = regex.compile(r"<<(.*?)>>|\*\*(.*?)\*\*|__(.*?)__|`(.*?)`")
 _HAS_WORD = regex.compile(r"[\p{L}\p{N}]")
@@ -60,7 +70,7 @@ def clean_answer(text: str | None, echo: str = "") -> str | None:
     if label is None:
         return None
     label = _without_repeats(label)
-    if is_refusal(label) or _echoes(label, echo) or is_markup(label):
+    if is_refusal(label) or _echoes(label, echo) or is_markup(label) or _half_a_brace(label):
         return None
     short = limit_words(label)
     return short if _HAS_WORD.search(short) or _is_quoted_mark(short) else None
@@ -126,7 +136,7 @@ def _clean_line(line: str) -> str:
     # Decorations nest ("**Label:** "x""), so strip until nothing changes.
     while label != previous:
         previous = label
-        label = _BULLET.sub("", label)
+        label = _LEADS_UP.sub("", _BULLET.sub("", _COUNTED.sub("", label)))
         label = _MARKS.sub(lambda m: next(g for g in m.groups() if g is not None), label)
         label = _PREFIX.sub("", _WRAPPING_TAG.sub(r"\2", label))
         label = _unwrap(label).rstrip(_TRAILING) if not label.endswith("...") else label[:-3]
@@ -149,10 +159,17 @@ def _without_repeats(label: str) -> str:
     return ", ".join(first[part] for part in kept)
 
 
+_AROUND = [
+    (pair[0], pair[1])
+    for pair in ['""', "''", "“”", "‘’", "«»", "「」", "『』", "()", "[]", "{}", "~~"]
+]
+
+
 def _unwrap(label: str) -> str:
     """Quotes and emphasis around the whole of it; quotes around a part of it stay."""
     label = label.strip(" \t*_`")
-    for opening, closing in ('""', "''", "“”", "‘’", "«»", "「」", "『』"):
+    for pair in _AROUND:
+        opening, closing = pair[0], pair[1]
         inner = label[1:-1]
         around = label.startswith(opening) and label.endswith(closing) and len(label) > 1
         whole = around and opening not in inner and closing not in inner
@@ -178,6 +195,12 @@ def is_refusal(label: str) -> bool:
         return False
     words = [w.strip(_WRAPPERS + _TRAILING + "()[]").lower() for w in label.split()]
     return all(word in EMPTY_WORDS or not word for word in words)
+
+
+def _half_a_brace(label: str) -> bool:
+    """True for a piece of something written for a machine; a brace in quotes may be named."""
+    outside = regex.sub(r"\"[^\"]*\"|'[^']*'|`[^`]*`", "", label)
+    return outside.count("{") != outside.count("}")
 
 
 def _echoes(label: str, echo: str) -> bool:

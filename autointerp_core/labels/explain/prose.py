@@ -19,7 +19,9 @@ _OPENING = regex.compile(
     r"|当然可以|もちろん(?:です)?|물론입니다)\s*[!.:！。：~]+\s*)+",
     regex.I,
 )
-_OPENING_COMMA = regex.compile(rf"^(?:{_CHATTER})\s*[,，–—-]+\s*(?=\S)", regex.I)
+_OPENING_COMMA = regex.compile(
+    rf"^(?:{_CHATTER}|はい|네|是的|sì|sí|oui|ja|да)\s*[,，、–—-]+\s*(?=\S)", regex.I
+)
 _ALONE = """
 sure certainly of course okay ok alright absolutely definitely fine yes no right great good well
 thanks yeah yep claro certo natürlich
@@ -63,6 +65,9 @@ _TALK = regex.compile(
     | to\ (?:find|determine|name|identify|label|summari[sz]e|answer|figure)\s
         (?:the|out|what|this|these)\b
     | (?:let|please)\ (?:me|us|note|let|provide|give|share)\b | hop(?:e|ing)\ (?:this|that|it)\b
+    | (?:die|les|las|los|le|as|os|de)\s(?:markierten|hervorgehobenen|mots|palabras|parole|palavras
+        |tokens?|gemarkeerde|wörter|texte|textes|textos|testi)\s
+    | (?:все|эти|отмеченные|выделенные)\s(?:отмеченные\s|выделенные\s)?(?:слова|тексты)\b
     | if\ you\b | feel\ free\b | you\ (?:can|could|may|asked|gave|want|provided|have)\b
     | (?:as|since|because)\s(?:we|you|the|they|these|all|i)\b | (?:there|here)\ (?:is|are|seems?)\b
     | (?:however|therefore|thus|hence|also|additionally|finally|overall|in\ summary
@@ -107,7 +112,7 @@ EMPTY_WORDS = frozenset(_NOTHING.split())
 
 def without_opening(line: str) -> str:
     """A line without "Sure!" and the like before what it says."""
-    bare = _OPENING.sub("", line.strip())
+    bare = _OPENING.sub("", line.strip().lstrip("¡¿ "))
     words = regex.findall(r"\p{L}+", bare.casefold())
     # A label may well be a list of such words.
     if not all(word in _INTERJECTIONS for word in words):
@@ -134,7 +139,7 @@ def is_talk(line: str, label: str) -> bool:
     words = len(label.split())
     ended = bare.rstrip("\"'”’)*_ ").endswith((".", "!", "?", "…"))
     if _TALK.match(bare):
-        return ended or words >= 6
+        return words >= (3 if ended else 6)
     if words > MAX_LABEL_WORDS:
         return bool(_SENTENCE_END.search(bare)) or (ended and bool(_VERB.search(bare)))
     letters = len(_EAST_LETTER.findall(bare))

@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import regex
 
-_ENGLISH = r"label|answer|explanation|title|concept|description"
+_ENGLISH = (
+    r"label|answer|explanation|title|concept|description|theme|topic|category|phrase|summary"
+    r"|suggestion"
+)
 _LATIN = (
     # de, fr, es, it, pt, nl, pl, cs, sk, ro, hu, sv/da/nb, fi, et, hr/sr/sl, tr, id, vi
     r"etikett|bezeichnung|beschriftung|antwort|étiquette|libellé|intitulé|réponse|etiqueta|rótulo"
@@ -22,6 +25,7 @@ _SPACELESS = r"标签|標籤|标注|標註|答案|回答|回复|ラベル|答え
 _LEAD_IN = (
     r"here|the|an?|my|based|looking|given|after|i|so|sure|okay|ok|one|this|possible|suggested|best"
     r"|final|short|proposed|likely|appropriate|suitable|good|certainly|of course|absolutely|great"
+    r"|therefore|thus|hence|then|in summary|in conclusion|in short|common|shared|main|overall"
     r"|le|la|l['’]|les|el|los|die|das|der|eine?|il|lo|un|une|una|uma|o|de|het|een|den|det|en|ett?"
     r"|voici|aquí|ecco|aqui|hier|вот"
 )
@@ -32,8 +36,8 @@ _EXPLICIT = regex.compile(
     regex.I,
 )
 _SAYS = (
-    r"(?:is|would be|could be|might be|should be|est|serait|es|sería|è|sarebbe|é|seria|ist|lautet"
-    r"|wäre|är|er|on|to|jest|je|是|为|為|应为|應為|可以是|は|은|는)"
+    r"(?:is|as|would be|could be|might be|should be|est|serait|es|sería|è|sarebbe|é|seria|ist"
+    r"|lautet|wäre|är|er|on|to|jest|je|是|为|為|应为|應為|可以是|は|은|는)"
 )
 _STATED = regex.compile(
     # The label is "net losses".  标签是“净亏损”。  ラベルは「純損失」です。

@@ -20,6 +20,9 @@ LONGEST = 20_000
 DEEPEST = 12
 """Levels of lists and objects; what lies deeper is no answer."""
 
+JSON_IN_JSON = 3
+"""Times that the string in JSON is itself read as JSON."""
+
 _NAMES = (
     "label",
     "labels",
@@ -80,6 +83,8 @@ def read_json(reply: str, field: str = "label") -> InJson | None:
         field: the name that the answer was asked for under.
     """
     text = _FENCE.sub("", reply).strip()
+    if regex.match(r'[{\[]\s*\\"', text):
+        text = text.replace('\\"', '"')
     if len(text) > LONGEST or not regex.search(r'[{\[]|^"', text):
         return None
     values = _values(text)
@@ -92,8 +97,12 @@ def read_json(reply: str, field: str = "label") -> InJson | None:
 def answer_text(reply: str | None, field: str = "label") -> str:
     """What is left of a reply without thoughts, markers and JSON; empty where nothing is."""
     said = spoken(reply or "").text
-    found = read_json(said, field)
-    return said if found is None else spoken(found.text or "").text
+    for _ in range(JSON_IN_JSON):
+        found = read_json(said, field)
+        if found is None:
+            break
+        said = spoken(found.text or "").text
+    return said
 
 
 def _values(text: str) -> list[Any]:
@@ -179,7 +188,9 @@ def _cut_off(text: str, field: str) -> InJson | None:
         rf'[{{,]\s*["\']?{regex.escape(field)}["\']?\s*:\s*"((?:[^"\\]|\\.)*+)', text, regex.I
     )
     if start is None:
-        return None
+        name = rf"\{{\s*[\"']?{regex.escape(field)}[\"']?"
+        bare = regex.match(rf"{name}\s*[:=]\s*([^\"'{{}}\[\],\n]+)\}}?\s*$", text, regex.I)
+        return InJson(bare[1].strip()) if bare is not None else None
     try:
         return InJson(str(json.loads(f'"{start[1]}"', strict=False)))
     except ValueError:

@@ -13,12 +13,14 @@ import copy
 import gc
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from autointerp_core.errors import PromptTooLong, ProviderError
 from autointerp_core.labels.providers.base import (
     GREEDY,
+    THINKING_ROOM,
     Budget,
     ChatPrompt,
     Completion,
@@ -26,13 +28,18 @@ from autointerp_core.labels.providers.base import (
     Price,
     Settings,
     Verdict,
+    cut_off,
 )
 from autointerp_core.labels.providers.local_tokens import (
     continuation_ids,
     prompt_ids,
+    reply_text,
     stop_ids,
     yes_no_ids,
 )
+from autointerp_core.labels.providers.reply_markup import spoken
+from autointerp_core.labels.providers.thought_aloud import looks_like_thought
+from autointerp_core.labels.providers.yes_no_chance import LEAST_MASS, Chance, judged
 from autointerp_core.progress import ProgressCallback, silent
 
 if TYPE_CHECKING:
@@ -61,6 +68,8 @@ class LocalProvider(LabelProvider):
         batch_size: prompts generated together.
         price: of a local model's tokens, for whoever pays for the machine by them.
         budget: checked before each batch.
+        least_mass: of the next token's probability that yes and no must have together for a
+            judgement, and one of them must be the likeliest token; 0 takes any share.
     """
 
     name = "local"
@@ -75,15 +84,19 @@ class LocalProvider(LabelProvider):
         progress: ProgressCallback = silent,
         price: Price | None = None,
         budget: Budget | None = None,
+        least_mass: float = LEAST_MASS,
     ):
         super().__init__(price=price, budget=budget)
         self.model_path = model_path
+        self.least_mass = least_mass
         self._device_name, self._dtype_name = device, dtype
         self._batch = max(1, batch_size)
         self._progress = progress
         self._loaded: tuple[Any, Any] | None = None
         self._prefix: list[int] = []
         self._cache: Any = None
+        self._thinks = False
+        """It was seen to think before it answers."""
 
     @property
     def model(self) -> str:
@@ -158,21 +171,76 @@ class LocalProvider(LabelProvider):
         if not prompts:
             return
         encoded = [self.encode(prompt) for prompt in prompts]
+        more = THINKING_ROOM if self._thinks else 0
+        cut: dict[int, Completion] = {}
+        for i, answer, whole in self._answers(encoded, settings, more):
+            if whole:
+                yield answer
+            elif more:
+                yield replace(answer, text=None, error=cut_off(answer.tokens_out))
+            else:
+                cut[i] = answer
+        if not cut or self.stopped is not None:
+            return
+        # Those whose thought was cut off get room for one, once; so do all prompts after them.
+        self._thinks = True
+        self._say(
+            f"{self.model} thinks before it answers: it is given {THINKING_ROOM:,} tokens more"
+        )
+        again = list(cut)
+        for n, answer, whole in self._answers([encoded[i] for i in again], settings, THINKING_ROOM):
+            first = cut[again[n]]
+            tokens_in = first.tokens_in + answer.tokens_in
+            tokens_out = first.tokens_out + answer.tokens_out
+            yield replace(
+                answer,
+                index=again[n],
+                text=answer.text if whole else None,
+                error=answer.error if whole else cut_off(answer.tokens_out),
+                tokens_in=tokens_in,
+                tokens_out=tokens_out,
+                seconds=first.seconds + answer.seconds,
+                cost=self.cost(tokens_in, tokens_out),
+            )
 
-        def generate(rows: list[list[int]]) -> list[tuple[str, int]]:
-            return self._generate(rows, settings)
+    def _answers(
+        self, encoded: Sequence[list[int]], settings: Settings, more: int
+    ) -> Iterator[tuple[int, Completion, bool]]:
+        """Number of the prompt, its answer, and whether that is whole.
+
+        Not whole is a thought that the limit cut off. ``more`` are tokens beyond those of the
+        settings, as far as the context has them.
+        """
+        context = self._config.context_size
+
+        def generate(rows: list[list[int]]) -> list[tuple[str, int, bool]]:
+            room = settings.max_new_tokens + more
+            if context is not None:
+                room = max(settings.max_new_tokens, min(room, context - max(map(len, rows))))
+            made = self._generate(rows, replace(settings, max_new_tokens=room))
+            return [(text, size, size >= room) for text, size in made]
 
         for i, found, seconds in self._run(encoded, settings.max_new_tokens, self._batch, generate):
             size = len(encoded[i])
             if found is None:
-                yield Completion(i, None, self._too_long(size), too_long=True)
+                yield i, Completion(i, None, self._too_long(size), too_long=True), True
                 continue
-            text, n_out = found
+            written, n_out, full = found
             self.count(size, n_out)
-            yield Completion(i, text, None, size, n_out, seconds, self.cost(size, n_out))
+            said = spoken(written)
+            thought = said.unfinished or looks_like_thought(said.text)
+            answer = Completion(i, said.text, None, size, n_out, seconds, self.cost(size, n_out))
+            yield i, answer, not (full and thought)
+
+    def _say(self, notice: str) -> None:
+        if notice not in self.notices:
+            self.notices.append(notice)
 
     def yes_no(self, prompts: Sequence[ChatPrompt], *, fresh: bool = False) -> Iterator[Verdict]:
-        """Probability of yes, from those of the next token: yes / (yes + no), every spelling."""
+        """Probability of yes, from those of the next token: yes / (yes + no), every spelling.
+
+        Missing where the model would rather say something else (``least_mass``).
+        """
         self.stopped = None
         if not prompts:
             return
@@ -187,7 +255,8 @@ class LocalProvider(LabelProvider):
                 yield Verdict(i, None, self._too_long(size), too_long=True)
                 continue
             self.count(size, 0)
-            yield Verdict(i, found, None, size, 0, seconds, self.cost(size, 0))
+            cost = self.cost(size, 0)
+            yield Verdict(i, found.probability, found.error, size, 0, seconds, cost)
 
     def _too_long(self, size: int) -> str:
         return f"the prompt has {size} tokens; {self.model} takes {self._config.context_size}"
@@ -313,17 +382,18 @@ class LocalProvider(LabelProvider):
                 **({"past_key_values": cache} if cache is not None else {}),
             )
         answers = []
-        for row in out[:, width:].tolist():
+        for prompt, row in zip(rows, out[:, width:].tolist(), strict=True):
             end = next((n for n, token in enumerate(row) if token in stops), len(row))
-            answers.append((tokenizer.decode(row[:end], skip_special_tokens=True), end))
+            answers.append((reply_text(tokenizer, prompt, row[:end]), end))
         return answers
 
-    def _chances(self, rows: Sequence[list[int]]) -> list[float]:
-        """Probability of yes against no as the next token of each row."""
+    def _chances(self, rows: Sequence[list[int]]) -> list[Chance]:
+        """Yes against no as the next token of each row, or why that is no judgement."""
         import torch
 
-        model, _ = self._load()
+        model, tokenizer = self._load()
         assert self._yes_no_ids is not None
+        either = {n for ids in self._yes_no_ids for n in ids}
         yes, no = (torch.tensor(ids, device=model.device) for ids in self._yes_no_ids)
         head, cache = self._prefix_for(rows)
         tails = [row[len(head) :] for row in rows]
@@ -343,8 +413,13 @@ class LocalProvider(LabelProvider):
             ).logits
             row = torch.arange(len(rows), device=model.device)
             next_token = logits[row, at].float()
-            odds = next_token[:, yes].logsumexp(-1) - next_token[:, no].logsumexp(-1)
-            return [float(p) for p in odds.double().sigmoid()]
+            whole = next_token.logsumexp(-1)
+            shares = [(next_token[:, n].logsumexp(-1) - whole).double().exp() for n in (yes, no)]
+            found = zip(*(s.tolist() for s in shares), next_token.argmax(-1).tolist(), strict=True)
+        return [
+            judged(tokenizer.decode([n]), n in either, p_yes, p_no, self.least_mass)
+            for p_yes, p_no, n in found
+        ]
 
     def rank(self, prompt: ChatPrompt, candidates: Sequence[str]) -> list[float]:
         """Log-probability of each candidate, followed by the end of the answer.

@@ -5,9 +5,11 @@ Chat templates, models without one, and the tokens that end an answer or say yes
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from autointerp_core.labels.providers.base import ChatPrompt
+from autointerp_core.labels.providers.reply_markup import is_marker, opens_thought
 
 
 def prompt_ids(tokenizer: Any, prompt: ChatPrompt, cue: str) -> list[int]:
@@ -85,10 +87,37 @@ def stop_ids(model: Any, tokenizer: Any) -> list[int]:
         value = getattr(source, "eos_token_id", None)
         found += value if isinstance(value, list) else [value] if value is not None else []
     known = tokenizer.get_vocab()
-    for end in ("<|im_end|>", "<|eot_id|>", "<end_of_turn>", "<|end|>", "<|endoftext|>"):
+    for end in TURN_ENDS:
         if end in known and (tokenizer.chat_template is None or end in tokenizer.chat_template):
             found.append(known[end])
+    if "<|channel|>" in known and "<|end|>" in known and len(set(found)) > 1:
+        # In the harmony format it ends a message, and the thought is one.
+        found = [token for token in found if token != known["<|end|>"]]
     return list(dict.fromkeys(found))
+
+
+TURN_ENDS = (
+    *("<|im_end|>", "<|eot_id|>", "<|eom_id|>", "<end_of_turn>", "<turn|>", "<|end|>"),
+    *("<|endoftext|>", "<|return|>", "<|call|>", "</s>", "<eos>", "<｜end▁of▁sentence｜>"),
+    *("<|END_OF_TURN_TOKEN|>", "<|END_RESPONSE|>", "[|endofturn|]", "<|end_of_text|>"),
+    *("<|endofturn|>", "<|end_of_turn|>", "<|user|>", "<|role_end|>", "[EOS]", "<eod>"),
+)
+"""Tokens that end an answer, family by family; those that a tokenizer and its template have."""
+PROMPT_END = 12
+"""Tokens in which a template says that the reply begins with a thought."""
+
+
+def reply_text(tokenizer: Any, prompt: Sequence[int], reply: Sequence[int]) -> str:
+    """What a model wrote, with the markers that tell its thoughts from its answer.
+
+    They are special tokens to some tokenizers and would be lost with those. A thought that the
+    prompt itself opened is opened here as well.
+    """
+    special = set(tokenizer.all_special_ids)
+    kept = [n for n in reply if n not in special or is_marker(tokenizer.decode([n]))]
+    text: str = tokenizer.decode(kept, skip_special_tokens=False)
+    opened = opens_thought(tokenizer.decode(list(prompt[-PROMPT_END:]), skip_special_tokens=False))
+    return f"<think>{text}" if opened else text
 
 
 def yes_no_ids(tokenizer: Any) -> tuple[list[int], list[int]] | None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from autointerp_core.errors import ParameterError
 from autointerp_core.labels.providers.base import NO_BOUND, Budget, LabelProvider, Price
+from autointerp_core.labels.registry import Registry
 
-PROVIDERS = ("local", "openai", "scripted")
+NONE = "none"
+"""Instead of a provider's name: nobody is asked."""
 
 
 @dataclass(frozen=True)
@@ -35,36 +37,38 @@ class ProviderOptions:
     timeout: float = 60.0
 
 
+@dataclass(frozen=True)
+class ProviderKind:
+    """One kind of label provider."""
+
+    title: str
+    """For people."""
+    make: Callable[[ProviderOptions], LabelProvider]
+    """Loads no model and sends nothing yet."""
+    paid: bool = False
+    """Whether somebody may want money for answers."""
+    takes_price: bool = True
+    """False where nobody is paid, so that a price is left out."""
+    has_model: bool = True
+    """False where there is no model to name."""
+    ranks: bool = False
+    """Whether it gives probabilities of whole answers."""
+
+
+PROVIDERS: Registry[ProviderKind] = Registry(
+    "label provider", "autointerp_core.labels.providers.kinds"
+)
+
+
+def takes_money(*names: str | None) -> bool:
+    """Whether any of the providers called so may want money for answers."""
+    return any(name in PROVIDERS and PROVIDERS[name].paid for name in names if name)
+
+
 def make_provider(name: str, options: ProviderOptions) -> LabelProvider:
     """The provider called ``name``; loads no model and sends nothing yet.
 
     Raises:
         ParameterError: there is no such provider, or an option means nothing.
     """
-    price, budget = options.price, options.budget
-    if name == "local":
-        from autointerp_core.labels.providers.local import LocalProvider
-
-        return LocalProvider(
-            options.model_path,
-            device=options.device,
-            dtype=options.dtype,
-            price=price,
-            budget=budget,
-        )
-    if name == "scripted":
-        from autointerp_core.labels.providers.scripted import ScriptedProvider, shares_a_word
-
-        return ScriptedProvider(verdicts=shares_a_word, price=price, budget=budget)
-    if name == "openai":
-        from autointerp_core.labels.providers.openai_api import OpenAIProvider
-        from autointerp_core.labels.providers.openai_requests import Limits
-
-        return OpenAIProvider(
-            options.model_path,
-            base_url=options.base_url,
-            limits=Limits(concurrency=options.concurrency, timeout=options.timeout),
-            price=price,
-            budget=budget,
-        )
-    raise ParameterError(f"no label provider {name!r}; choose from {', '.join(PROVIDERS)}")
+    return PROVIDERS.named(name).make(options)

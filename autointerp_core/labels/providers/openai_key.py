@@ -104,7 +104,11 @@ def hide(text: str) -> str:
 
 def shown(base_url: str) -> str:
     """A server's address as messages name it: without a name and password in it."""
-    parts = urlsplit(regex.sub(r"[\x00-\x1f\x7f\\]", "", base_url))
+    bare = regex.sub(r"[\x00-\x1f\x7f\\]", "", base_url)
+    try:
+        parts = urlsplit(bare)
+    except ValueError:  # no address at all: what stands before an @ may still be a password
+        return hide(bare.rpartition("@")[2])
     address = parts.netloc.rpartition("@")[2]
     return hide(urlunsplit((parts.scheme, address, parts.path, "", "")))
 

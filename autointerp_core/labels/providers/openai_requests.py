@@ -443,7 +443,7 @@ class Requests:
                     bare = True
                     continue
                 if dialect.thinks and not roomy and isinstance(meaning, Refused):
-                    tight = True
+                    tight = spent.roomy = True
                     continue
                 raise meaning from error
             except openai.APIConnectionError as error:

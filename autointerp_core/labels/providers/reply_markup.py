@@ -46,7 +46,7 @@ _MARKER = regex.compile(
         <\s*/\s*{_BAR}?\s*(?P<c1>{_THOUGHT})\s*{_BAR}?\s*>
       | <{_BAR}\s*/\s*(?P<c2>{_THOUGHT})\s*{_BAR}>
       | <{_BAR}end[_▁]?(?:of[_▁])?(?P<c3>{_THOUGHT_NAMES}){_BAR}>
-      | <{_BAR}(?P<c4>{_THOUGHT_NAMES})_end{_BAR}>
+      | <{_BAR}(?P<c4>{_THOUGHT_NAMES})_end{_BAR}> | (?P<inner_close><\|inner_suffix\|>)
       | \[/(?P<c5>{_BRACKETED})\] | ◁/(?P<c6>{_THOUGHT})▷ | 【/(?P<c7>{_BRACKETED})】
       | (?P<unused_close><unused95>) | (?P<details_close></details>)
       | (?P<granite_close>\bHere(?:['’]s|\s+is)\ my\ response:)
@@ -54,7 +54,7 @@ _MARKER = regex.compile(
     | (?P<open>
         <\s*{_BAR}?\s*(?P<o1>{_THOUGHT})(?:\s[^<>\n]{{0,120}}(?<!/))?\s*{_BAR}?\s*>
       | <{_BAR}(?:begin|start)[_▁]?(?:of[_▁])?(?P<o3>{_THOUGHT_NAMES}){_BAR}>
-      | <{_BAR}(?P<o4>{_THOUGHT_NAMES})_start{_BAR}>
+      | <{_BAR}(?P<o4>{_THOUGHT_NAMES})_start{_BAR}> | (?P<inner_open><\|inner_prefix\|>)
       | \[(?P<o5>{_BRACKETED})\] | ◁(?P<o6>{_THOUGHT})▷ | 【(?P<o7>{_BRACKETED})】
       | (?P<unused_open><unused94>(?:thought\b)?)
       | (?P<details_open><details\b[^<>]*\breasoning\b[^<>]*>)
@@ -81,6 +81,7 @@ _MARKER = regex.compile(
         <{_BAR}[^<>|｜\n]{{1,60}}{_BAR}> | <\|[^\s<>|]{{1,60}}> | <[^\s<>|/]{{1,60}}\|>
       | \[\|[^\[\]|\n]{{1,40}}\|\] | ◁[^◁▷\n]{{1,40}}▷
       | <(?:unused|extra_id_|reserved_|reserved_token_|special_token_)\d+> | <0x[0-9A-F]{{2}}>
+      | <{_THOUGHT}\s*/>
       | </?(?:s|bos|eos|eot|eod|eom|eop|pad|unk|sep|cls|mask|bot|sop|stop|end|human|gmask|n)>
       | <(?:start|end|begin)[_-]?of[_-]?\w{{1,20}}>
       | \[/?(?:INST|SYS|EOS|BOS|SEP|CLS|PAD|UNK|MASK|gMASK|sMASK|EOT|END|STOP|BOT|USER|ASSISTANT
@@ -115,7 +116,7 @@ _TEX_TEXT = regex.compile(r"\\(?:text\w*|mathrm|mathbf|emph)\s*\{([^{}]*)\}")
 
 _MARKUP = regex.compile(
     r"""
-      <[/!?|｜]?\s?\p{L}[^<>\n]*>? (?<=>)            # a tag of any name
+      <[/!?|｜]?\p{L}[^<>\n]*> | <\s\p{L}+\s>         # a tag of any name
     | </ | <[|｜] | [|｜]> | [◁▷｜] | \[/?[A-Z_]{3,}\] | \[/\w+\] | <0x[0-9A-Fa-f]{2}>
     | ``` | ~~~ | \\(?:boxed|text\w*|begin|end|frac|mathrm)\b
     | \A\s*[{\[]\s*["'{\[\]}] | \{\s*["']?\w+["']?\s*: | ["']\w+["']\s*:\s*["'\[{]
@@ -185,6 +186,8 @@ def _prepared(reply: str) -> str:
     if "<|channel" not in text:
         text = _without_bare_channels(text)
     text = _BOXED.sub(lambda m: f"<answer>{_TEX_TEXT.sub(lambda t: t[1], m[1])}</answer>", text)
+    text = regex.sub(r"\$([^$\n]*)\$", r"\1", text) if _TEX_TEXT.search(text) else text
+    text = _TEX_TEXT.sub(r"\1", text)
     return _RUN_ON.sub("", _ROLE_LINE.sub("", text))
 
 
@@ -254,7 +257,7 @@ class _Scan:
             return self._turn(found)
         else:
             token = found["token"]
-            if token.casefold() == "[/inst]":
+            if token.casefold() == "[/inst]" and _rest(found).strip():
                 self.text = ""  # the question, repeated
             if _ends(token) and self._has_words():
                 return False
@@ -273,9 +276,13 @@ class _Scan:
 
     def _open_answer(self, found: regex.Match[str]) -> None:
         name = next(found[key] for key in ("a1", "a2", "a3") if found[key]).casefold()
-        rest = found.string[found.end() :]
-        if _mid_line(self.text) and not regex.search(rf"/\s*{name}\b|end_", rest, regex.I):
-            self.add(found[0])  # a tag that a sentence speaks of
+        rest = _rest(found)
+        closed = found["a2"] or regex.search(
+            rf"</\s*{name}\b|\[/", found.string[found.end() :], regex.I
+        )
+        if _mid_line(self.text) and not closed:
+            if rest.strip():
+                self.add(found[0])  # a tag that a sentence speaks of
             return
         kind = next((n for n, names in enumerate(_ANSWERS) if name in names.split("|")), 1)
         self.kinds.append(kind)
@@ -286,8 +293,10 @@ class _Scan:
             self.kinds.pop()
             return
         name = next((found[key] for key in ("b1", "b2") if found[key]), "").casefold()
-        if found.string[found.end() :].partition("\n")[0].strip(" .*_`\"'"):
+        if _rest(found).partition("\n")[0].strip(" .*_`\"'"):
             self.add(found[0])
+            return
+        if not _WORDS.search(self.text):
             return
         kind = next((n for n, names in enumerate(_ANSWERS) if name in names.split("|")), 1)
         # Only a closing tag: what stands before it is the answer.
@@ -321,7 +330,7 @@ class _Scan:
 
 _WORDS = regex.compile(r"[^\s\p{P}]|\p{P}\p{P}")
 _ROLE_KEYS = ("role", "role2", "role3", "role4", "role5")
-_NAMED = ("unused", "details", "granite", "spoken")
+_NAMED = ("inner", "unused", "details", "granite", "spoken")
 
 
 def _family(found: regex.Match[str], side: str) -> str:
@@ -334,6 +343,11 @@ def _family(found: regex.Match[str], side: str) -> str:
     said = next(str(found[f"{side}{n}"]).casefold() for n in numbers if found[f"{side}{n}"])
     # <|START_THINKING|> … <|END_THINKING|>, and models that close <thinking> with </think>.
     return regex.sub(r"^(?:begin|start|end)_(?:of_)?|_(?:start|end)$|ing$|s$", "", said)
+
+
+def _rest(found: regex.Match[str]) -> str:
+    """What follows a marker, without further markers."""
+    return _MARKER.sub("", found.string[found.end() :])
 
 
 def _mid_line(text: str) -> bool:

@@ -34,8 +34,18 @@ _BEGINS = regex.compile(
     )""",
     regex.VERBOSE | regex.IGNORECASE,
 )
+_OF_THE_USER = regex.compile(
+    r"\b(?:der|die) (?:be)?nutzer(?:in)? (?:möchte|will|hat|fragt|bittet)"
+    r"|\butilisateur (?:veut|demande|souhaite|a)\b|\busuario (?:quiere|pide|ha|me)\b"
+    r"|\busuário (?:quer|pede)|\butente (?:vuole|chiede)|пользовател\w+ (?:хочет|просит|дал)"
+    r"|gebruiker (?:wil|vraagt)|사용자(?:가|는)|ユーザーは|用户(?:想|要)|المستخدم (?:يريد|يطلب)"
+    r"|\bthe user (?:wants|asks|asked|is asking|gave|has given|provided)\b",
+    regex.IGNORECASE,
+)
+"""Talk of who asked, wherever it stands in a line."""
 
 
 def looks_like_thought(text: str) -> bool:
     """Whether a text without any marker begins as models begin to think."""
-    return bool(_BEGINS.match(text))
+    first_line = text.strip().partition("\n")[0]
+    return bool(_BEGINS.match(text) or _OF_THE_USER.search(first_line))

@@ -9,7 +9,7 @@ import regex
 
 from autointerp_core.labels.providers.base import read_yes_no
 
-LEAST_MASS = 0.5
+LEAST_MASS = 0.25
 """Of all probability that yes and no must have together. A model that would rather say something
 else has not judged, however the little that is left is shared between them."""
 
@@ -43,8 +43,22 @@ def weigh(chosen: str, tokens: Iterable[tuple[str, float]]) -> Chance:
         said = _word(token)
         if said is not None:
             mass[said] += probability
-    total = mass[True] + mass[False]
-    if _word(chosen) is None or not total:
+    return judged(chosen, _word(chosen) is not None, mass[True], mass[False])
+
+
+def judged(chosen: str, answers: bool, yes: float, no: float, least: float = LEAST_MASS) -> Chance:
+    """The same from the probabilities of yes and of no in all their spellings.
+
+    Args:
+        chosen: text of the chosen token.
+        answers: whether it is yes or no.
+        yes, no: what all spellings of either have together.
+        least: the mass that makes a judgement; 0 takes any share, whatever was chosen.
+    """
+    total = yes + no
+    if least <= 0 and total:
+        return Chance(yes / total, True)
+    if not answers or not total:
         begins = "it begins to think: " if _begins_thought(chosen) else ""
         return Chance(
             None,
@@ -53,14 +67,13 @@ def weigh(chosen: str, tokens: Iterable[tuple[str, float]]) -> Chance:
             f"{total:.2g} of the probability)",
             bool(begins),
         )
-    if total < LEAST_MASS - 1e-9:
+    if total < least - 1e-9:
         return Chance(
             None,
             True,
-            f"yes and no have {total:.2g} of the probability; at least {LEAST_MASS:g} is a "
-            "judgement",
+            f"yes and no have {total:.2g} of the probability; at least {least:g} is a judgement",
         )
-    return Chance(mass[True] / total, True)
+    return Chance(yes / total, True)
 
 
 def _begins_thought(token: str) -> bool:

@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 from autointerp_core.errors import StudyError
 from autointerp_core.labels.document_split import TEST
 from autointerp_core.labels.scoring.sample_windows import Window
-from autointerp_core.labels.scoring.scorer_runs import ScorerRun
+from autointerp_core.labels.scoring.scorers import ScorerRun
 from autointerp_core.store.files import write_bytes
 from autointerp_core.store.study import Study
 

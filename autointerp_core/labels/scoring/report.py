@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from autointerp_core.labels.scoring.score_statistics import FLOOR, mean_interval
+from autointerp_core.store.event_details import ScorerResult
 
 
 @dataclass
@@ -92,19 +92,19 @@ class ScoreReport:
         self.unscored[reason] = self.unscored.get(reason, 0) + 1
 
 
-def summarise(scores: Sequence[Mapping[str, Any]]) -> ScorerSummary | None:
-    """Of one scorer's scores as JSON, one a feature; None where none has a value."""
-    valued = [score for score in scores if score.get("value") is not None]
-    found = mean_interval([score["value"] for score in valued], _intervals(valued))
+def summarise(results: Sequence[ScorerResult]) -> ScorerSummary | None:
+    """Of one scorer's results, one a feature; None where none has a value."""
+    valued = [result for result in results if result.value is not None]
+    found = mean_interval(_numbers(valued, "value"), _intervals(valued, "value"))
     if found is None:
         return None
-    based = [score for score in valued if score.get("shuffled") is not None]
+    based = [result for result in valued if result.shuffled is not None]
     # On the same windows, so about as uncertain as the label's own value.
     shuffled = mean_interval(_numbers(based, "shuffled"), _intervals(based, "shuffled"))
     easy, hard = (mean_interval(_numbers(valued, name)) for name in ("easy", "hard"))
     return ScorerSummary(
-        measure=valued[0]["measure"],
-        judge=valued[0]["judge"],
+        measure=valued[0].measure,
+        judge=valued[0].judge,
         features=len(valued),
         mean=found.value,
         low=found.low,
@@ -115,23 +115,25 @@ def summarise(scores: Sequence[Mapping[str, Any]]) -> ScorerSummary | None:
         shuffled_high=shuffled.high if shuffled else None,
         easy=easy.value if easy else None,
         hard=hard.value if hard else None,
-        n=sum(score["n"] for score in valued),
-        n_missing=sum(score["n_missing"] for score in valued),
+        n=sum(result.n or 0 for result in valued),
+        n_missing=sum(result.n_missing for result in valued),
     )
 
 
-def _numbers(scores: Sequence[Mapping[str, Any]], name: str) -> list[float]:
-    return [score[name] for score in scores if score.get(name) is not None]
+def _numbers(results: Sequence[ScorerResult], name: str) -> list[float]:
+    """One number of each result that has it."""
+    return [value for result in results if (value := getattr(result, name)) is not None]
 
 
-def _intervals(
-    scores: Sequence[Mapping[str, Any]], around: str = "value"
-) -> list[tuple[float, float]]:
-    """The interval of each score, moved to another of its values; none where one lacks it."""
-    if any(score.get("low") is None or score.get("high") is None for score in scores):
-        return []
-    moved = [(score, score[around] - score["value"]) for score in scores]
-    return [(max(0.0, s["low"] + by), min(1.0, s["high"] + by)) for s, by in moved]
+def _intervals(results: Sequence[ScorerResult], around: str) -> list[tuple[float, float]]:
+    """The interval of each result, moved to another of its numbers; none where one lacks it."""
+    found = []
+    for result in results:
+        if result.low is None or result.high is None or result.value is None:
+            return []
+        by = getattr(result, around) - result.value
+        found.append((max(0.0, result.low + by), min(1.0, result.high + by)))
+    return found
 
 
 def _commonest(said: Counter[str]) -> str:

@@ -11,8 +11,8 @@ from typing import Any
 import orjson
 
 from autointerp_core.labels.document_split import LABEL, TEST, VALIDATE
-from autointerp_core.labels.scoring.scorer_runs import ScorerRun
-from autointerp_core.store.event_details import mean_value
+from autointerp_core.labels.scoring.scorers import ScorerRun
+from autointerp_core.store.event_details import GenerationDetails, ScoreDetails, mean_value
 from autointerp_core.store.events import GENERATED, PROPOSALS, SCORED, LabelEvent
 from autointerp_core.store.label_state import derive
 
@@ -36,7 +36,7 @@ class ScoredProposal:
     """Why it cannot be scored at all."""
     key: str
     """A hash of what is asked."""
-    before: Mapping[str, Any] | None
+    before: ScoreDetails | None
     """Details of the events of exactly this question, together; None: not asked before."""
     scored_before: bool
     """Whether anything ever gave it a number."""
@@ -52,26 +52,24 @@ class ScoredProposal:
 
     @property
     def tested(self) -> bool:
-        return self.before is not None and bool(self.before.get("tested"))
+        return self.before is not None and self.before.tested
 
     def lacking(self, part: str, scorer: str) -> int | None:
         """Judgements that were asked for before and not had; None: not asked, or not known."""
         if self.before is None:
             return None
         if part == VALIDATE:
-            found = (self.before.get("lacking") or {}).get(scorer)
-            if found is not None:
-                return int(found)
-            values = self.before.get("validate") or {}
-            if not values:
+            if scorer in self.before.lacking:
+                return self.before.lacking[scorer]
+            if not self.before.validate:
                 return 0  # there were no windows
             # An event from before this was counted: only what has no value can be told.
-            unknown = values.get(scorer) is None and self.before.get("missing")
+            unknown = self.before.validate.get(scorer) is None and self.before.missing
             return None if unknown else 0
-        score = (self.before.get("scores") or {}).get(scorer)
-        if score is None:
-            return None if self.before.get("scores") else 0
-        return int(score.get("n_missing") or 0)
+        result = self.before.result(scorer)
+        if result is None:
+            return None if self.before.scores else 0
+        return result.n_missing
 
     def due(self, part: str, scorers: Iterable[str]) -> list[str]:
         """The scorers to ask in this part: those not asked, and those with missing answers."""
@@ -108,13 +106,13 @@ def scored_proposals(
     search = [event.text for event in ordered if event.source == "search"]
     shown = {state.label, *llm[-1:], *search[-1:]}
     text_of = {event.id: event.text for event in events}
-    scored = [event for event in events if event.kind == SCORED]
+    scored = [(e, ScoreDetails.from_json(e.details)) for e in events if e.kind == SCORED]
     found = []
     for event in ordered:
         text = str(event.text)
         key = _key(text, asked_how)
-        same = [e.details for e in scored if text_of.get(e.parent or 0) == text]
-        asked = [e.details for e in scored if e.parent == event.id and e.details.get("key") == key]
+        same = [details for e, details in scored if text_of.get(e.parent or 0) == text]
+        asked = [details for e, details in scored if e.parent == event.id and details.key == key]
         found.append(
             ScoredProposal(
                 feature,
@@ -124,21 +122,11 @@ def scored_proposals(
                 shown=text in shown,
                 problem=_problem(event),
                 key=key,
-                before=reduce(together, asked) if asked and not again else None,
-                scored_before=any(_has_number(details) for details in same),
+                before=reduce(ScoreDetails.joined, asked) if asked and not again else None,
+                scored_before=any(details.has_number for details in same),
             )
         )
     return found
-
-
-def together(before: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
-    """Details of two scored events of one question: of each scorer, what came last."""
-    by_scorer = {
-        name: {**(before.get(name) or {}), **(new.get(name) or {})}
-        for name in ("scores", "validate", "lacking")
-    }
-    tested = bool(before.get("tested") or new.get("tested"))
-    return {**before, **new, **by_scorer, "tested": tested}
 
 
 def _key(text: str, asked_how: Mapping[str, Any]) -> str:
@@ -148,11 +136,6 @@ def _key(text: str, asked_how: Mapping[str, Any]) -> str:
 
 def _problem(event: LabelEvent) -> str | None:
     """A machine's label must say that it is from the label part alone; people may see all."""
-    if event.kind != GENERATED or event.details.get("documents") == LABEL:
+    if event.kind != GENERATED:
         return None
-    return SEEN_ALL
-
-
-def _has_number(details: Mapping[str, Any]) -> bool:
-    parts = (details.get("scores") or {}, details.get("validate") or {})
-    return any(mean_value(part) is not None for part in parts)
+    return None if GenerationDetails.from_json(event.details).documents == LABEL else SEEN_ALL

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import numpy as np
 
-from autointerp_core.labels.document_split import Split
-from autointerp_core.labels.search.record import search_labeler
 from autointerp_core.store.history import LabelHistory
+from autointerp_core.store.study import Study
 
 _MADE = 8
-"""Search labels made on the spot where nobody else has a label."""
+"""Labels made on the spot where no other feature has one."""
+
+Further = Callable[[np.random.Generator], Sequence[str]]
+"""Gives labels of features that are not in the run, in an order of the generator's."""
 
 
 class OtherLabels:
@@ -21,26 +23,18 @@ class OtherLabels:
 
     Args:
         labels: a label for each feature of the run.
-        split: of the study, for labels made on the spot.
-        history: where labels of further features are.
-        enough: labels wanted for a feature; further features are looked for below it.
+        further: asked for labels of other features where those of the run are too few.
+        enough: labels wanted for a feature.
         seed: of the cycle.
     """
 
-    def __init__(
-        self,
-        labels: Mapping[int, str],
-        split: Split,
-        history: LabelHistory,
-        enough: int,
-        seed: int = 0,
-    ):
-        self._generator = np.random.default_rng([seed, 0x4F4C])
-        cycle = self._generator.permutation(np.array(sorted(labels), dtype=np.int64)).tolist()
+    def __init__(self, labels: Mapping[int, str], further: Further, enough: int, seed: int = 0):
+        generator = np.random.default_rng([seed, 0x4F4C])
+        cycle = generator.permutation(np.array(sorted(labels), dtype=np.int64)).tolist()
         self._texts = [labels[feature] for feature in cycle]
         self._place = {feature: place for place, feature in enumerate(cycle)}
         if labels and len({text.casefold() for text in self._texts}) <= enough:
-            self._texts += self._further(labels, split, history)
+            self._texts += further(generator)
 
     def of(self, feature: int, own: Collection[str], wanted: int) -> list[str]:
         """At most ``wanted`` different labels, none of them one of its ``own``."""
@@ -55,9 +49,23 @@ class OtherLabels:
                 found.append(text)
         return found
 
-    def _further(self, labels: Mapping[int, str], split: Split, history: LabelHistory) -> list[str]:
-        """Labels of features that are not in the run: known ones, else made now."""
-        study = split.study
+
+def further_labels(
+    labels: Mapping[int, str],
+    study: Study,
+    history: LabelHistory,
+    make: Callable[[Sequence[int]], Sequence[str]],
+) -> Further:
+    """Known labels of features that have none in ``labels``; where there are none, made ones.
+
+    Args:
+        labels: of the features of a run.
+        study: whose features.
+        history: where known labels are.
+        make: makes labels for features.
+    """
+
+    def further(generator: np.random.Generator) -> Sequence[str]:
         states = history.states(study.info.sae_fingerprint, study=study.id)
         texts = [
             state.label
@@ -65,11 +73,10 @@ class OtherLabels:
             if feature not in labels and state.label
         ]
         if texts:
-            return [texts[i] for i in self._generator.permutation(len(texts)).tolist()]
+            return [texts[i] for i in generator.permutation(len(texts)).tolist()]
         table = study.table
         live = table.loc[table["num_examples"] > 0, "feature"].to_numpy()
-        others = self._generator.permutation(np.setdiff1d(live, list(labels)))[:_MADE]
-        if not len(others):
-            return []
-        made = search_labeler(split).label_all([int(feature) for feature in others])
-        return [found.text for found in made if found.text]
+        others = generator.permutation(np.setdiff1d(live, list(labels)))[:_MADE]
+        return make([int(feature) for feature in others]) if len(others) else []
+
+    return further

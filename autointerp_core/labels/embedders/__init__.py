@@ -25,23 +25,18 @@ sentence-transformers, which are made for passages. A label is embedded whole by
 
 from __future__ import annotations
 
-import logging
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from functools import cache
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
-import regex
 
 from autointerp_core.arrays import Float32Array
-from autointerp_core.errors import MissingDependency, ParameterError
+from autointerp_core.errors import ParameterError
+from autointerp_core.labels.registry import Registry
 
 WORDLLAMA = "wordllama"
-SENTENCE_TRANSFORMERS = "sentence-transformers"
-_WORD = regex.compile(r"[\p{L}\p{M}\p{N}]+|[^\s\p{L}\p{M}\p{N}]")
+"""The embedder that works offline, taken where none is named."""
 
 
 class Embedder(ABC):
@@ -58,38 +53,24 @@ class Embedder(ABC):
         return [text]
 
 
-class WordLlamaEmbedder(Embedder):
-    """wordllama's static vectors, from the files in its own package: 30,000 texts/s on a core."""
+@dataclass(frozen=True)
+class EmbedderKind:
+    """One kind of embedder."""
 
-    name = WORDLLAMA
-
-    def embed(self, texts: Sequence[str]) -> Float32Array:
-        if not len(texts):
-            return np.zeros((0, 1), dtype=np.float32)
-        return unit_rows(np.asarray(_wordllama().embed(list(texts)), dtype=np.float32))
-
-    def pieces(self, text: str) -> list[str]:
-        return _WORD.findall(text) or [text]
+    make: Callable[[str], Embedder]
+    """From the model's name: what stands behind the colon, empty where nothing does."""
+    usage: str
+    """How it is asked for."""
 
 
-class SentenceTransformerEmbedder(Embedder):
-    """A model of the ``sentence-transformers`` package, by hub id or folder."""
-
-    def __init__(self, model: str):
-        self.name = f"{SENTENCE_TRANSFORMERS}:{model}"
-        self._path = model
-
-    def embed(self, texts: Sequence[str]) -> Float32Array:
-        if not len(texts):
-            return np.zeros((0, 1), dtype=np.float32)
-        model = _sentence_transformer(self._path)
-        found = model.encode(list(texts), show_progress_bar=False, convert_to_numpy=True)
-        return unit_rows(np.asarray(found, dtype=np.float32))
+EMBEDDERS: Registry[EmbedderKind] = Registry(
+    "embedder", "autointerp_core.labels.embedders", lambda name, _: name != WORDLLAMA
+)
 
 
 def default_embedder() -> Embedder:
     """The one that works offline."""
-    return WordLlamaEmbedder()
+    return make_embedder(WORDLLAMA)
 
 
 def make_embedder(name: str) -> Embedder:
@@ -98,14 +79,12 @@ def make_embedder(name: str) -> Embedder:
     Raises:
         ParameterError: there is no such embedder.
     """
-    if name == WORDLLAMA:
-        return WordLlamaEmbedder()
-    package, _, model = name.partition(":")
-    if package == SENTENCE_TRANSFORMERS and model:
-        return SentenceTransformerEmbedder(model)
-    raise ParameterError(
-        f"no embedder {name!r}; choose {WORDLLAMA} or {SENTENCE_TRANSFORMERS}:<model>"
-    )
+    kind, colon, model = name.partition(":")
+    found = EMBEDDERS.get(kind)
+    if found is None or bool(model) != (":" in found.usage) or bool(colon) != bool(model):
+        ways = " or ".join(kind.usage for kind in EMBEDDERS.values())
+        raise ParameterError(f"no embedder {name!r}; choose {ways}")
+    return found.make(model)
 
 
 class KnownTexts:
@@ -141,52 +120,3 @@ def unit_rows(vectors: Float32Array) -> Float32Array:
     length = np.linalg.norm(vectors, axis=1, keepdims=True)
     unit: Float32Array = np.divide(vectors, length, out=np.zeros_like(vectors), where=length > 0)
     return unit
-
-
-@cache
-def _wordllama() -> Any:
-    try:
-        with _logging_as_it_was():
-            import wordllama
-            from wordllama import WordLlama
-    except ImportError as error:
-        raise MissingDependency(
-            "embedding scores need wordllama; run: pip install wordllama"
-        ) from error
-    folder = Path(wordllama.__file__).parent
-    try:
-        return WordLlama.load(cache_dir=folder, disable_download=True)
-    except (OSError, ValueError) as error:
-        raise MissingDependency(
-            f"wordllama is installed without its vectors ({error}); run: pip install "
-            "--force-reinstall wordllama"
-        ) from error
-
-
-@cache
-def _sentence_transformer(path: str) -> Any:
-    try:
-        from sentence_transformers import SentenceTransformer
-    except ImportError as error:
-        raise MissingDependency(
-            f"the embedder {SENTENCE_TRANSFORMERS}:{path} needs a package that is not installed; "
-            "run: pip install sentence-transformers"
-        ) from error
-    try:
-        return SentenceTransformer(path)
-    except (OSError, ValueError) as error:
-        raise ParameterError(
-            f"sentence-transformers cannot load {path!r}: {' '.join(str(error).split())[:200]}"
-        ) from error
-
-
-@contextmanager
-def _logging_as_it_was() -> Iterator[None]:
-    """wordllama calls ``logging.basicConfig`` when imported, which is the application's to do."""
-    root = logging.getLogger()
-    handlers, level = list(root.handlers), root.level
-    try:
-        yield
-    finally:
-        root.handlers[:] = handlers
-        root.setLevel(level)

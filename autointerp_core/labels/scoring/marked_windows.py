@@ -1,4 +1,4 @@
-"""Which tokens are marked in which window, for the fuzzing scorer.
+"""Which tokens are marked in which window, for scorers that ask about marks.
 
 * *active*: every second active window, with exactly the firing tokens marked: those of at
   least ``SHARE`` of the peak's activation. The marks are right.
@@ -23,9 +23,6 @@ from autointerp_core.store.study import Example
 
 SHARE = 0.3
 """Of the peak's activation; weaker tokens beside a peak are often only its echo."""
-
-
-TOO_FEW = f"fewer than {MIN_ACTIVE} windows whose firing tokens could be marked"
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,87 @@
+"""The work of each kind of background job: parameters in, a JSON result out."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from autointerp_core.extraction.upgrades import add_neighbours
+from autointerp_core.labels.config import LabelConfig, ScoreConfig
+from autointerp_core.labels.providers.make import NONE
+from autointerp_core.labels.run import label_features, total
+from autointerp_core.labels.scoring.run import score_labels
+from autointerp_core.labels.search.record import SEARCH
+from autointerp_core.pipeline import build_demo, run_labeling
+from autointerp_core.progress import ProgressCallback
+from autointerp_core.store.history import LabelHistory
+from autointerp_core.store.studies import study_folder
+from autointerp_core.store.study import Study
+
+
+def run_label_job(params: dict[str, Any], progress: ProgressCallback) -> dict[str, Any]:
+    """``run_labeling`` with ``params`` as its arguments."""
+    return run_labeling(**params, progress=progress)
+
+
+def run_demo_job(params: dict[str, Any], progress: ProgressCallback) -> dict[str, Any]:
+    """The demo study."""
+    return build_demo(progress)
+
+
+def run_generate_job(params: dict[str, Any], progress: ProgressCallback) -> dict[str, Any]:
+    """Labels for some features of one study, scored if asked.
+
+    Args:
+        params: ``study`` (folder), ``features``, and any field of :class:`LabelConfig`;
+            ``regenerate`` is true unless given; the model is the study's own unless given.
+            A ``provider`` of ``search`` (of jobs queued by an older version) means none.
+        progress: as everywhere.
+
+    Returns:
+        ``features``; of labels ``made``, ``reused``, ``failed``, ``dead``; ``tokens_in``,
+        ``tokens_out``, ``cost`` (None: unknown), ``seconds``, ``stopped``, ``notices``;
+        ``scores``, the score report or None.
+    """
+    study, features = _subject(params)
+    if params.get("provider") == SEARCH:
+        params = {**params, "provider": NONE}
+    config = LabelConfig.from_params(params, regenerate=True)
+    with LabelHistory.open() as history:
+        report = label_features(study, features, history, config, progress=progress)
+    return {
+        **asdict(report.llm or report.search),
+        **total(report),
+        "features": features,
+        "stopped": report.stopped,
+        "notices": report.notices,
+        "scores": asdict(report.scores) if report.scores is not None else None,
+    }
+
+
+def run_score_job(params: dict[str, Any], progress: ProgressCallback) -> dict[str, Any]:
+    """Scores for the labels of some features.
+
+    Args:
+        params: ``study`` (folder), ``features``, and any field of :class:`ScoreConfig`.
+        progress: as everywhere.
+
+    Returns:
+        The report's fields; ``asked`` holds the features.
+    """
+    study, features = _subject(params)
+    config = ScoreConfig.from_params(params)
+    with LabelHistory.open() as history:
+        report = score_labels(study, features, history, config, progress=progress)
+    too_few = {str(feature): count for feature, count in report.too_few.items()}
+    return {**asdict(report), "too_few": too_few, "asked": features}
+
+
+def run_neighbours_job(params: dict[str, Any], progress: ProgressCallback) -> dict[str, Any]:
+    """The decoder neighbours that the study ``params["study"]`` (an id) lacks."""
+    folder = study_folder(str(params["study"]))
+    return {"study": folder.name, "features": add_neighbours(Study(folder), progress)}
+
+
+def _subject(params: dict[str, Any]) -> tuple[Study, list[int]]:
+    return Study(Path(params["study"])), [int(feature) for feature in params["features"]]

@@ -1,0 +1,53 @@
+"""Models of the ``sentence-transformers`` package, where it is installed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from autointerp_core.arrays import Float32Array
+from autointerp_core.errors import MissingDependency, ParameterError
+from autointerp_core.labels.embedders import EMBEDDERS, Embedder, EmbedderKind, unit_rows
+
+SENTENCE_TRANSFORMERS = "sentence-transformers"
+
+
+class SentenceTransformerEmbedder(Embedder):
+    """A model of the ``sentence-transformers`` package, by hub id or folder."""
+
+    def __init__(self, model: str):
+        self.name = f"{SENTENCE_TRANSFORMERS}:{model}"
+        self._path = model
+
+    def embed(self, texts: Sequence[str]) -> Float32Array:
+        if not len(texts):
+            return np.zeros((0, 1), dtype=np.float32)
+        model = _sentence_transformer(self._path)
+        found = model.encode(list(texts), show_progress_bar=False, convert_to_numpy=True)
+        return unit_rows(np.asarray(found, dtype=np.float32))
+
+
+@cache
+def _sentence_transformer(path: str) -> Any:
+    try:
+        from sentence_transformers import SentenceTransformer
+    except ImportError as error:
+        raise MissingDependency(
+            f"the embedder {SENTENCE_TRANSFORMERS}:{path} needs a package that is not installed; "
+            "run: pip install sentence-transformers"
+        ) from error
+    try:
+        return SentenceTransformer(path)
+    except (OSError, ValueError) as error:
+        raise ParameterError(
+            f"sentence-transformers cannot load {path!r}: {' '.join(str(error).split())[:200]}"
+        ) from error
+
+
+EMBEDDERS.register(
+    SENTENCE_TRANSFORMERS,
+    EmbedderKind(SentenceTransformerEmbedder, f"{SENTENCE_TRANSFORMERS}:<model>"),
+)

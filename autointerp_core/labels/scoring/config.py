@@ -1,0 +1,90 @@
+"""How labels are to be scored."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from annotated_doc import Doc
+
+from autointerp_core.errors import KnobError
+from autointerp_core.labels.embedders import WORDLLAMA, make_embedder
+from autointerp_core.labels.providers.base import LabelProvider
+from autointerp_core.labels.providers.config import ProviderConfig, at_least
+from autointerp_core.labels.providers.make import NONE
+from autointerp_core.labels.registry import one_of
+from autointerp_core.labels.scoring.sample_windows import MIN_ACTIVE, PER_CLASS
+from autointerp_core.labels.scoring.scorers import SCORERS, judged, parse_scoring
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoringConfig(ProviderConfig):
+    """What labelling and scoring alone share: which scorers, and on how much text."""
+
+    scorers: Annotated[
+        tuple[str, ...],
+        Doc(
+            "Scorers: none, all, or some of embedding,detection,fuzzing; the last two ask a "
+            "language model."
+        ),
+    ] = ()
+    score_windows: Annotated[
+        int, Doc("Activating windows a score is measured on; as many silent ones.")
+    ] = PER_CLASS
+    embedder: Annotated[
+        str,
+        Doc(
+            "Of the embedding scores: wordllama (offline), or sentence-transformers:<model> where "
+            "that package is installed."
+        ),
+    ] = WORDLLAMA
+
+    def __post_init__(self) -> None:
+        if isinstance(self.scorers, str):
+            object.__setattr__(self, "scorers", parse_scoring(self.scorers))
+        object.__setattr__(self, "scorers", tuple(self.scorers))
+        super().__post_init__()
+
+    def validate(self) -> None:
+        super().validate()
+        at_least("score_windows", self.score_windows, MIN_ACTIVE)
+        for scorer in self.scorers:
+            one_of("scorers", scorer, SCORERS.names)
+        make_embedder(self.embedder)
+
+    @property
+    def judged(self) -> tuple[str, ...]:
+        """The scorers that ask a language model."""
+        return judged(self.scorers)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreConfig(ScoringConfig):
+    """How to score labels that exist; ``provider`` judges where a scorer asks a model."""
+
+    scorers: Annotated[
+        tuple[str, ...],
+        Doc(
+            "Scorers: all, or some of embedding,detection,fuzzing; the last two ask a language "
+            "model."
+        ),
+    ] = ("embedding",)
+    again: Annotated[bool, Doc("Judge anew what was judged before.")] = False
+
+    def validate(self) -> None:
+        super().validate()
+        if not self.scorers:
+            raise KnobError(f"{{0}} names no scorer; choose from {', '.join(SCORERS)}", "scorers")
+        if self.judged and self.provider == NONE:
+            raise KnobError(
+                f"scoring by {', '.join(self.judged)} asks a language model; give a {{0}}, or "
+                "score by embedding alone",
+                "provider",
+            )
+
+    @property
+    def paid(self) -> bool:
+        return bool(self.judged) and super().paid
+
+    def providers(self) -> list[LabelProvider]:
+        return super().providers() if self.judged else []
