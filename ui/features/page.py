@@ -13,6 +13,7 @@ from autointerp_core.explore.feature_index import Snapshot
 from autointerp_core.explore.topic_search import TopicSearch
 from autointerp_core.explore.view import PAGE_SIZES, View
 from ui import problems, readers, session, url
+from ui.elements import hint
 from ui.elements.table import INPUT, SCORE, features_table
 from ui.features import bulk, filters, plot
 from ui.navigation import looking
@@ -42,6 +43,7 @@ def show(opened: readers.OpenStudy) -> None:
                 st.button("Clear filters", key="clear", on_click=filters.clear)
             plot.switch()
 
+        hint.line("features")
         filters.show(view, count_and_plot)
         plot.show(snapshot, view, rows)
         here = rows[(page - 1) * view.size : page * view.size]
