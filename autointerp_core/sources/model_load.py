@@ -1,115 +1,58 @@
-"""Loading as much of a model as is needed, and running it up to a hook.
+"""Loading as much of a model as is needed.
 
-For extraction the first blocks only; for logits the last norm and the unembedding only; for
-labels the whole model. Never more than that is read from disk or held in memory.
+For extraction the first blocks of the text model only; for logits the last norm and the
+unembedding only; for labels the whole model. No more than that is kept in memory, and where
+transformers allows it no more is read from disk.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import re
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from autointerp_core.errors import HookError, ModelSourceError
-from autointerp_core.sources.hooks import HookPoint
 from autointerp_core.sources.hub import one_line
 from autointerp_core.sources.model_files import ModelConfig, weight_files, weights_folder
+from autointerp_core.sources.model_run import TruncatedModel
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
-_FINAL_NORMS = ("norm", "ln_f", "final_layer_norm", "final_layernorm", "norm_f")
-# The block whose "output" is what enters block 0.
-_INPUT = -1
+__all__ = ["TruncatedModel", "load_chat_model", "load_head", "load_truncated"]
 
-
-class _Stop(Exception):
-    """Raised by the last hook needed: nothing after it has to run."""
-
-
-class TruncatedModel:
-    """The first blocks of a model, as Hugging Face implements them.
-
-    Values are taken at block borders, before any final norm. ``resid_pre`` of a block is the
-    output of the block before it, so a hook needs no block beyond its own.
-    """
-
-    def __init__(self, model: nn.Module, blocks: nn.ModuleList, device: torch.device) -> None:
-        self._model = model
-        self._blocks = blocks
-        self.device = device
-
-    @property
-    def n_blocks(self) -> int:
-        """How many blocks are loaded."""
-        return len(self._blocks)
-
-    def run(self, ids: torch.Tensor, hooks: Sequence[HookPoint]) -> dict[HookPoint, torch.Tensor]:
-        """Residual vectors at each hook.
-
-        Args:
-            ids: token ids [b, s], padded on the right with any valid id.
-            hooks: at least one.
-
-        Returns:
-            For each hook a float32 tensor [b, s, d_model] on the model's device. What stands at
-            padded positions means nothing.
-
-        Raises:
-            HookError: a hook needs more blocks than are loaded.
-        """
-        import torch
-
-        wanted: dict[int, list[HookPoint]] = {}
-        for hook in hooks:
-            if hook.blocks_needed > self.n_blocks:
-                raise HookError(f"{hook.name} needs more than the {self.n_blocks} blocks loaded")
-            wanted.setdefault(hook.blocks_needed - 1, []).append(hook)
-        last = max(wanted)
-        captured: dict[HookPoint, torch.Tensor] = {}
-
-        def keep(index: int, value: Any) -> None:
-            hidden = value[0] if isinstance(value, tuple) else value
-            for hook in wanted[index]:
-                # A copy: some blocks add to their input in place.
-                captured[hook] = hidden.to(torch.float32, copy=True)
-            if index == last:
-                raise _Stop
-
-        def on_input(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-            keep(_INPUT, args[0] if args else kwargs["hidden_states"])
-
-        def on_output(index: int) -> Callable[[nn.Module, Any, Any], None]:
-            return lambda _module, _args, output: keep(index, output)
-
-        handles = [
-            self._blocks[0].register_forward_pre_hook(on_input, with_kwargs=True)
-            if index == _INPUT
-            else self._blocks[index].register_forward_hook(on_output(index))
-            for index in wanted
-        ]
-        try:
-            with torch.inference_mode():
-                # No attention mask: attention is causal and padding stands on the right, so no
-                # real token ever sees a padded one. Without a mask SDPA takes its fastest path.
-                self._model(input_ids=ids.to(self.device), use_cache=False)
-        except _Stop:
-            return captured
-        finally:
-            for handle in handles:
-                handle.remove()
-        raise ModelSourceError("the model ended before the hook: its blocks are not run in order")
-
-    def drop_blocks(self, n: int) -> None:
-        """Keep only the first ``n`` blocks (at least one stays: its input is a hook as well)."""
-        del self._blocks[max(n, 1) :]
+# What a decoder calls the norm before the unembedding; a norm that is None is left out (OPT).
+_FINAL_NORMS = (
+    "norm",
+    "ln_f",
+    "final_layer_norm",
+    "final_layernorm",
+    "norm_f",
+    "final_norm",  # RecurrentGemma
+    "embedding_norm",  # LFM2
+    "layer_norm",  # BioGPT
+    "ln_out",  # RWKV
+)
+# Each block ends with its norm.
+_NO_FINAL_NORM = ("openai-gpt",)
+# How a multimodal checkpoint's names become those of its text model alone.
+_TEXT_ONLY = {
+    r"^model\.language_model\.": "model.",
+    r"^language_model\.model\.": "model.",
+    r"^language_model\.lm_head": "lm_head",
+}
+# Gemma 3n and 4: a row or column for every layer, layer after layer.
+_BY_LAYER = re.compile(r"(?:embed_tokens_per_layer|per_layer_model_projection)\.weight$")
 
 
 def load_truncated(
     config: ModelConfig, n_blocks: int, dtype: torch.dtype, device: torch.device
 ) -> TruncatedModel:
-    """Load the first ``n_blocks`` blocks; later ones are never read.
+    """Load the first ``n_blocks`` blocks of the text model; later ones are never kept.
+
+    Where transformers cannot build the shortened model, the whole one is read and cut.
 
     Raises:
         ModelSourceError: weights missing, damaged, or of a model that cannot be run.
@@ -120,9 +63,9 @@ def load_truncated(
     from transformers import AutoModel
 
     kept = max(n_blocks, 1)
-    model = _load(AutoModel, config, kept, dtype)
-    blocks = _blocks(model, kept, config.name)
-    return TruncatedModel(model.to(device), blocks, device)
+    model = _decoder(_load(AutoModel, config, kept, dtype))
+    blocks = find_blocks(model, kept, config.name)
+    return TruncatedModel(model.to(device), blocks, device, config)
 
 
 def load_head(config: ModelConfig, device: torch.device) -> Callable[[torch.Tensor], torch.Tensor]:
@@ -130,7 +73,7 @@ def load_head(config: ModelConfig, device: torch.device) -> Callable[[torch.Tens
 
     Returns:
         A function from residual vectors [n, d_model] to logits [n, vocab]. Gemma's soft cap on
-        logits, which changes no ranking, is not applied.
+        logits and Cohere's scale, which change no ranking, are not applied.
 
     Raises:
         ModelSourceError: as :func:`load_truncated`; or this architecture's final norm is unknown.
@@ -141,18 +84,24 @@ def load_head(config: ModelConfig, device: torch.device) -> Callable[[torch.Tens
     model = _load(AutoModelForCausalLM, config, 0, torch.float32)
     unembed = model.get_output_embeddings()
     decoder = _decoder(model)
-    norm = next((getattr(decoder, name) for name in _FINAL_NORMS if hasattr(decoder, name)), None)
-    if norm is None or unembed is None:
+    names = [name for name in _FINAL_NORMS if hasattr(decoder, name)]
+    normed_inside = model.config.model_type in _NO_FINAL_NORM
+    if unembed is None or not (names or normed_inside):
         raise ModelSourceError(
             f"{config.name}: cannot find the final norm and unembedding of {type(model).__name__}; "
             "top and bottom logits are not available for it"
         )
-    norm, unembed = norm.to(device), unembed.to(device)
+    # OPT has, by size, no norm, or a projection between norm and unembedding.
+    norm = getattr(decoder, names[0]) if names else None
+    steps = [norm, getattr(decoder, "project_out", None), unembed]
+    modules = [step.to(device) for step in steps if step is not None]
 
     def head(vectors: torch.Tensor) -> torch.Tensor:
         with torch.inference_mode():
-            logits: torch.Tensor = unembed(norm(vectors.to(device, torch.float32)))
-        return logits
+            value = vectors.to(device, torch.float32)
+            for module in modules:
+                value = module(value)
+        return value
 
     return head
 
@@ -168,55 +117,173 @@ def load_chat_model(config: ModelConfig, device: torch.device, dtype: torch.dtyp
     return _load(AutoModelForCausalLM, config, None, dtype).to(device)
 
 
+def find_blocks(decoder: Any, n_blocks: int, name: str) -> nn.ModuleList:
+    """The list of transformer blocks: the outermost ModuleList of that length."""
+    from torch import nn
+
+    found = [
+        (path.count("."), module)
+        for path, module in decoder.named_modules()
+        if isinstance(module, nn.ModuleList) and len(module) == n_blocks
+    ]
+    if not found:
+        raise ModelSourceError(f"{name}: cannot find the blocks of {type(decoder).__name__}")
+    return min(found, key=lambda item: item[0])[1]
+
+
 def _load(auto_class: Any, config: ModelConfig, n_blocks: int | None, dtype: torch.dtype) -> Any:
     import torch
 
     folder = weights_folder(config)
     weight_files(folder, config.gguf_file)
-    gguf = {"gguf_file": config.gguf_file} if config.gguf_file else {}
     try:
         with _quiet():
-            hf_config = _hf_config(folder, n_blocks, gguf)
-            text = hf_config.get_text_config()
-            # transformers' SDPA path leaves out Gemma 2's soft cap on attention scores, which
-            # changes every activation after the first block.
-            capped = getattr(text, "attn_logit_softcapping", None) is not None
-            model, report = auto_class.from_pretrained(
-                folder,
-                config=hf_config,
-                dtype=dtype,
-                attn_implementation="eager" if capped else "sdpa",
-                output_loading_info=True,
-                **gguf,
-            )
-    except torch.OutOfMemoryError:
+            model = _first_that_loads(auto_class, folder, config, n_blocks, dtype)
+    except (torch.OutOfMemoryError, ModelSourceError):
         raise
     # transformers, safetensors and the unpickler each have their own; one line says which.
     except Exception as error:
         raise ModelSourceError(_why(error, config)) from error
+    return model.eval().requires_grad_(False)
+
+
+def _first_that_loads(
+    auto_class: Any, folder: Any, config: ModelConfig, n_blocks: int | None, dtype: torch.dtype
+) -> Any:
+    """The text model alone, shortened, if that can be had; else the closest to it."""
+    import torch
+
+    whole = _hf_config(folder, None, config)
+    wrapped = whole.get_text_config() is not whole
+    asked = n_blocks if n_blocks != whole.get_text_config().num_hidden_layers else None
+    ways = [(wrapped, asked)]
+    if wrapped:
+        ways.append((False, asked))
+    if asked is not None:
+        ways += [(text_only, None) for text_only, _ in ways]
+    failures: list[Exception] = []
+    for text_only, n in ways:
+        try:
+            model = _from_pretrained(auto_class, folder, config, n, dtype, text_only)
+        except torch.OutOfMemoryError:
+            raise
+        # What a class that does not fit raises differs by class; the first is the one to tell.
+        except Exception as error:
+            failures.append(error)
+            if not _may_go_another_way(error):
+                break
+            continue
+        if n is None and n_blocks is not None and asked is not None:
+            del find_blocks(_decoder(model), config.n_layers, config.name)[n_blocks:]
+        return model
+    raise failures[0]
+
+
+def _from_pretrained(
+    auto_class: Any,
+    folder: Any,
+    config: ModelConfig,
+    n_blocks: int | None,
+    dtype: torch.dtype,
+    text_only: bool,
+) -> Any:
+    from transformers import AutoModelForImageTextToText
+
+    hf_config = _hf_config(folder, n_blocks, config)
+    text = hf_config.get_text_config()
+    wrapper = hf_config is not text and not text_only
+    if wrapper and auto_class.__name__ == "AutoModelForCausalLM" and not _knows(auto_class, folder):
+        auto_class = AutoModelForImageTextToText
+    options: dict[str, Any] = {
+        "config": text if text_only else hf_config,
+        "dtype": dtype,
+        "output_loading_info": True,
+        **({"gguf_file": config.gguf_file} if config.gguf_file else {}),
+        **({"key_mapping": dict(_TEXT_ONLY)} if text_only else {}),
+        # Tensors with a part for every layer are cut to fit below.
+        **({"ignore_mismatched_sizes": True} if n_blocks is not None else {}),
+    }
+    # transformers' SDPA path leaves out Gemma 2's soft cap on attention scores, which changes
+    # every activation after the first block.
+    capped = getattr(text, "attn_logit_softcapping", None) is not None
+    try:
+        model, report = auto_class.from_pretrained(
+            folder, attn_implementation="eager" if capped else "sdpa", **options
+        )
+    except ValueError as error:
+        if "attention" not in str(error):
+            raise
+        # GPT-OSS, Bloom, Mamba … have no SDPA: whatever they do instead.
+        model, report = auto_class.from_pretrained(folder, **options)
     if missing := sorted(report["missing_keys"]):
         raise ModelSourceError(
             f"the weights of {config.name} lack {missing[0]}"
             f"{f' and {len(missing) - 1} more' if len(missing) > 1 else ''}: "
             "they are incomplete, or config.json is another model's"
         )
-    return model.eval().requires_grad_(False)
+    _cut_by_layer(model, folder, report.get("mismatched_keys") or (), config)
+    return model
 
 
-def _hf_config(folder: Any, n_blocks: int | None, gguf: dict[str, str]) -> Any:
+def _cut_by_layer(model: Any, folder: Any, mismatched: Any, config: ModelConfig) -> None:
+    """Fill tensors that hold a part for every layer with the parts of the layers kept."""
+    import torch
+    from safetensors import safe_open
+
+    for entry in mismatched:
+        name = entry[0]
+        match = _BY_LAYER.search(name)
+        files = [path for path in weight_files(folder) if path.suffix == ".safetensors"]
+        if match is None or not files:
+            shapes = " and ".join(str(list(shape)) for shape in entry[1:3])
+            raise ModelSourceError(
+                f"weights and config.json of {config.name} disagree: {name} is {shapes}"
+            )
+        target = model.get_parameter(name)
+        for path in files:
+            with safe_open(path, framework="pt") as handle:
+                keys = [key for key in list(handle.keys()) if key.endswith(match[0])]
+                for key in keys:
+                    rows, columns = target.shape
+                    with torch.no_grad():
+                        target.copy_(handle.get_slice(key)[:rows, :columns])
+
+
+def _hf_config(folder: Any, n_blocks: int | None, source: ModelConfig) -> Any:
     from transformers import AutoConfig
 
+    gguf = {"gguf_file": source.gguf_file} if source.gguf_file else {}
     config = AutoConfig.from_pretrained(folder, **gguf)
     text = config.get_text_config()
     total = text.num_hidden_layers
     if n_blocks is None or n_blocks == total:
         return config
+    # Gemma 3n and 4: the last layers use the keys and values of earlier ones.
+    if shared := getattr(text, "num_kv_shared_layers", 0) or 0:
+        text.num_kv_shared_layers = max(0, n_blocks - (total - shared))
     # layer_types, no_rope_layers and the like: one entry a layer.
     for key, value in list(vars(text).items()):
         if isinstance(value, list) and len(value) == total:
             setattr(text, key, value[:n_blocks])
     text.num_hidden_layers = n_blocks
     return config
+
+
+def _knows(auto_class: Any, folder: Any) -> bool:
+    from transformers import AutoConfig
+
+    return type(AutoConfig.from_pretrained(folder)) in auto_class._model_mapping
+
+
+def _may_go_another_way(error: Exception) -> bool:
+    """Whether another class or the whole model may load where this did not."""
+    import pickle
+
+    from safetensors import SafetensorError
+
+    if isinstance(error, pickle.UnpicklingError | SafetensorError | OSError):
+        return False
+    return "weights_only" not in str(error) and "safetensors" not in str(error).lower()
 
 
 def _why(error: Exception, config: ModelConfig) -> str:
@@ -237,22 +304,14 @@ def _why(error: Exception, config: ModelConfig) -> str:
 
 
 def _decoder(model: Any) -> Any:
+    """The text model inside a wrapper, a head or both; the model itself where it is that."""
     decoder = model.get_decoder() if hasattr(model, "get_decoder") else None
-    return decoder if decoder is not None else model.base_model
-
-
-def _blocks(model: Any, n_blocks: int, name: str) -> nn.ModuleList:
-    """The list of transformer blocks: the outermost ModuleList of that length."""
-    from torch import nn
-
-    found = [
-        (path.count("."), module)
-        for path, module in _decoder(model).named_modules()
-        if isinstance(module, nn.ModuleList) and len(module) == n_blocks
-    ]
-    if not found:
-        raise ModelSourceError(f"{name}: cannot find the blocks of {type(model).__name__}")
-    return min(found, key=lambda item: item[0])[1]
+    decoder = decoder if decoder is not None else model.base_model
+    # Llama 4's names its text model otherwise than its own prefix says.
+    inner = getattr(model, "model", None)
+    return (
+        inner if decoder is model and inner is not None and hasattr(model, "lm_head") else decoder
+    )
 
 
 @contextmanager
