@@ -226,11 +226,14 @@ class ModelValues:
 
         return load_truncated(self._config, self._n_blocks, torch.float32, torch.device("cpu"))
 
-    @cached_property
-    def _whole(self) -> Any:
+    def _load(self) -> Any:
         from autointerp_core.sources.model import load_chat_model
 
         return load_chat_model(self._config, torch.device("cpu"), torch.float32)
+
+    @cached_property
+    def _whole(self) -> Any:
+        return self._load()
 
     @cached_property
     def _bridge(self) -> Any:
@@ -240,7 +243,7 @@ class ModelValues:
         with contextlib.redirect_stdout(io.StringIO()):
             return TransformerBridge.boot_transformers(
                 self._config.name,
-                hf_model=self._whole,
+                hf_model=self._load(),  # one of its own: the bridge takes it to pieces
                 tokenizer=self._tokenizer,
                 device="cpu",
                 dtype=torch.float32,
