@@ -20,6 +20,7 @@ from autointerp_core.store.study_record import Masks, read_record
 from autointerp_core.study_labels import (
     keep_scores,
     label_study,
+    notices,
     outcome,
     score_study,
     write_results,
@@ -57,6 +58,8 @@ def run_labeling(
     engine: str = "native",
     context_size: int | None = None,
     prepend_bos: bool | None = None,
+    pack: bool = False,
+    chat_roles: str | None = None,
     dtype: str = "auto",
     mask_special: bool = True,
     mask_sinks: bool = True,
@@ -82,19 +85,20 @@ def run_labeling(
     """Find the examples of features and label them; write the two result files.
 
     Args:
-        feature_indices: List of int, ``"11,313,251"``, path of a JSON file
+        feature_indices: List or array of int, ``"11,313,5-9"``, path of a JSON file
             ``{"feature_indices": [...], "scores": [...]}``, or ``"all"``.
         model_path: Hub id or local folder of the language model, or ``"demo"``.
         sae_path: Folder (SAELens or EleutherAI sparsify layout), SAELens release, hub
             repository, or ``"demo"``.
-        dataset_path: Hub id, ``save_to_disk`` folder, .jsonl/.json/.csv/.parquet/.txt file,
-            or ``"demo"``.
+        dataset_path: Hub id, ``save_to_disk`` folder, .jsonl/.json/.csv/.parquet/.txt file
+            (all but .parquet also .gz, .zst, .bz2, .xz), folder of such files, or ``"demo"``.
         sae_id: Which SAE under ``sae_path``, say ``"blocks.19.hook_resid_post"``.
         output_dir: Folder for ``feature_examples.jsonl`` and ``feature_labels.json``.
         n_samples: Dataset rows used, from the start.
         max_examples_per_feature: Top examples a feature.
         device: ``"cuda"``, ``"cuda:1"``, ``"cpu"``; None takes CUDA where there is one.
-        column_name: Dataset column that holds the text.
+        column_name: Dataset column that holds the texts, the conversations (which the model's
+            chat template puts into text), or the token ids.
         minibatch_size_features: Features a block of dense work; changes no result.
         minibatch_size_tokens: Sequences a forward batch; changes no result.
         label_model_path: Chat model that writes labels; None takes ``model_path``.
@@ -105,7 +109,11 @@ def run_labeling(
             (search labels only).
         engine: ``"native"``, or ``"sae-dashboard"`` (the reference engine, far slower).
         context_size: Tokens a sequence at most; None: the SAE's, else 1024.
-        prepend_bos: None: as the SAE's config says.
+        prepend_bos: None: as the SAE's config says. A text that begins with BOS gets no other;
+            where the tokenizer has none, its EOS is put there.
+        pack: Fill every sequence with one document after another, as SAELens trains.
+        chat_roles: Of conversations, count only messages of these roles, say
+            ``"user,assistant"``; the model reads them all. None: all count.
         dtype: Of the model: ``"auto"``, ``"float32"``, ``"bfloat16"`` or ``"float16"``.
         mask_special: Leave special tokens out of examples and statistics.
         mask_sinks: Leave attention sinks out, likewise.
@@ -162,6 +170,8 @@ def run_labeling(
         n_rows=n_samples,
         context_size=context_size,
         prepend_bos=prepend_bos,
+        pack=pack,
+        chat_roles=chat_roles,
         masks=Masks(special=mask_special, sinks=mask_sinks, sink_factor=sink_factor),
         dtype=dtype,
         device=device,
@@ -202,6 +212,7 @@ def run_labeling(
         **write_results(done.study, asked, output, max_examples_per_feature, report),
         "features_computed": done.features_computed,
         **outcome(done.labels),
+        "notices": [*notices(done.study, asked), *done.labels.notices],
     }
 
 

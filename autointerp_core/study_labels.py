@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from autointerp_core.labels.run import LabelReport
     from autointerp_core.store.study import Study
 
+_SHOWN = 10
+
 
 def label_study(
     study: str | Path,
@@ -66,6 +68,7 @@ def label_study(
         **write_results(opened, asked, output, max_examples_per_feature, report),
         "features_computed": 0,
         **outcome(labels),
+        "notices": [*notices(opened, asked), *labels.notices],
     }
 
 
@@ -121,7 +124,7 @@ def score_study(
         "scores": asdict(found),
         **usage,
         "stopped": found.stopped,
-        "notices": found.notices,
+        "notices": [*notices(opened, asked), *found.notices],
     }
 
 
@@ -150,6 +153,19 @@ def keep_scores(study: Study, asked: FeatureRequest) -> None:
     known = {f: score for f, score in asked.scores.items() if 0 <= f < study.info.d_sae}
     if known:
         add_input_scores(study.folder, known)
+
+
+def notices(study: Study, asked: FeatureRequest) -> list[str]:
+    """What a person should be told about what was asked for, and about the study."""
+    found = list(asked.notices)
+    beyond = sorted(feature for feature in asked.scores if not 0 <= feature < study.info.d_sae)
+    if beyond:
+        shown = ", ".join(map(str, beyond[:_SHOWN])) + (", …" if len(beyond) > _SHOWN else "")
+        found.append(
+            f"{len(beyond)} scores are for features that this SAE has not (it has 0 to "
+            f"{study.info.d_sae - 1}), and left out: {shown}"
+        )
+    return [*found, *study.info.notices]
 
 
 def wanted_features(study: Study, asked: FeatureRequest) -> list[int]:
@@ -181,7 +197,7 @@ def write_results(
 
 
 def outcome(done: LabelReport) -> dict[str, Any]:
-    """What a run's result says about its labels."""
+    """What a run's result says about its labels, less what a person should be told."""
     from autointerp_core.labels.run import total
 
     llm = done.llm
@@ -194,5 +210,4 @@ def outcome(done: LabelReport) -> dict[str, Any]:
         **total(done),
         "stopped": done.stopped,
         "scores": asdict(done.scores) if done.scores else None,
-        "notices": done.notices,
     }

@@ -7,6 +7,8 @@ modification time says whether anything changed.
 from __future__ import annotations
 
 import os
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,8 +21,10 @@ from autointerp_core.jobs.old_scores import adopt_scores_of_jobs
 from autointerp_core.store.history import LabelHistory
 from autointerp_core.store.studies import StudyList, list_studies, study_folder
 from autointerp_core.store.study import SPECIAL, Example, Study
+from autointerp_core.store.study_names import study_name
 from autointerp_core.store.study_record import StudyRecord
 from ui.elements.tokens import Line
+from ui.marks import marked
 
 _STUDIES_OPEN = 3
 
@@ -53,6 +57,15 @@ def studies() -> StudyList:
     """Complete studies on disk, newest first, and what is wrong with the others."""
     found, errors = list_studies()
     return StudyList(sorted(found, key=lambda each: -stamp_of(studies_dir() / each.id)), errors)
+
+
+def names(found: Sequence[StudyRecord]) -> dict[str, str]:
+    """What each study is called, by its id; those called the same are told apart by their id."""
+    plain = {each.id: marked(study_name(studies_dir() / each.id, each)) for each in found}
+    twice = {name for name, count in Counter(plain.values()).items() if count > 1}
+    return {
+        study: f"{name} ({study[-6:]})" if name in twice else name for study, name in plain.items()
+    }
 
 
 def stamp_of(folder: Path) -> int:

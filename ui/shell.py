@@ -18,12 +18,15 @@ from autointerp_core.store.study_record import StudyRecord
 from ui import problems, readers, session, url, welcome
 from ui.decisions import author
 from ui.elements import glossary_page
+from ui.marks import marked
 from ui.sentences import sentence
 
 TITLE = "Autointerp Explorer"
 ICON = Path(__file__).parent / "icon.png"
 _PAGES = Path(__file__).parent.parent / "pages"
 _here = threading.local()
+_PLAIN = str.maketrans({sign: f"\\{sign}" for sign in "\\`*_{}[]()<>#+-.!|~$:"})
+"""Help is read as markdown; a study's names are plain text."""
 
 
 def pages() -> list[Page]:
@@ -61,6 +64,8 @@ def setup() -> None:
         st.navigation(pages(), position="top")
         st.rerun()
     problems.begin()
+    with session.current().lock:
+        url.settle()
     st.html(Path(__file__).parent / "app.css")
     _frame()
     author.ask_if_needed()
@@ -83,6 +88,7 @@ def _frame() -> None:
     with problems.errors():
         found, damaged = readers.studies()
         names = [info.id for info in found]
+        called = readers.names(found)
         _pick_default(names)
         with st.container(key="frame", horizontal=True, vertical_alignment="center", gap="small"):
             if names:
@@ -91,8 +97,9 @@ def _frame() -> None:
                     names,
                     key="study_pick",
                     on_change=_picked,
+                    format_func=lambda name: called.get(name, name),
                     label_visibility="collapsed",
-                    width=300,
+                    width=360,
                 )
                 _facts(next((i for i in found if i.id == session.current().study), None))
             else:
@@ -147,12 +154,13 @@ def _facts(info: StudyRecord | None) -> None:
     if info is None:
         st.space("stretch")  # the page itself says what is wrong with it
         return
-    layer = info.hook.replace("blocks.", "layer ").replace(".hook_", " ")
     with st.container(key="quiet_facts", width="stretch"):
-        model = info.model_name.rstrip("/").rsplit("/", 1)[-1]
         st.text(
-            f"{model} · {layer} · {info.d_sae:,} latents · {info.n_counted:,} tokens "
-            f"of {info.dataset_name.rstrip('/').rsplit('/', 1)[-1]}"
+            f"{info.d_sae:,} features · {info.n_counted:,} tokens",
+            help=marked(
+                f"Model {info.model_name} · SAE {info.sae_source} · hook point {info.hook} · "
+                f"dataset {info.dataset_name} · study {info.id}"
+            ).translate(_PLAIN),
         )
     if info.warnings:
         count = len(info.warnings)

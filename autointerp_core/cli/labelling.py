@@ -1,20 +1,42 @@
-"""Commands that make labels: ``label``."""
+"""Commands that make and score labels: ``label`` and ``score``.
+
+Their options are the fields of the configurations, under the names that ``run_labeling`` uses.
+"""
 
 from __future__ import annotations
 
 import inspect
-import re
-import types
-import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import fields
 from typing import Any
 
 import typer
 
-from autointerp_core.cli.options import option, with_options
+from autointerp_core.cli.options import Knob, option, with_options
 from autointerp_core.cli.terminal import TERMINAL
+from autointerp_core.errors import ParameterError
+from autointerp_core.extraction.config import MASK_PARAMETERS, ExtractionConfig
+from autointerp_core.extraction.config import PARAMETERS as EXTRACTION_NAMES
+from autointerp_core.labels.config import PARAMETERS as LABEL_NAMES
+from autointerp_core.labels.config import LabelConfig, ScoreConfig
 from autointerp_core.labels.providers.make import takes_money
 from autointerp_core.progress import Progress
+from autointerp_core.store.study_record import Masks
+
+SCORE_NAMES: Mapping[str, str] = {
+    **LABEL_NAMES,
+    "provider": "judge_provider",
+    "model_path": "judge_model_path",
+}
+"""Fields of :class:`ScoreConfig`: who is asked is the judge here."""
+_SOURCES = ("model_path", "sae_path", "dataset_path")
+_FEATURES = (
+    'Numbers and ranges (11,313 or 5-9), a JSON file {"feature_indices": [...], "scores": [...]}, '
+    "or all."
+)
+_SCORES = "A score a feature, repeated in the files; wins over a JSON file's."
+_OUTPUT = "Folder for feature_examples.jsonl and feature_labels.json."
+_MAX_EXAMPLES = "Top examples a feature."
 
 
 def register(commands: typer.Typer) -> None:
@@ -23,33 +45,105 @@ def register(commands: typer.Typer) -> None:
         "label",
         epilog="Try it: autointerp label --feature-indices 3,7,11 --model-path demo "
         "--sae-path demo --dataset-path demo",
-    )(_label_command())
+    )(with_options(label, list(_label_options())))
+    commands.command("score")(with_options(score, list(_score_options())))
 
 
-def _label_command() -> Callable[..., None]:
-    """``label``: an option for every parameter of ``run_labeling``."""
+def _label_options() -> Iterator[inspect.Parameter]:
     from autointerp_core.pipeline import run_labeling
 
-    helps = _parameter_docs(run_labeling.__doc__ or "")
-    hints = typing.get_type_hints(run_labeling)
-    found = []
-    for name, parameter in inspect.signature(run_labeling).parameters.items():
-        if name == "progress":
-            continue
-        default = ... if parameter.default is inspect.Parameter.empty else parameter.default
-        if name == "sae_id":
-            default = None
-        found.append(option(name, _scalar(hints[name]), default, helps[name]))
-    return with_options(label, found)
+    left = dict(inspect.signature(run_labeling).parameters)
+    yield option("study", str | None, None, "Id or folder of a study: label it as it is.")
+    yield option("feature_indices", str | None, None, _FEATURES)
+    for each in fields(ExtractionConfig):
+        flag = EXTRACTION_NAMES.get(each.name, each.name)
+        if left.pop(flag, None) is not None:
+            yield Knob(flag, ExtractionConfig, each.name).parameter(required=False)
+    yield option("output_dir", str, "results", _OUTPUT)
+    yield option("feature_scores", str | None, None, _SCORES)
+    for name, flag in MASK_PARAMETERS.items():
+        yield Knob(flag, Masks, name).parameter()
+    for each in fields(LabelConfig):
+        flag = LABEL_NAMES.get(each.name, each.name)
+        if left.pop(flag, None) is not None:  # device and dtype are the extraction's, too
+            yield Knob(flag, LabelConfig, each.name).parameter()
+
+
+def _score_options() -> Iterator[inspect.Parameter]:
+    yield option("study", str, ..., "Id or folder of a study.")
+    yield option("feature_indices", str, "all", _FEATURES)
+    yield option("output_dir", str, "results", _OUTPUT)
+    yield option("feature_scores", str | None, None, _SCORES)
+    yield option("max_examples_per_feature", int, 20, _MAX_EXAMPLES)
+    for each in fields(ScoreConfig):
+        yield Knob(SCORE_NAMES.get(each.name, each.name), ScoreConfig, each.name).parameter()
 
 
 def label(given: Mapping[str, Any]) -> None:
-    """Extract and label features; writes feature_examples.jsonl and feature_labels.json."""
-    from autointerp_core.pipeline import run_labeling
+    """Extract and label features; writes feature_examples.jsonl and feature_labels.json.
+
+    With --study the features of a study that exists are labelled: no model, SAE or dataset is
+    loaded, but for the labeller's own.
+    """
+    from autointerp_core.pipeline import label_study, naming, run_labeling
+
+    values = {**given, "feature_scores": _numbers(given["feature_scores"])}
+    study = values.pop("study")
+    if study is not None:
+        with naming(LABEL_NAMES):
+            config = LabelConfig(**_fields_of(LabelConfig, LABEL_NAMES, values))
+        result = label_study(
+            study,
+            values["feature_indices"] or "all",
+            values["output_dir"],
+            config,
+            feature_scores=values["feature_scores"],
+            max_examples_per_feature=values["max_examples_per_feature"],
+            progress=TERMINAL.report,
+        )
+    else:
+        for name in ("feature_indices", *_SOURCES):
+            if values[name] is None:
+                flag = name.replace("_", "-")
+                raise ParameterError(
+                    f"--{flag} is missing; give it, or --study to label a study that exists"
+                )
+        result = run_labeling(**values, progress=TERMINAL.report)
+    _tell(result, values)
+
+
+def score(given: Mapping[str, Any]) -> None:
+    """Score the labels that a study's features have; writes the two result files."""
+    from autointerp_core.pipeline import naming, score_study
 
     values = dict(given)
-    values["feature_scores"] = _numbers(values["feature_scores"])
-    result = run_labeling(**values, progress=TERMINAL.report)
+    with naming(SCORE_NAMES):
+        config = ScoreConfig(**_fields_of(ScoreConfig, SCORE_NAMES, values))
+    result = score_study(
+        values["study"],
+        values["feature_indices"],
+        values["output_dir"],
+        config,
+        feature_scores=_numbers(values["feature_scores"]),
+        max_examples_per_feature=values["max_examples_per_feature"],
+        progress=TERMINAL.report,
+    )
+    TERMINAL.report(Progress("done"))
+    found = result["scores"]
+    print(f"{found['features']} of {result['num_features']} features scored")
+    for line in _score_lines(found):
+        print(line)
+    _close(result)
+
+
+def _fields_of(config: type, names: Mapping[str, str], values: Mapping[str, Any]) -> dict[str, Any]:
+    """What a configuration takes of the options; an option without a value has the default."""
+    flags = {each.name: names.get(each.name, each.name) for each in fields(config)}
+    return {f: values[flag] for f, flag in flags.items() if values.get(flag) is not None}
+
+
+def _tell(result: Mapping[str, Any], values: Mapping[str, Any]) -> None:
+    """What a labelling run did, on stdout."""
     TERMINAL.report(Progress("done"))
     dead = f", {result['num_dead']} dead" if result["num_dead"] else ""
     print(f"{result['num_features']} features{dead}; study {result['study_path']}")
@@ -66,20 +160,19 @@ def label(given: Mapping[str, Any]) -> None:
         print(_spent(result, paid=paid))
     for line in _score_lines(result["scores"]):
         print(line)
+    _close(result, ", without --regenerate, " if values["regenerate"] else " ")
+
+
+def _close(result: Mapping[str, Any], how: str = " ") -> None:
     for notice in result["notices"]:
         print(f"note: {notice}")
     if result["stopped"]:
-        again = (
-            "the same command, without --regenerate,"
-            if values["regenerate"]
-            else "the same command"
-        )
-        print(f"stopped: {result['stopped']}; {again} goes on from here")
+        print(f"stopped: {result['stopped']}; the same command{how}goes on from here")
     print(result["examples_path"])
     print(result["labels_path"])
 
 
-def _spent(result: dict[str, Any], *, paid: bool) -> str:
+def _spent(result: Mapping[str, Any], *, paid: bool) -> str:
     """Tokens and money; a cost that is not known is said to be unknown, not 0."""
     line = f"{result['tokens_in']:,} tokens in, {result['tokens_out']:,} out"
     if not paid:
@@ -88,7 +181,7 @@ def _spent(result: dict[str, Any], *, paid: bool) -> str:
     return f"{line}, " + ("cost unknown (no price given)" if cost is None else f"${cost:.4f}")
 
 
-def _score_lines(report: dict[str, Any] | None) -> list[str]:
+def _score_lines(report: Mapping[str, Any] | None) -> list[str]:
     """A line a scorer: what a person must see beside a score stands beside it."""
     if report is None:
         return []
@@ -104,23 +197,6 @@ def _score_lines(report: dict[str, Any] | None) -> list[str]:
     lines += [f"{name}: {why}" for name, why in report.get("without", {}).items()]
     lines += [f"no score for {n:,} features: {why}" for why, n in report["unscored"].items()]
     return lines
-
-
-def _parameter_docs(docstring: str) -> dict[str, str]:
-    """The ``Args:`` section of a Google-style docstring, by parameter."""
-    section = re.search(r"Args:\n(.*?)\n\s*\n", inspect.cleandoc(docstring), re.DOTALL)
-    found = re.findall(
-        r"^    (\w+): (.*?)(?=^    \w+: |\Z)",
-        section[1] if section else "",
-        re.DOTALL | re.MULTILINE,
-    )
-    return {name: " ".join(text.replace("``", "").split()) for name, text in found}
-
-
-def _scalar(hint: Any) -> Any:
-    choices = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
-    kind = next((one for one in (str, bool, int, float) if one in choices), str)
-    return kind | None if types.NoneType in choices else kind
 
 
 def _numbers(text: str | None) -> list[float] | None:

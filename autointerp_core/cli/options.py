@@ -27,12 +27,18 @@ class Knob:
     config: type
     field: str
 
-    def parameter(self) -> inspect.Parameter:
-        """The option as a keyword parameter that typer understands."""
+    def parameter(self, *, required: bool = True) -> inspect.Parameter:
+        """The option as a keyword parameter that typer understands.
+
+        Without ``required`` a field without a default may be left out, and is None then.
+        """
         found: Field[Any] = {f.name: f for f in fields(self.config)}[self.field]
         hint = typing.get_type_hints(self.config, include_extras=True)[self.field]
         told = "".join(part.documentation for part in _notes(hint) if isinstance(part, Doc))
-        return option(self.name, _plain(hint), _default(found), told)
+        kind, default = _plain(hint), _default(found)
+        if default is ... and not required:
+            kind, default = kind | None, None
+        return option(self.name, kind, default, told)
 
 
 def option(name: str, kind: Any, default: Any, told: str) -> inspect.Parameter:
@@ -74,9 +80,11 @@ def _plain(hint: Any) -> Any:
 
 
 def _default(found: Field[Any]) -> Any:
-    if found.default is not MISSING:
-        return found.default
-    return found.default_factory() if found.default_factory is not MISSING else ...
+    if found.default is MISSING:
+        return ...
+    # Several names are one text on a command line.
+    listed = isinstance(found.default, tuple)
+    return (",".join(found.default) or "none") if listed else found.default
 
 
 def _shown(default: Any) -> bool:

@@ -89,6 +89,10 @@ class TopicSearch:
         best = best[score[best] > 0]
         return TopicRanking(features[best], score[best], on_words[best], likeness[best])
 
+    def places(self, query: str) -> NDArray[np.int64]:
+        """Tokens that hold a word of the query, or the beginning of a longer one; ascending."""
+        return np.flatnonzero(self._occurrences(query))
+
     def _on_words(self, query: str, features: NDArray[np.int64]) -> Float64Array:
         """Cosine of each feature's activations with the places of the query's words."""
         hit = self._occurrences(query)

@@ -12,7 +12,13 @@ from dataclasses import dataclass, field, replace
 
 PAGE_SIZES = (25, 50, 100, 200)
 STATUSES = ("unreviewed", "accepted", "overridden")
-SCOPES = {"all": "Labels and tokens", "labels": "Labels", "tokens": "Tokens", "text": "Examples"}
+SCOPES = {
+    "topic": "Topic",
+    "all": "Labels and tokens",
+    "labels": "Labels",
+    "tokens": "Tokens",
+    "text": "Examples",
+}
 HAS = {"llm": "LLM label", "search": "search label", "none": "no label", "note": "note"}
 RANGES = ("density", "max", "mean", "score", "input")
 SORTS = {
@@ -27,7 +33,9 @@ SORTS = {
     "input": "Input score",
     "agreement": "Agreement of labels",
     "random": "Random",
+    "match": "Best match",
 }
+"""``match`` means something where a topic is searched for; elsewhere it is the index."""
 MAX_QUERY = 200
 Range = tuple[float, float]
 
@@ -95,6 +103,11 @@ class View:
     def order_key(self) -> View:
         """This view without what does not change which features come in which order."""
         return replace(self, page=1, size=50)
+
+    @property
+    def by_topic(self) -> bool:
+        """Whether a topic is searched for: then features are ranked, not only filtered."""
+        return self.scope == "topic" and bool(self.q.strip())
 
     def range_of(self, name: str) -> Range | None:
         return dict(self.ranges).get(name)

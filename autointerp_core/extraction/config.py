@@ -11,6 +11,7 @@ from annotated_doc import Doc
 from autointerp_core.errors import ParameterError
 from autointerp_core.extraction.firings import SHARD_TOKENS
 from autointerp_core.feature_request import FeatureRequest
+from autointerp_core.sources.chat import parse_roles
 from autointerp_core.sources.sae import DEFAULT_CONTEXT
 from autointerp_core.store.study_record import Masks
 
@@ -47,19 +48,32 @@ class ExtractionConfig:
         ),
     ]
     dataset_path: Annotated[
-        str, Doc("Hub id, save_to_disk folder, .jsonl/.json/.csv/.parquet/.txt file, or demo.")
+        str,
+        Doc(
+            "Hub id, save_to_disk folder, .jsonl/.json/.csv/.parquet/.txt file (also .gz, .zst), "
+            "folder of such files, or demo."
+        ),
     ]
     sae_id: Annotated[
         str | None, Doc("Which SAE under sae_path, say blocks.19.hook_resid_post.")
     ] = None
     features: Annotated[tuple[int, ...] | None, Doc("Features to extract; None: all.")] = None
-    column: Annotated[str, Doc("Dataset column that holds the text.")] = "text"
+    column: Annotated[
+        str, Doc("Dataset column that holds the texts, conversations or token ids.")
+    ] = "text"
     n_rows: Annotated[int, Doc("Dataset rows used, from the start.")] = 1000
     context_size: Annotated[
         int | None, Doc(f"Tokens a sequence at most; None: the SAE's, else {DEFAULT_CONTEXT}.")
     ] = None
     prepend_bos: Annotated[
         bool | None, Doc("Begin every sequence with BOS; None: as the SAE's config says.")
+    ] = None
+    pack: Annotated[
+        bool, Doc("Fill every sequence with one document after another, as SAELens trains.")
+    ] = False
+    chat_roles: Annotated[
+        str | None,
+        Doc("Of conversations, count only messages of these roles, say assistant; None: all."),
     ] = None
     masks: Masks = field(default_factory=Masks)
     dtype: Annotated[str, Doc("Of the model: auto, float32, bfloat16 or float16.")] = "auto"
@@ -87,6 +101,7 @@ class ExtractionConfig:
             _positive(name, getattr(self, name))
         if self.context_size is not None:
             _positive("context_size", self.context_size, least=2)
+        parse_roles(self.chat_roles)  # refuses what is no role
         if not self.masks.sink_factor > 0:
             raise ParameterError(f"sink_factor is {self.masks.sink_factor}; give a number above 0")
 

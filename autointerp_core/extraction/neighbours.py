@@ -54,7 +54,8 @@ def write_neighbours(
             cosine = (rows[own] * inverse[own, None]) @ rows.T
             cosine *= inverse
             cosine.scatter_(1, own[:, None], -torch.inf)  # itself is no neighbour
-            return cosine.topk(n, dim=-1)
+            values, found = cosine.topk(n, dim=-1)
+            return values, found
 
         for start, (values, found) in Blocks(step).over(len(features), nearest):
             ids.append(found.int().cpu().numpy())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
@@ -47,7 +47,7 @@ def new_record(
         resolved.rows,
         resolved.identity,
     )
-    sae = resolved.sae.config
+    sae, how = resolved.sae.config, resolved.tokenisation
     return StudyRecord(
         id=study_id,
         identity=replace(identity, engine=engine),
@@ -77,7 +77,14 @@ def new_record(
             n_rows=rows.n_rows,
             fingerprint=rows.fingerprint,
         ),
-        tokenisation=TokenisationRecord.from_json(asdict(resolved.tokenisation)),
+        tokenisation=TokenisationRecord(
+            context_size=how.context_size,
+            prepend_bos=how.prepend_bos,
+            bos_id=how.bos_id,
+            special_ids=how.special_ids,
+            separator_id=how.separator_id,
+            notices=how.notices or None,
+        ),
         sinks=SinksRecord(factor=config.masks.sink_factor, reference_median=reference_median),
         counts=CountsRecord(
             documents=len(tokens.documents) - 1,
@@ -86,12 +93,13 @@ def new_record(
             counted=0,
         ),
         health=HealthRecord.from_json(health.to_json()),
-        versions={name: _version(name) for name in dict.fromkeys((*PACKAGES, *packages))},
+        versions={name: package_version(name) for name in dict.fromkeys((*PACKAGES, *packages))},
         passes=(),
     )
 
 
-def _version(package: str) -> str | None:
+def package_version(package: str) -> str | None:
+    """Version of an installed distribution; None where it is absent."""
     try:
         return version(package)
     except PackageNotFoundError:

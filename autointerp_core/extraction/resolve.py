@@ -13,12 +13,14 @@ from autointerp_core.errors import FeatureRequestError
 from autointerp_core.extraction.config import ExtractionConfig
 from autointerp_core.extraction.tokens import Tokenisation
 from autointerp_core.progress import Progress, ProgressCallback, silent
+from autointerp_core.sources.chat import parse_roles
 from autointerp_core.store.study_record import Identity
 
 if TYPE_CHECKING:
     import torch
 
     from autointerp_core.sources.dataset import Rows
+    from autointerp_core.sources.documents import Documents
     from autointerp_core.sources.hooks import HookPoint
     from autointerp_core.sources.model import ModelConfig
     from autointerp_core.sources.sae import LoadedSAE
@@ -33,6 +35,7 @@ class ResolvedExtraction:
     sae: LoadedSAE
     hook: HookPoint
     rows: Rows
+    documents: Documents
     tokenizer: Any
     tokenisation: Tokenisation
     device: torch.device
@@ -55,6 +58,7 @@ def resolve(config: ExtractionConfig, progress: ProgressCallback = silent) -> Re
         Cancelled: raised by ``progress``.
     """
     from autointerp_core.sources.dataset import open_dataset
+    from autointerp_core.sources.documents import Documents
     from autointerp_core.sources.model import (
         inspect_model,
         load_tokenizer,
@@ -77,7 +81,14 @@ def resolve(config: ExtractionConfig, progress: ProgressCallback = silent) -> Re
     progress(Progress("preparing", message="loading the SAE"))
     sae = load_sae(config.sae_path, config.sae_id, device)
     tokenizer = load_tokenizer(model)
-    tokenisation = Tokenisation.of(tokenizer, context, prepend)
+    documents = Documents(rows, tokenizer, parse_roles(config.chat_roles))
+    tokenisation = Tokenisation.of(
+        tokenizer, context, prepend, pack=config.pack, embedding_rows=model.vocab_size
+    )
+    for notice in tokenisation.notices:
+        progress(Progress("preparing", message=f"note: {notice}"))
+    # Such texts once got a second BOS: what was made then is another study.
+    once = prepend and tokenizer.bos_token and documents.holds(str(tokenizer.bos_token))
     identity = Identity(
         model=model_fingerprint(model),
         tokenizer=tokenizer_fingerprint(tokenizer),
@@ -90,6 +101,9 @@ def resolve(config: ExtractionConfig, progress: ProgressCallback = silent) -> Re
         prepend_bos=prepend,
         masks=config.masks,
         dtype=str(dtype).removeprefix("torch."),
+        pack=config.pack or None,
+        bos_once=True if once else None,
+        **documents.identity,
     )
     return ResolvedExtraction(
         config=config,
@@ -97,6 +111,7 @@ def resolve(config: ExtractionConfig, progress: ProgressCallback = silent) -> Re
         sae=sae,
         hook=sae_config.hook,
         rows=rows,
+        documents=documents,
         tokenizer=tokenizer,
         tokenisation=tokenisation,
         device=device,

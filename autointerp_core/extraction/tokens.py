@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -28,7 +27,7 @@ from autointerp_core.extraction.alignment import (
 )
 from autointerp_core.progress import Progress, ProgressCallback
 from autointerp_core.sources.documents import Document
-from autointerp_core.store.files import write_json, writing
+from autointerp_core.store.files import name_beside, write_json, writing
 from autointerp_core.store.tokenstore import BLANK, CONTINUES, OUTSIDE, SPECIAL, IntArray
 
 if TYPE_CHECKING:
@@ -140,12 +139,13 @@ def write_tokens(
         ParameterError: no token of any document is to be counted.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=".tokens-", dir=folder.parent))
+    temporary = name_beside(folder)
+    with writing(folder):
+        temporary.mkdir()
     try:
         with writing(folder):
             counts = _write(temporary, documents, total, tokenizer, how, progress)
             write_json(temporary / "vocab.json", vocabulary(tokenizer, how.embedding_rows))
-            temporary.chmod(0o755)
             temporary.rename(folder)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)

@@ -8,6 +8,7 @@ from typing import Any
 
 from autointerp_core.errors import BadInput
 from autointerp_core.progress import Progress, ProgressCallback
+from autointerp_core.store.files import write_bytes
 
 
 def run_selftest_job(params: dict[str, Any], progress: ProgressCallback) -> dict[str, Any]:
@@ -33,7 +34,7 @@ def run_selftest_job(params: dict[str, Any], progress: ProgressCallback) -> dict
             _fail(str(params.get("failure", "bad_input")))
         time.sleep(float(params.get("pause", 0)))
         if checkpoint is not None:
-            checkpoint.write_text(str(step + 1))
+            write_bytes(checkpoint, str(step + 1).encode())  # a kill must not leave half of it
         if params.get("trail"):
             with open(params["trail"], "a") as trail:
                 trail.write(f"{name} {step}\n")

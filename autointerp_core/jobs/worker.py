@@ -7,18 +7,19 @@ the next report of progress.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import signal
 import sys
 import threading
 import time
 import traceback
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
 
 import orjson
+from filelock import FileLock, Timeout
 
 from autointerp_core.errors import AutointerpError, Cancelled, JobError
 from autointerp_core.jobs import state as files
@@ -75,7 +76,7 @@ class Worker:
                 work = load(str(self._request["kind"]))
                 result = work(dict(self._request.get("params", {})), self.progress)
             finally:
-                os.close(lock)
+                lock.release()
         except (Cancelled, KeyboardInterrupt) as error:
             self._state["message"] = one_line(str(error)) or "cancelled"
             return self._ended("cancelled", None, 130)
@@ -88,20 +89,21 @@ class Worker:
         self._state["result"] = orjson.loads(safe_json(dict(result or {})))
         return self._ended("done", None, 0)
 
-    def _wait_for_turn(self) -> int:
+    def _wait_for_turn(self) -> FileLock:
         """The run lock, once every job queued before this one has had its turn.
 
         Raises:
             Cancelled: told to stop while waiting.
         """
-        lock = os.open(self._folder.parent / RUN_LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        lock = FileLock(self._folder.parent / RUN_LOCK)
         waited = False
         while True:
             self._stop_if_told()
-            if files.try_lock(lock):
+            with suppress(Timeout):
+                lock.acquire(blocking=False)
                 if self._is_first():
                     return lock
-                fcntl.flock(lock, fcntl.LOCK_UN)
+                lock.release()
             if not waited:
                 waited = True
                 self._state["message"] = "waiting for another job to end"

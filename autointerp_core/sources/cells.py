@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from autointerp_core.errors import DatasetSourceError
 from autointerp_core.sources.chat import read_conversation
+from autointerp_core.store.text_cleaning import whole_characters
 
 Kind = Literal["text", "conversations", "token ids"]
 TEXT: Kind = "text"
@@ -38,7 +39,7 @@ def read_cell(cell: Any, tools: Any, where: str, column: str) -> tuple[Kind, str
     if isinstance(cell, str):
         told = _told_in_json(cell) if column.lower() in _CHAT_COLUMNS else None
         if told is None:
-            return TEXT, _whole_characters(cell)
+            return TEXT, whole_characters(cell)
         cell = told
     if isinstance(cell, list):
         if not cell:
@@ -68,15 +69,6 @@ def _told_in_json(text: str) -> list[Any] | dict[str, Any] | None:
 
 def _json(value: Any, where: str) -> str:
     try:
-        return _whole_characters(json.dumps(value, ensure_ascii=False, default=str))
+        return whole_characters(json.dumps(value, ensure_ascii=False, default=str))
     except (ValueError, RecursionError) as error:
         raise DatasetSourceError(f"{where} cannot be read: it is nested too deeply") from error
-
-
-def _whole_characters(text: str) -> str:
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        # Half a surrogate pair is no character, and tokenizers refuse it; two halves are one.
-        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return text

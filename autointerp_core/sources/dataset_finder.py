@@ -95,21 +95,14 @@ def _folder(folder: Path, given: str) -> Source:
 
 def _shards(folder: Path, given: str) -> list[Path]:
     """The data files of a folder (or of its ``data``), in the order of their numbers."""
-    found: list[Path] = []
+    splits: dict[str, list[Path]] = {}
     for place in (folder, folder / "data"):
-        if not found and place.is_dir():
-            found = [path for path in place.iterdir() if _is_data(path)]
-    if not found:
+        splits = splits or _splits(place)
+    if not splits:
         raise DatasetSourceError(
             f"{given} is no folder written by save_to_disk, and holds no data files; it holds "
             f"{listing(folder)}; give such a folder, or one with files ({', '.join(READERS)})"
         )
-    splits: dict[str, list[Path]] = {}
-    for path in found:
-        named = _SPLIT.match(path.name)
-        splits.setdefault(named[1].lower() if named else "", []).append(path)
-    if "" in splits:  # files that are no part of a split: then names say nothing
-        splits = {"": found}
     chosen = _the_split(splits, given)
     kinds = sorted({suffix_of(path) for path in chosen})
     if len(kinds) > 1:
@@ -119,6 +112,24 @@ def _shards(folder: Path, given: str) -> list[Path]:
             "with files of one kind"
         )
     return sorted(chosen, key=_number_order)
+
+
+def _splits(place: Path) -> dict[str, list[Path]]:
+    """Data files by split: by their names, or by the names of the folders they are in."""
+    children = sorted(place.iterdir()) if place.is_dir() else []
+    found = [path for path in children if _is_data(path)]
+    splits: dict[str, list[Path]] = {}
+    for path in found:
+        named = _SPLIT.match(path.name)
+        splits.setdefault(named[1].lower() if named else "", []).append(path)
+    if "" in splits:  # files that are no part of a split: then names say nothing
+        return {"": found}
+    if not splits:
+        for folder in children:
+            if folder.is_dir() and _SPLIT.fullmatch(folder.name):
+                inside = [path for path in folder.iterdir() if _is_data(path)]
+                splits |= {folder.name.lower(): inside} if inside else {}
+    return splits
 
 
 def _is_data(path: Path) -> bool:

@@ -11,13 +11,13 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import shutil
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 from autointerp_core.errors import MissingDependency, ModelSourceError
 from autointerp_core.home import CODE_ROOT, IS_CHECKOUT
+from autointerp_core.store.files import name_beside
 
 DEMO = "demo"
 """The word accepted for ``model_path``, ``sae_path`` and ``dataset_path``."""
@@ -70,10 +70,10 @@ def prepare_demo_model(home: Path, progress: Callable[[str], None] | None = None
     gguf = _find_gguf()
     folder.parent.mkdir(parents=True, exist_ok=True)
     _sweep(folder.parent)
-    making = Path(tempfile.mkdtemp(prefix=f".{MODEL_NAME}.", dir=folder.parent))
+    making = name_beside(folder)
+    making.mkdir()
     try:
         _convert(gguf, making, say)
-        making.chmod(0o755)  # mkdtemp's folders are for their maker alone
         try:
             making.rename(folder)
         except OSError:

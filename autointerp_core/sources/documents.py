@@ -64,7 +64,7 @@ class Documents:
             digest = hashlib.sha256(template.encode("utf-8", "surrogatepass")).hexdigest()
             found = {"rows_are": CHAT, "chat_template": f"sha256:{digest}"}
             if self._roles:
-                found["chat_roles"] = list(self._roles)
+                found["chat_roles"] = ",".join(self._roles)
         return found
 
     def __iter__(self) -> Iterator[Document]:

@@ -83,9 +83,11 @@ class RankingDetails(GenerationDetails):
     """Log-likelihood gained by the examples, a phrase."""
 
     def to_json(self) -> dict[str, Any]:
+        failure = {} if self.failure is None else {"failure": self.failure}
         return {
             PROMPT_HASH: self.prompt_hash,
             "documents": self.documents,
+            **failure,
             "phrases": {phrase: round(gain, 3) for phrase, gain in self.phrases.items()},
             "seconds": round(self.seconds, 4),
             "tokens_in": self.tokens_in,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
-import tempfile
+import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -14,12 +14,18 @@ import orjson
 
 from autointerp_core.errors import DiskFull, OutputError
 
-# The umask can only be read by setting it; once, here, before any thread exists.
-_UMASK = os.umask(0)
-os.umask(_UMASK)
-
 _FILE_NAME = 64
 """Bytes to leave for the name of a file in a folder, temporary names included."""
+
+
+def name_beside(path: Path) -> Path:
+    """A name in the folder of ``path`` that nothing has: hidden, and ending in ``.tmp``.
+
+    What is made there by ``open`` or ``mkdir`` has the permissions of any new file, which what
+    :mod:`tempfile` makes has not.
+    """
+    name = os.fsdecode(os.fsencode(path.name)[:100])  # a name has at most 255 bytes
+    return path.with_name(f".{name}.{uuid.uuid4().hex[:12]}.tmp")
 
 
 @contextmanager
@@ -30,17 +36,13 @@ def atomic_file(path: Path) -> Iterator[IO[bytes]]:
         DiskFull: no space is left.
         OutputError: the folder cannot be written.
     """
-    temporary = ""
+    temporary = name_beside(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(
-            dir=path.parent, prefix=f".{path.name}.", suffix=".tmp", delete=False
-        ) as handle:
-            temporary = handle.name
+        with open(temporary, "xb") as handle:
             yield handle
             handle.flush()
             os.fsync(handle.fileno())
-        os.chmod(temporary, 0o666 & ~_UMASK)
         os.replace(temporary, path)
     except OSError as error:
         _discard(temporary)
@@ -107,9 +109,9 @@ def write_json(path: Path, value: Any) -> None:
     write_bytes(path, orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
 
 
-def _discard(temporary: str) -> None:
-    if temporary:
-        Path(temporary).unlink(missing_ok=True)
+def _discard(temporary: Path) -> None:
+    with suppress(OSError):  # not there, nor its folder: the error that led here is the one to tell
+        temporary.unlink()
 
 
 def _as_ours(error: OSError, path: Path) -> Exception:

@@ -300,11 +300,7 @@ class Study:
         _, token, activation = self.firings(feature)
         counted = self.tokens.counted[token] > 0
         token, activation = token[counted], activation[counted]
-        sequence = self.tokens.sequence_of(token)
-        strength = np.abs(activation)  # of a signed SAE a peak may be below zero
-        order = np.lexsort((token, -strength, sequence))
-        first = order[np.unique(sequence[order], return_index=True)[1]]
-        best = first[np.lexsort((token[first], -strength[first]))]
+        best = self.tokens.sequence_peaks(token, activation)
         return token[best], activation[best]
 
     def windows_at(

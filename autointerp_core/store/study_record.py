@@ -144,6 +144,16 @@ class Identity(Section):
     schema: int = SCHEMA
     engine: str | None = only_if_given()
     """Where another engine than our own made the numbers."""
+    pack: bool | None = only_if_given()
+    """Whether documents share sequences."""
+    bos_once: bool | None = only_if_given()
+    """Where texts hold BOS themselves: a sequence that begins with it got no other."""
+    rows_are: str | None = only_if_given()
+    """What the column holds, where it is not text."""
+    chat_template: str | None = only_if_given()
+    """``sha256:…`` of what put conversations into text."""
+    chat_roles: str | None = only_if_given()
+    """Roles whose messages count, where not all do."""
 
     @property
     def digest(self) -> str:
@@ -196,6 +206,10 @@ class TokenisationRecord(Section):
     prepend_bos: bool = False
     bos_id: int | None = None
     special_ids: tuple[int, ...] = ()
+    separator_id: int | None = only_if_given()
+    """Between documents that share a sequence."""
+    notices: tuple[str, ...] | None = only_if_given()
+    """What a person should be told about it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -311,6 +325,11 @@ class StudyRecord(Section):
     def complete(self) -> bool:
         """Whether any pass was finished."""
         return bool(self.passes)
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """What a person should be told about how the study was made."""
+        return tuple(self.tokenisation.notices or ())
 
     @property
     def warnings(self) -> tuple[HealthWarning, ...]:

@@ -57,6 +57,18 @@ class TokenStore:
         loaded: list[str] = json.loads((self.folder / "vocab.json").read_bytes())
         return loaded
 
+    def sequence_peaks(self, token: IntArray, activation: NDArray[np.floating[Any]]) -> IntArray:
+        """Indices into ``token`` of the strongest of every sequence that has any.
+
+        Strongest first; of equals the earlier token.
+        """
+        sequence = self.sequence_of(token)
+        strength = np.abs(activation)  # of a signed SAE a peak may be below zero
+        order = np.lexsort((token, -strength, sequence))
+        first = order[np.unique(sequence[order], return_index=True)[1]]
+        peaks: IntArray = first[np.lexsort((token[first], -strength[first]))]
+        return peaks
+
     def document_text(self, document: int) -> str:
         start, stop = self.documents[document], self.documents[document + 1]
         return self.text[start:stop].tobytes().decode("utf-8")
@@ -162,12 +174,15 @@ class TokenStore:
 
     def in_parts(self, token: IntArray) -> NDArray[np.bool_]:
         """Which tokens are not the whole of what they stand for: part of a character, or bare."""
-        after = np.minimum(token + 1, self.n_tokens - 1)
         sequence = self.sequence_of(token)
-        inside = token + 1 < self.sequences[sequence + 1]
+        # The character may go on in the next sequence, after its BOS.
+        after = np.minimum(token + 1, self.n_tokens - 1)
+        ended = token + 1 >= self.sequences[sequence + 1]
+        bos = ended & (self.flags[after] & (SPECIAL | CONTINUES) == SPECIAL)
+        after = np.minimum(after + bos, self.n_tokens - 1)
         opens = token == self.sequences[sequence]
         begin = np.where(opens, self.starts[sequence], self.ends[np.maximum(token - 1, 0)])
-        shared = (self.flags[token] | np.where(inside, self.flags[after], 0)) & CONTINUES > 0
+        shared = (self.flags[token] | self.flags[after]) & CONTINUES > 0
         bare = (begin == self.ends[token]) & (self.flags[token] & SPECIAL == 0)
         found: NDArray[np.bool_] = shared | bare
         return found

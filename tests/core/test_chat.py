@@ -275,7 +275,7 @@ def test_what_a_studys_identity_has_to_know(tokenizer: Any, tmp_path: Path) -> N
     chat = open_dataset(written(tmp_path, MESSAGES), "messages")
     first = Documents(chat, tokenizer).identity
     with_roles = Documents(chat, tokenizer, ("user",)).identity
-    assert with_roles == {**first, "chat_roles": ["user"]}
+    assert with_roles == {**first, "chat_roles": "user"}
     tokenizer.chat_template += " "
     assert Documents(chat, tokenizer).identity != first
     ids = open_dataset(written(tmp_path, [1], column="ids"), "ids")

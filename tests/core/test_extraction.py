@@ -165,7 +165,8 @@ def test_out_of_memory_in_encode_halves_the_block(
         if 100 < len(x) < 2000:  # the health check's 2,000 tokens are not meant
             raise error
         sizes.append(len(x))
-        return encode(self, x)
+        acts: torch.Tensor = encode(self, x)
+        return acts
 
     monkeypatch.setattr(TopKSAE, "encode", small_device)
     other = extract(tiny.request(), tmp_path).study

@@ -110,7 +110,7 @@ def test_kill_9_is_seen_as_interrupted_and_retry_resumes(tmp_path: Path) -> None
     again = jobs.retry(job.id)
     assert (again.attempt, again.created) == (2, job.created)
     done = ended(job.id)
-    assert done.status == "done"
+    assert done.status == "done", (done.error, done.log_tail())
     assert done.result["resumed_from"] >= 3
     assert trail.read_text().split("\n")[:-1] == [f"a {step}" for step in range(12)]
     with pytest.raises(JobError, match="is done"):

@@ -34,6 +34,7 @@ def version_of(requirement: Requirement) -> str:
     [
         (None, ("requirements.txt",)),
         ("demo", ("requirements.txt",)),
+        ("zst", ("requirements.txt",)),
         ("sae-dashboard", ("requirements.txt",)),
         ("dev", ("requirements-dev.txt",)),
     ],

@@ -56,6 +56,19 @@ def test_a_fuzzing_prompt() -> None:
     )
 
 
+def test_a_judge_that_never_answers_is_told_of_in_one_line() -> None:
+    questions = [FitQuestion("detection", "x", _window(text)) for text in "abcdef"]
+    never = LLMJudge(ScriptedProvider(["Perhaps", "It depends"]))
+    assert all(judgement.error for judgement in never.judge(questions))
+    (told,) = never.notices
+    assert "answered none of 6 questions with yes or no" in told
+    assert "it answered: 'It depends'" in told
+    assert "\n" not in told
+    once = LLMJudge(ScriptedProvider(["Perhaps", "Yes", "Perhaps"]))
+    list(once.judge(questions))
+    assert once.notices == []
+
+
 def test_prompts_of_a_kind_share_their_beginning_and_a_label_shares_more() -> None:
     for scorer, marked in (("detection", None), ("fuzzing", (0,))):
         one, two = (

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from autointerp_core.labels.auroc import auroc_value
 from autointerp_core.labels.scoring.score_statistics import (
     AUROC,
     BALANCED_ACCURACY,
     Interval,
     auroc,
-    auroc_value,
     balanced_accuracy,
     mean_interval,
     score,

@@ -400,6 +400,17 @@ def test_a_folder_of_shards_with_splits(tmp_path: Path) -> None:
     assert "test" in fails(tmp_path)
 
 
+@pytest.mark.parametrize("inside", ["", "data"])
+def test_a_folder_with_a_folder_a_split(tmp_path: Path, inside: str) -> None:
+    for name in ("train", "test"):
+        (tmp_path / inside / name).mkdir(parents=True)
+        for shard in (9, 10):
+            write_jsonl(tmp_path / inside / name / f"{shard}.jsonl", [{"text": f"{name} {shard}"}])
+    assert list(open_dataset(str(tmp_path)).iterate()) == ["train 9", "train 10"]
+    (tmp_path / inside / "train").rename(tmp_path / inside / "other")
+    assert list(open_dataset(str(tmp_path)).iterate()) == ["test 9", "test 10"]
+
+
 def test_a_folder_of_several_kinds(tmp_path: Path) -> None:
     write_jsonl(tmp_path / "a.jsonl", [{"text": "a"}])
     write_csv(tmp_path / "b.csv", [{"text": "a"}])

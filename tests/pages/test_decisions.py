@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 from pathlib import Path
@@ -12,7 +13,7 @@ from streamlit.testing.v1 import AppTest
 from autointerp_core import jobs
 from autointerp_core.store.history import LabelHistory, LabelState, NewEvent
 from benchmarks.synthetic import write_study
-from tests.pages.conftest import ROOT, SAE, Open, remembered
+from tests.pages.conftest import ROOT, SAE, Open, own_element, remembered, send
 from tests.pages.test_pages import texts
 from ui import readers
 from ui.decisions.decide import Decided
@@ -187,6 +188,52 @@ def test_a_job_is_followed_in_its_own_study_only(other: Path, open_page: Open) -
     assert "Scores of feature 6" not in texts(app)
     for job in jobs.list_jobs():
         jobs.cancel(job.id)
+
+
+def events(feature: int) -> list[tuple[str, str | None, str]]:
+    with LabelHistory.open() as history:
+        return [(e.kind, e.text, e.source) for e in history.history(SAE, feature) if e.author]
+
+
+def test_a_text_that_was_proposed_is_accepted_and_keeps_its_source(
+    study: Path, open_page: Open
+) -> None:
+    app = open_page("feature", study="small", feature="6")
+    send(app, "label", text=" model  6 ")
+    assert states(SAE)[6].label_source == "llm:x/tiny"
+    send(app, "label", text="model 6")  # nothing has changed: nothing to record
+    assert "Nothing to save" in texts(app)
+    send(app, "label", text="my own")
+    assert "Saved “my own”" in texts(app)
+    send(app, "label", text="words 6")
+    assert [(kind, text) for kind, text, _ in events(6)] == [
+        ("accepted", "model 6"),
+        ("overridden", "my own"),
+        ("accepted", "words 6"),
+    ]
+
+
+def test_a_draft_is_forgotten_only_once_it_is_saved(study: Path, open_page: Open) -> None:
+    app = open_page("feature", study="small", feature="6", author="")
+    send(app, "note", text="look again")
+    assert own_element(app, "note")[1]["saved"] == {}
+    app.text_input(key="author_new").set_value("Ana").run()
+    assert own_element(app, "note")[1]["saved"] == {"note draft": 1}
+    assert states(SAE)[6].note == "look again"
+    send(app, "note", text="look again")
+    assert [kind for kind, _, _ in events(6)] == ["noted"]
+
+
+def test_presses_of_another_session_are_not_taken(study: Path, open_page: Open) -> None:
+    app = open_page("feature", study="small", feature="6")
+    element, data = own_element(app, "keyboard")
+    for token, number in (("of-a-server-before", 1), (data["token"], data["taken"])):
+        one = {"number": number, "token": token, "run": 1, "do": "flag", "event": None,
+               "text": "", "draft": "", **data["screen"]}  # fmt: skip
+        widgets = app._tree.get_widget_states()
+        widgets.widgets.add(id=element, json_value=json.dumps({"presses": [one]}))
+        app._run(widgets)
+    assert events(6) == []
 
 
 def test_the_session_is_one_object() -> None:

@@ -54,6 +54,7 @@ def ask_if_needed() -> None:
 
 @st.dialog("Who is deciding?", icon=":material/person:", on_dismiss=decide.forget)
 def _ask() -> None:
+    _MEMORY(key="author_focus", data={"name": "", "focus": ".st-key-author_asked input"}, width=1)
     st.write("Every decision stands in the history with its author. Asked once in this browser.")
     with st.form("ask_author", border=False):
         name = st.text_input("Your name", key="author_asked", max_chars=MAX_NAME)

@@ -4,6 +4,7 @@
 function headCell(column, data, setTriggerValue) {
   const cell = make("th", column.kind === "number" ? "num" : "")
   cell.scope = "col"
+  if (column.help) cell.title = column.help
   if (!column.sort) {
     cell.append(make("span", "plain", column.title))
     return cell
@@ -13,13 +14,36 @@ function headCell(column, data, setTriggerValue) {
   const button = make("button", "", column.title + arrow)
   button.type = "button"
   if (sorted) cell.setAttribute("aria-sort", data.descending ? "descending" : "ascending")
-  if (column.help) button.title = column.help
   button.onclick = () => setTriggerValue("sort", column.sort)
   cell.append(button)
   return cell
 }
 
-function bodyCell(column, row) {
+/** `text` with every occurrence of one of `words` marked. */
+function putMarked(parent, text, words) {
+  const wanted = words.map((word) => word.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")).filter(Boolean)
+  const parts = wanted.length ? text.split(new RegExp(`(${wanted.join("|")})`, "i")) : [text]
+  parts.forEach((part, index) => {
+    if (!part) return
+    const into = index % 2 ? make("mark", "hit") : parent
+    putText(into, part, true)
+    if (index % 2) parent.append(into)
+  })
+}
+
+function excerpt(cell, found) {
+  if (!found) return
+  const hit = make("mark", found.found ? "hit" : "peak")
+  putText(hit, found.hit)
+  const [before, after] = [make("span"), make("span")]
+  putText(before, found.before, true)
+  putText(after, found.after, true)
+  cell.dir = "auto"
+  cell.title = found.before + found.hit + found.after
+  cell.append(before, hit, after)
+}
+
+function bodyCell(column, row, words) {
   const cell = make("td", column.kind === "number" ? "num" : `c-${column.key}`)
   const value = row[column.key]
   if (column.key === "feature") {
@@ -29,7 +53,8 @@ function bodyCell(column, row) {
   } else if (column.key === "label") {
     const text = make("span", value === null ? "missing" : "")
     text.dir = "auto"
-    putText(text, value ?? row.missing)
+    if (value === null) putText(text, row.missing)
+    else putMarked(text, value, words)
     cell.append(text)
   } else if (column.key === "status") {
     cell.append(make("span", `status ${value}`, value))
@@ -41,6 +66,9 @@ function bodyCell(column, row) {
       putText(chip, token)
       cell.append(chip)
     }
+    cell.title = value.join("  ")
+  } else if (column.key === "excerpt") {
+    excerpt(cell, value)
   } else if (column.kind === "number") {
     const written = () => (column.digits ? value.toFixed(column.digits) : short(value))
     cell.textContent = value === null ? "–" : column.percent ? `${short(value * 100)} %` : written()
@@ -48,7 +76,10 @@ function bodyCell(column, row) {
       cell.classList.add("bar")
       cell.style.setProperty("--w", row.bars[column.key])
     }
-  } else putText(cell, value ?? "")
+  } else {
+    putText(cell, value ?? "")
+    cell.title = value ?? ""
+  }
   return cell
 }
 
@@ -61,6 +92,12 @@ export default function (component) {
 
   const table = make("table")
   table.setAttribute("aria-label", data.title)
+  const columns = make("colgroup")
+  for (const width of ["2.2rem", ...data.columns.map((column) => column.width ?? "")]) {
+    const column = make("col")
+    column.style.width = width
+    columns.append(column)
+  }
   const head = make("tr")
   const all = make("input")
   all.type = "checkbox"
@@ -74,6 +111,10 @@ export default function (component) {
   const body = make("tbody")
   for (const row of data.rows) {
     const line = make("tr", picked.has(row.feature) ? "picked" : "")
+    if (row.feature === data.last) {
+      line.classList.add("last")
+      line.setAttribute("aria-current", "true")
+    }
     line.dataset.feature = row.feature
     const box = make("input")
     box.type = "checkbox"
@@ -81,15 +122,18 @@ export default function (component) {
     box.setAttribute("aria-label", `Select feature ${row.feature}`)
     const first = make("td", "pick")
     first.append(box)
-    line.append(first, ...data.columns.map((column) => bodyCell(column, row)))
+    line.append(first, ...data.columns.map((column) => bodyCell(column, row, data.words)))
     body.append(line)
   }
-  table.append(thead, body)
+  table.append(columns, thead, body)
   // Keep the keyboard where it was when a page of the same table is drawn again.
   const active = parentElement.activeElement ?? null
   const place = active?.closest?.("tr")?.dataset.feature
   const tag = active?.tagName
+  const fresh = !root.firstChild
   root.replaceChildren(table)
+  // Back from a feature: at its row, as it was left.
+  if (fresh && data.arrived) body.querySelector("tr.last")?.scrollIntoView({ block: "center" })
   if (place && tag) body.querySelector(`tr[data-feature="${Number(place)}"] ${tag === "A" ? "a" : "input"}`)?.focus()
 
   all.onchange = () => {

@@ -3,50 +3,63 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 from urllib.parse import urlencode
 
+from autointerp_core.explore.excerpts import Excerpt
 from autointerp_core.explore.feature_index import Row
 from autointerp_core.explore.view import View
 from ui.elements.component import register
 from ui.elements.scores import ABOUT
+from ui.glossary import about
 
 _TABLE = register("table")
 
 Column = dict[str, Any]
 COLUMNS: tuple[Column, ...] = (
-    {"key": "feature", "title": "Feature", "kind": "number", "sort": "feature"},
-    {"key": "label", "title": "Label", "kind": "text", "sort": "label"},
-    {"key": "status", "title": "Status", "kind": "text", "sort": "status"},
-    {"key": "source", "title": "Source", "kind": "text", "sort": "source"},
-    {
-        "key": "density",
-        "title": "Density",
-        "kind": "number",
-        "sort": "density",
-        "percent": True,
-        "help": "Share of counted tokens on which the feature fires",
-    },
-    {"key": "max", "title": "Max", "kind": "number", "sort": "max"},
-    {
-        "key": "mean",
-        "title": "Mean",
-        "kind": "number",
-        "sort": "mean",
-        "help": "Mean activation over the tokens on which it fires",
-    },
-    {"key": "top_tokens", "title": "Top tokens", "kind": "tokens"},
-)
+    {"key": "feature", "title": "Feature", "kind": "number", "sort": "feature", "width": "5.2rem",
+     "help": about("Feature")},
+    {"key": "label", "title": "Label", "kind": "text", "sort": "label", "width": "23%",
+     "help": about("Label")},
+    {"key": "status", "title": "Status", "kind": "text", "sort": "status", "width": "8.4rem",
+     "help": "Whether a person decided: accepted a proposal, or overrode it with own words"},
+    {"key": "source", "title": "Source", "kind": "text", "sort": "source", "width": "7rem",
+     "help": f"Who made the label.\n\nLLM: {about('LLM label')}\n\n"
+     f"search: {about('Search label')}"},
+    {"key": "density", "title": "Density", "kind": "number", "sort": "density", "percent": True,
+     "width": "5.6rem", "help": f"{about('Density')} The bar has a logarithmic scale."},
+    {"key": "max", "title": "Max", "kind": "number", "sort": "max", "width": "4.6rem",
+     "help": "Its strongest activation in this study; the bar compares it on this page"},
+    {"key": "mean", "title": "Mean", "kind": "number", "sort": "mean", "width": "4.6rem",
+     "help": "Mean activation over the tokens on which it fires"},
+    {"key": "top_tokens", "title": "Top tokens", "kind": "tokens",
+     "help": "The most frequent peak tokens of its strongest examples"},
+)  # fmt: skip
 SCORE: Column = {
     "key": "score",
     "title": "Score",
     "kind": "number",
     "sort": "score",
     "digits": 2,
+    "width": "4.6rem",
     "help": f"{ABOUT} With several scorers, their mean.",
 }
-INPUT: Column = {"key": "input", "title": "Input score", "kind": "number", "sort": "input"}
+INPUT: Column = {
+    "key": "input",
+    "title": "Input score",
+    "kind": "number",
+    "sort": "input",
+    "width": "6.6rem",
+    "help": about("Input score"),
+}
+EXCERPT: Column = {
+    "key": "excerpt",
+    "title": "Where it fires",
+    "kind": "excerpt",
+    "help": "A word that was looked for, where the feature fires strongest on it; or its peak",
+}
 
 
 def features_table(
@@ -56,6 +69,9 @@ def features_table(
     study: str,
     picked: Sequence[int],
     extra: Sequence[tuple[Column, Sequence[float]]] = (),
+    excerpts: Mapping[int, Excerpt] | None = None,
+    last: int | None = None,
+    arrived: bool = False,
     key: str = "table",
     on_open: Callable[[], None],
     on_sort: Callable[[], None],
@@ -63,11 +79,16 @@ def features_table(
 ) -> None:
     """Show ``rows``. The callbacks read the widget ``key``: ``open``, ``sort``, ``picked``.
 
-    ``extra`` adds numeric columns before the tokens.
+    ``extra`` adds numeric columns before the tokens; ``excerpts``, where there are any, stand in
+    place of these. ``last`` is the feature looked at last: marked, and scrolled to on arrival.
     """
-    columns = [*COLUMNS[:-1], *(column for column, _ in extra), COLUMNS[-1]]
+    tail = COLUMNS[-1] if excerpts is None else EXCERPT
+    columns = [*COLUMNS[:-1], *(column for column, _ in extra), tail]
     top = max((row.max for row in rows), default=0.0) or 1.0
     lines = [_line(row, top, view, study) for row in rows]
+    for row, line in zip(rows, lines, strict=True):
+        found = (excerpts or {}).get(row.feature)
+        line["excerpt"] = None if found is None else asdict(found)
     for column, values in extra:
         for line, value in zip(lines, values, strict=True):
             line[column["key"]] = None if math.isnan(value) else value
@@ -80,6 +101,9 @@ def features_table(
             "sort": view.sort,
             "descending": view.descending,
             "picked": list(picked),
+            "words": view.q.split() if view.scope != "text" else [],
+            "last": last,
+            "arrived": arrived,
         },
         default={"picked": None},
         on_open_change=on_open,

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import streamlit as st
 
 from autointerp_core.explore.feature_index import Row
-from ui import readers, session
+from ui import look, readers, session
+from ui.decisions.keyboard import hint
 from ui.elements.tokens import Layout, token_view
 from ui.feature import documents, evidence, example_groups
 from ui.feature.example_groups import STORED, WHOLE, Choice
@@ -22,6 +23,7 @@ _GROUPS = {
     "every": "All",
     "judged": "Judged",
 }
+_LAYOUTS = {"wrap": "Wrapped", "line": "Aligned"}
 _ABOUT_GROUPS = "\n\n".join(
     f"**{name}**: {about(term)}"
     for name, term in (
@@ -70,15 +72,16 @@ def _fragment(opened: readers.OpenStudy, row: Row, short: bool) -> None:
     with st.container(
         key="example_controls", horizontal=True, vertical_alignment="center", gap="small"
     ):
+        look.widget("tab", "group", _GROUPS, "top")
         group = st.segmented_control(
             "Examples",
             list(_GROUPS),
             key="group",
             format_func=_GROUPS.__getitem__,
             required=True,
-            default="top",
             label_visibility="collapsed",
-            persist_state="session",
+            on_change=look.chosen_in,
+            args=("tab", "group"),
         )
         if group == "judged":
             groups, layout = evidence.show(opened, row), "wrap"
@@ -107,30 +110,35 @@ def _fragment(opened: readers.OpenStudy, row: Row, short: bool) -> None:
 
 def _how() -> tuple[int, str, bool]:
     """The other controls: tokens around a peak, layout of the lines, whether by peak."""
+    look.widget("window", "window", _WIDTHS, "16")
     width = st.selectbox(
         "Tokens around the peak",
         _WIDTHS,
-        _WIDTHS.index("16"),
         key="window",
         format_func=lambda name: "whole sequence" if name == "all" else f"± {name} tokens",
         label_visibility="collapsed",
         width=130,
-        persist_state="session",
+        on_change=look.chosen_in,
+        args=("window", "window"),
     )
+    look.widget("lines", "layout", _LAYOUTS, "wrap")
     layout = st.segmented_control(
         "Lines",
-        ["wrap", "line"],
+        list(_LAYOUTS),
         key="layout",
-        format_func={"wrap": "Wrapped", "line": "Aligned"}.__getitem__,
+        format_func=_LAYOUTS.__getitem__,
         required=True,
-        default="wrap",
         label_visibility="collapsed",
-        persist_state="session",
+        on_change=look.chosen_in,
+        args=("lines", "layout"),
     )
+    look.switch("peak", "by_peak")
     by_peak = st.toggle(
         "By peak token",
         key="by_peak",
-        persist_state="session",
+        help="Examples with the same peak token together, the largest group first",
+        on_change=look.chosen_in,
+        args=("peak", "by_peak"),
     )
     return WHOLE if width == "all" else int(width or 16), layout or "wrap", bool(by_peak)
 
@@ -143,7 +151,7 @@ def _more(opened: readers.OpenStudy, row: Row, group: str, shown: int, short: bo
         long = session.memory(Amount).long
         if short:
             title = "Fewer examples" if long else "More examples"
-            st.button(title, key="more", shortcut="M", on_click=more_or_fewer)
+            st.button(hint(title, "M"), key="more", on_click=more_or_fewer)
         if long or not short:
             st.button(
                 "More of them",
@@ -174,7 +182,7 @@ def _told(row: Row, group: str, shown: int) -> str:
 
 def shown_activations(opened: readers.OpenStudy, row: Row) -> list[float]:
     """Activations of the examples that the group picked shows (for the histogram's ticks)."""
-    choice = Choice(session.widget("group") or "top")
+    choice = Choice(look.value("tab", _GROUPS, "top"))
     return example_groups.activations(opened, row, choice)
 
 

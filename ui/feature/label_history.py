@@ -6,31 +6,19 @@ import streamlit as st
 
 from autointerp_core.explore.feature_index import Row
 from autointerp_core.store.history import LabelEvent, LabelState
-from ui import readers, session
+from ui import readers
+from ui.decisions import keyboard
 from ui.decisions.callback import act
+from ui.decisions.keyboard import Screen
 from ui.elements.table import source_name
 
 
-def note(state: LabelState, sae: str) -> None:
+def note(screen: Screen, state: LabelState) -> None:
+    """The note, open where there is one."""
     title = "Note" if state.note else "Add a note"
-    key = f"note_{sae}_{state.feature}_{state.last_event or 0}"
     box = st.expander(title, icon=":material/sticky_note_2:", expanded=bool(state.note))
-    with box, st.form("edit_note", border=False):
-        st.text_area(
-            "Note",
-            state.note or "",
-            key=key,
-            label_visibility="collapsed",
-            height=80,
-            max_chars=4000,
-        )
-        st.form_submit_button(
-            "Save note", key="save_note", on_click=_save_note, args=(sae, state, key)
-        )
-
-
-def _save_note(sae: str, state: LabelState, key: str) -> None:
-    act("note", sae, state, text=session.widget(key) or "")
+    with box, st.container(key="note_edit"):
+        keyboard.box("note", screen, state)
 
 
 def history(row: Row, sae: str) -> None:

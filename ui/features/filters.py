@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,7 +15,20 @@ from ui.navigation import looking
 
 _FLAG = {"any": None, "flagged": True, "not flagged": False}
 _ALIVE = {"any": None, "fires": False, "dead": True}
+_ABOUT_SCOPES = (
+    "**Topic**: features ranked by how strongly they fire on the words, and by meaning: *war* "
+    "finds *battle* too.\n\n**Labels and tokens**, **Labels**, **Tokens**: features whose label "
+    "or most frequent peak tokens hold the words.\n\n**Examples**: features with the text in "
+    "one of their strongest examples."
+)
 _RANGE_TITLES = {"density": "Density (%)", "max": "Max", "mean": "Mean", "score": "Label score"}
+
+
+@dataclass
+class Scope:
+    """Where the next search looks."""
+
+    name: str = "topic"
 
 
 @dataclass
@@ -56,10 +70,14 @@ def _got(name: str) -> Any:
 
 def _apply() -> None:
     """Callback of every filter: the widgets become the view, from page 1."""
+    before = looking().view
+    q, scope = (_got("q") or "").strip(), _got("scope")
+    session.memory(Scope).name = scope
     view = replace(
-        looking().view,
-        q=(_got("q") or "").strip(),
-        scope=_got("scope"),
+        before,
+        q=q,
+        scope=scope if q else "all",
+        **_order(before, q, scope),
         status=tuple(s for s in STATUSES if s in _got("status")),
         flagged=_FLAG[_got("flag")],
         dead=_ALIVE[_got("alive")],
@@ -77,6 +95,14 @@ def _apply() -> None:
     go(view)
 
 
+def _order(before: View, q: str, scope: str) -> dict[str, Any]:
+    """A new topic comes in the order of its matches; without a topic there are none."""
+    if q and scope == "topic":
+        same = (q, scope) == (before.q, before.scope)
+        return {} if same else {"sort": "match", "descending": False}
+    return {"sort": "feature", "descending": False} if before.sort == "match" else {}
+
+
 def go(view: View) -> None:
     looking().view = view
     url.put(url.address(session.current().study, view))
@@ -84,38 +110,46 @@ def go(view: View) -> None:
 
 def clear() -> None:
     view = looking().view
-    fresh = View(sort=view.sort, descending=view.descending, size=view.size)
+    sort = "feature" if view.sort == "match" else view.sort
+    fresh = View(sort=sort, descending=view.descending, size=view.size)
     redraw()
     go(fresh)
 
 
-def show(view: View) -> None:
-    with st.container(key="filters", horizontal=True, vertical_alignment="bottom", gap="small"):
+def show(view: View, beside: Callable[[], None]) -> None:
+    """The filters in one row, and ``beside`` at its end."""
+    with st.container(key="filters", horizontal=True, vertical_alignment="center", gap="small"):
         st.text_input(
             "Search",
             view.q,
             key=_key("q"),
             type="search",
             icon=":material/search:",
-            placeholder="words in labels, tokens or examples",
+            placeholder="a topic, a word, a number",
             on_change=_apply,
-            width=320,
+            label_visibility="collapsed",
+            width=300,
         )
+        scope = view.scope if view.q else session.memory(Scope).name
         st.selectbox(
-            "Search in",
+            "Search by",
             list(SCOPES),
-            list(SCOPES).index(view.scope),
+            list(SCOPES).index(scope),
             key=_key("scope"),
             format_func=SCOPES.__getitem__,
             on_change=_apply,
-            width=170,
+            label_visibility="collapsed",
+            width=165,
         )
+        with st.container(key="about_scopes", width="content"):
+            st.markdown("", help=_ABOUT_SCOPES)
         st.pills(
             "Status",
             STATUSES,
             default=view.status,
             key=_key("status"),
             selection_mode="multi",
+            label_visibility="collapsed",
             on_change=_apply,
         )
         count = len(view.ranges) + len(view.has) + (view.flagged is not None)
@@ -123,6 +157,7 @@ def show(view: View) -> None:
         title = f"More filters ({count})" if count else "More filters"
         with st.popover(title, icon=":material/tune:", key="more_filters"):
             _more_filters(view)
+        beside()
 
 
 def _more_filters(view: View) -> None:

@@ -8,7 +8,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 import streamlit as st
 
+from autointerp_core.explore.excerpts import Excerpt, excerpts
 from autointerp_core.explore.feature_index import Snapshot
+from autointerp_core.explore.topic_search import TopicSearch
 from autointerp_core.explore.view import PAGE_SIZES, View
 from ui import problems, readers, session, url
 from ui.elements.table import INPUT, SCORE, features_table
@@ -27,21 +29,25 @@ def show(opened: readers.OpenStudy) -> None:
     """The whole page."""
     with problems.errors():
         snapshot = opened.snapshot()
+        arrived = session.current().page != "features"
         view = filters.current()
         rows = snapshot.order(view)
-        filters.show(view)
         pages = max(math.ceil(len(rows) / view.size), 1)
         page = min(view.page, pages)
-        with st.container(horizontal=True, vertical_alignment="center", key="table_head"):
-            st.text(_count_line(len(rows), len(snapshot), view), width="stretch")
+
+        def count_and_plot() -> None:
+            with st.container(key="table_head", width="stretch"):
+                st.text(_count_line(len(rows), len(snapshot), view))
             if view.filtered:
-                st.button("Clear filters", key="clear", type="tertiary", on_click=filters.clear)
+                st.button("Clear filters", key="clear", on_click=filters.clear)
             plot.switch()
+
+        filters.show(view, count_and_plot)
         plot.show(snapshot, view, rows)
         bulk.show(opened, snapshot, rows)
         here = rows[(page - 1) * view.size : page * view.size]
         if len(rows):
-            _table(opened, snapshot, view, here)
+            _table(opened, snapshot, view, here, arrived=arrived)
             _pager(view, pages, page)
         else:
             _nothing(view)
@@ -50,10 +56,14 @@ def show(opened: readers.OpenStudy) -> None:
 def _count_line(shown: int, total: int, view: View) -> str:
     if not view.filtered:
         return f"{total:,} features"
+    if view.by_topic:
+        return f"{shown:,} best of {total:,}"
     return f"{shown:,} of {total:,} features"
 
 
-def _table(opened: readers.OpenStudy, snapshot: Snapshot, view: View, here: np.ndarray) -> None:
+def _table(
+    opened: readers.OpenStudy, snapshot: Snapshot, view: View, here: np.ndarray, *, arrived: bool
+) -> None:
     extra = []
     for column in (SCORE, INPUT):
         values = snapshot.column(column["key"])
@@ -65,6 +75,9 @@ def _table(opened: readers.OpenStudy, snapshot: Snapshot, view: View, here: np.n
         study=opened.name,
         picked=sorted(looking().picked),
         extra=extra,
+        excerpts=_excerpts(opened, snapshot, view, here),
+        last=looking().feature,
+        arrived=arrived,
         on_open=_open,
         on_sort=_sort,
         on_pick=_pick,
@@ -73,6 +86,24 @@ def _table(opened: readers.OpenStudy, snapshot: Snapshot, view: View, here: np.n
     target, opening.feature = opening.feature, None
     if target is not None:
         st.switch_page("pages/feature.py", query_params=url.address(opened.name, view, target))
+
+
+def _excerpts(
+    opened: readers.OpenStudy, snapshot: Snapshot, view: View, here: np.ndarray
+) -> dict[int, Excerpt] | None:
+    """Where the page's features fire on what was looked for; None where nothing was."""
+    if not view.q.strip() or view.scope not in ("topic", "text"):
+        return None
+    features = tuple(int(feature) for feature in snapshot.features[here])
+    return _found(str(opened.study.folder), opened.stamp, features, view.q, snapshot.topics)
+
+
+@st.cache_data(max_entries=32, show_spinner=False)
+def _found(
+    folder: str, stamp: int, features: tuple[int, ...], query: str, _topics: TopicSearch
+) -> dict[int, Excerpt]:
+    study = readers.study_of(folder, stamp)
+    return excerpts(study, features, query, _topics.places(query))
 
 
 def _open() -> None:
@@ -125,7 +156,12 @@ def _resize() -> None:
 def _nothing(view: View) -> None:
     with st.container(key="nothing", width=560):
         st.markdown("**No feature matches.**")
-        if view.q and view.scope != "text":
+        if view.by_topic:
+            st.write(
+                "No feature fires on these words, and none is about anything like them. Other "
+                "words may, or *Examples* beside the search box: any text near which it fires."
+            )
+        elif view.q and view.scope != "text":
             st.write(
                 "The search looked at labels and top tokens. It can also look through the "
                 "text of the top examples: choose *Examples* beside the search box."

@@ -11,7 +11,7 @@ import streamlit as st
 
 from autointerp_core.explore.feature_index import Rows, Snapshot
 from autointerp_core.explore.view import View
-from ui import session
+from ui import look, session
 from ui.elements import charts
 from ui.features import filters
 from ui.navigation import looking
@@ -34,7 +34,14 @@ class Boxes:
 
 def switch() -> None:
     """The control that shows and hides the plot."""
-    st.toggle("Plot", key="show_plot", persist_state="session")
+    look.switch("plot", "show_plot")
+    st.toggle(
+        "Plot",
+        key="show_plot",
+        help="All features of this view as points; a box drawn there becomes a filter",
+        on_change=look.chosen_in,
+        args=("plot", "show_plot"),
+    )
 
 
 def show(snapshot: Snapshot, view: View, rows: Rows) -> None:
@@ -44,9 +51,12 @@ def show(snapshot: Snapshot, view: View, rows: Rows) -> None:
             return
         known = [c for c in _COLUMNS if not np.isnan(snapshot.column(c).astype(float)).all()]
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-            x = _axis("Across", known, 0)
-            y = _axis("Up", known, 1)
-            log = st.toggle("Log axes", value=True, key="plot_log", persist_state="session")
+            x = _axis("across", known, 0)
+            y = _axis("up", known, 1)
+            look.switch("axes", "plot_log", default=True)
+            log = st.toggle(
+                "Log axes", key="plot_log", on_change=look.chosen_in, args=("axes", "plot_log")
+            )
             st.caption("Draw a box to filter by it.", width="stretch")
         count = session.memory(Boxes).drawn
         st.plotly_chart(
@@ -67,16 +77,18 @@ def show(snapshot: Snapshot, view: View, rows: Rows) -> None:
         )
 
 
-def _axis(title: str, known: list[str], default: int) -> str:
+def _axis(side: str, known: list[str], default: int) -> str:
+    key = f"plot_{side}"
+    look.widget(side, key, known, known[min(default, len(known) - 1)])
     chosen: str = st.selectbox(
-        title,
+        side.capitalize(),
         known,
-        index=min(default, len(known) - 1),
-        key=f"plot_{title}",
+        key=key,
         format_func=_COLUMNS.__getitem__,
         label_visibility="collapsed",
         width=170,
-        persist_state="session",
+        on_change=look.chosen_in,
+        args=(side, key),
     )
     return chosen
 

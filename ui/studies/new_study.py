@@ -27,6 +27,8 @@ _LABELS = {"none": "Search labels only", "local": "Search and LLM labels"}
 _PREVIEW = 5
 # What an SAE that does not say is taken to have been trained on.
 _CONTEXT = 1024
+_LEAST_CONTEXT = 2
+"""BOS and a token."""
 
 
 @dataclass
@@ -51,7 +53,12 @@ def show() -> None:
             said = int((sae or {}).get("context_size") or _CONTEXT)
             own = said if said > 1 else _CONTEXT
             context = st.number_input(
-                "Tokens a sequence, at most", 2, None, own, key=f"new_context_{own}", width=200
+                "Tokens a sequence, at most",
+                _LEAST_CONTEXT,
+                None,
+                own,
+                key=f"new_context_{own}",
+                width=200,
             )
             labels = st.selectbox(
                 "Labels",
@@ -163,7 +170,7 @@ def _dataset() -> dict[str, Any] | None:
         )
         upload = st.file_uploader(
             "or upload one",
-            type=["jsonl", "json", "csv", "parquet", "txt"],
+            type=["jsonl", "json", "csv", "parquet", "txt", "gz", "zst", "bz2", "xz"],
             key="new_upload",
             width=320,
         )

@@ -4,29 +4,22 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import streamlit as st
 
 from autointerp_core import jobs
 from autointerp_core.errors import AutointerpError, OutputError
-from autointerp_core.explore.view import View
-from autointerp_core.extraction.estimate import size
 from autointerp_core.home import studies_dir
-from autointerp_core.store.study_record import StudyRecord
 from ui import problems, readers, session
-from ui.navigation import looking
 from ui.runs import job_view
 from ui.sentences import sentence
-from ui.studies import counts, new_study
+from ui.studies import card, new_study
 
 
 @dataclass
-class Asked:
-    """What was asked for on the page, until it is done; and the jobs that ran last."""
+class Watched:
+    """The jobs that ran when the page was drawn last."""
 
-    open: str = ""
-    delete: str = ""
     active: list[str] = field(default_factory=list)
 
 
@@ -53,15 +46,16 @@ def show() -> None:
         st.subheader("On disk")
         if not found:
             st.text("No study yet. Start one above, or build the demo from the Features page.")
+        called = readers.names(found)
         for info in found:
-            _card(info)
+            card.show(info, called[info.id])
         for error in damaged:
             with st.container(border=True):
                 st.text(sentence(str(error)))
-    asked = session.memory(Asked)
+    asked = session.memory(card.Asked)
     deleting, asked.delete = asked.delete, ""
     if deleting:
-        _confirm(deleting)
+        _confirm(deleting, called.get(deleting, deleting))
 
 
 @st.fragment(run_every=2.0)
@@ -69,8 +63,8 @@ def _jobs() -> None:
     """Jobs, newest first; those that ended can be cleared away."""
     found = jobs.list_jobs()
     active = [job.id for job in found if job.active]
-    asked = session.memory(Asked)
-    before, asked.active = asked.active, active
+    watched = session.memory(Watched)
+    before, watched.active = watched.active, active
     if set(before) - set(active):
         st.rerun()  # one ended: the cards below may be new
     if not found:
@@ -93,56 +87,9 @@ def _clear() -> None:
                 session.memory(new_study.Started).told = str(error)
 
 
-def _card(info: StudyRecord) -> None:
-    folder = studies_dir() / info.id
-    with st.container(key=f"study_{info.id}", border=True, gap="xsmall"):
-        with st.container(horizontal=True, vertical_alignment="center"):
-            with st.container(key=f"study_name_{info.id}", width="stretch"):
-                st.text(info.id)
-            st.button("Open", key=f"open_{info.id}", on_click=_open, args=(info.id,))
-            st.button(
-                "Delete", key=f"delete_{info.id}", type="tertiary", on_click=_ask, args=(info.id,)
-            )
-        st.text(f"{info.model_name} · {info.sae_source} · {info.hook}")
-        try:
-            features, done = counts.features_and_reviewed(info)
-            progress = f"{features:,} of {info.d_sae:,} features · {done:,} reviewed"
-            progress += f" ({done / max(features, 1):.0%})"
-        except AutointerpError as error:
-            progress = sentence(str(error))
-        with st.container(key=f"quiet_study_{info.id}"):
-            st.text(
-                f"{info.dataset_name}, column {info.column}: {info.n_documents:,} documents, "
-                f"{info.n_counted:,} counted tokens · {progress} · {size(_bytes(folder))}"
-            )
-        for warning in info.warnings:
-            with st.container(horizontal=True, gap="xsmall"):
-                st.markdown(":material/warning:", width="content")
-                st.text(warning.message)
-    asked = session.memory(Asked)
-    if asked.open == info.id:
-        asked.open = ""
-        st.switch_page("pages/features.py", query_params={"study": info.id})
-
-
-@st.cache_data(ttl=30, max_entries=64, show_spinner=False)
-def _bytes(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-
-
-def _open(name: str) -> None:
-    session.current().pick(name)
-    looking().view = View()
-    session.memory(Asked).open = name
-
-
-def _ask(name: str) -> None:
-    session.memory(Asked).delete = name
-
-
 @st.dialog("Delete this study?", icon=":material/delete:")
-def _confirm(name: str) -> None:
-    st.text(name)
+def _confirm(name: str, called: str) -> None:
+    st.text(called)
     st.write(
         "Its examples and statistics are removed from this disk. Labels and their history stay: "
         "they belong to the SAE and show up again in any other study of it."

@@ -16,8 +16,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from autointerp_core.errors import ParameterError
-from autointerp_core.labels.document_split import HELD_OUT, LABEL, Split, shown_examples
+from autointerp_core.labels.document_split import Split, shown_examples
+from autointerp_core.labels.explain.asked_before import (
+    failed_questions,
+    known_questions,
+    llm_source,
+)
 from autointerp_core.labels.explain.example_lines import clip
+from autointerp_core.labels.explain.held_out import NothingToShow
 from autointerp_core.labels.explain.prompts import FIRMER, PromptMethod, get_method
 from autointerp_core.labels.explain.report import GenerationReport
 from autointerp_core.labels.providers.base import (
@@ -32,7 +38,6 @@ from autointerp_core.store.event_details import (
     FAILED_BY_ANSWER,
     FAILED_BY_PROVIDER,
     AnswerDetails,
-    GenerationDetails,
 )
 from autointerp_core.store.events import FAILED, GENERATED
 from autointerp_core.store.history import LabelHistory
@@ -91,11 +96,6 @@ class _LabelRequest:
         ).to_json()
 
 
-def llm_source(provider: LabelProvider) -> str:
-    """How events name a provider's model."""
-    return f"llm:{provider.model}"
-
-
 def generate_labels(
     study: Study,
     features: Sequence[int],
@@ -149,12 +149,13 @@ def generate_labels(
         split, provider, history, asked, settings, len(wanted), report, progress, regenerate, hint
     )
     known = set() if regenerate else known_questions(history, split, method, run.source)
-    failed_before = set() if regenerate else _failed_for_good(history, run)
+    failed_before = set() if regenerate else failed_questions(history, split, method, run.source)
+    nothing = NothingToShow(split, history, run.source, method, report)
     questions: list[_LabelRequest] = []
     for feature in wanted:
         examples = shown_examples(split, feature, group, max_examples)
         if not examples:
-            run.nothing_to_show(feature)
+            nothing.add(feature)
             continue
         if asked.weaker:
             known_places = {(e.sequence_index, e.token_position) for e in examples}
@@ -176,6 +177,7 @@ def generate_labels(
             if report.stopped:
                 break
     run.ask(questions)
+    nothing.record()
     report.seconds = time.perf_counter() - started
     report.notices = list(dict.fromkeys([*provider.notices, *run.notices()]))
     run.say("")
@@ -296,24 +298,6 @@ class _Generation:
             "fewer or shorter examples"
         ]
 
-    def nothing_to_show(self, feature: int) -> None:
-        """Count a feature that never fires, or fires only where a labeller must not look."""
-        if self.split.study.stats(feature).num_examples == 0:
-            self.report.dead += 1
-        elif self.history.state(self.sae, feature, self.split.study.id).llm_error == HELD_OUT:
-            self.report.fail(HELD_OUT)
-        else:
-            self.history.record(
-                self.sae,
-                feature,
-                FAILED,
-                source=self.source,
-                method=self.method.name,
-                reason=HELD_OUT,
-                study=self.split.study.id,
-            )
-            self.report.fail(HELD_OUT)
-
     def _fail(self, question: _LabelRequest, reason: str, failure: str) -> None:
         self.history.record(
             self.sae,
@@ -337,30 +321,3 @@ class _Generation:
         left = (self.total - done) / rate if rate else None
         stage = f"{self.method.name} labels"
         self.progress(Progress(stage, done, self.total, "features", rate, left, message))
-
-
-def known_questions(
-    history: LabelHistory, split: Split, method: str, source: str
-) -> set[tuple[int, str]]:
-    """(feature, prompt hash) of labels there are, made from the documents that may be shown now.
-
-    One made from all documents would ask the same by chance, and could not be scored.
-    """
-    study = split.study
-    found = history.generated_index(study.info.sae_fingerprint, method, source, study=study.id)
-    allowed = (LABEL, split.shown)
-    return {
-        k for k, e in found.items() if GenerationDetails.from_json(e.details).documents in allowed
-    }
-
-
-def _failed_for_good(history: LabelHistory, run: _Generation) -> set[tuple[int, str]]:
-    """Questions whose answer held no label, twice: asking again would answer the same."""
-    failed = history.generated_index(
-        run.sae, run.method.name, run.source, kind=FAILED, study=run.split.study.id
-    )
-    return {
-        key
-        for key, event in failed.items()
-        if GenerationDetails.from_json(event.details).failure != FAILED_BY_PROVIDER
-    }

@@ -159,7 +159,10 @@ def _without_repeats(label: str) -> str:
     return ", ".join(first[part] for part in kept)
 
 
-_AROUND = ('""', "''", "“”", "‘’", "«»", "「」", "『』", "()", "[]", "{}", "~~")
+_AROUND = [
+    (pair[0], pair[1])
+    for pair in ['""', "''", "“”", "‘’", "«»", "「」", "『』", "()", "[]", "{}", "~~"]
+]
 
 
 def _unwrap(label: str) -> str:

@@ -8,6 +8,7 @@ never is, with one exception: a thought that the token limit cut off is given mo
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -275,13 +276,23 @@ def content(reply: Any) -> str | None:
     """The text of a reply; empty where the model said nothing, None where it is no reply."""
     try:
         choice = reply.choices[0]
-        message = getattr(choice, "message", None)
+        message = getattr(choice, "message", None) or getattr(choice, "delta", None)
+        if isinstance(message, Mapping):  # what the SDK has no type for
+            return sendable(_text(message.get("content")))
         if message is None:
             return sendable(_text(choice.text))  # the protocol for plain completions
     except (AttributeError, IndexError, TypeError):
         return None
-    said = _text(getattr(message, "content", None))
+    said = _text(getattr(message, "content", None)) or _called_with(message)
     return sendable(said or _text(getattr(message, "refusal", None)))
+
+
+def _called_with(message: Any) -> str:
+    """Arguments of a call: how some servers force the shape of an answer."""
+    try:
+        return str(message.tool_calls[0].function.arguments or "")
+    except (AttributeError, IndexError, TypeError):
+        return ""
 
 
 def _text(part: Any) -> str:
@@ -300,7 +311,8 @@ def _text(part: Any) -> str:
         inner = part.get(name)
         if inner is not None:
             return _text(inner)
-    return ""
+    # An answer in JSON that the server has read already.
+    return "" if "type" in part or not part else json.dumps(dict(part), default=str)
 
 
 def finish(reply: Any) -> str:

@@ -13,7 +13,9 @@ never the value better.
 Intervals are 95 % score intervals: all values that would not be surprised by what was seen,
 their variance taken at the value itself. The usual ones, with the variance at what was seen,
 shrink to nothing at a perfect score. For balanced accuracy this is Miettinen and Nurminen's
-interval (1985), for AUROC Newcombe's method 5 (2006).
+interval (1985), for AUROC Newcombe's method 5 (2006). Both are found by bisection here: no
+library has the second, and statsmodels' version of the first raises or divides by zero where one
+class is judged all right or all wrong, which is what good and useless labels come to.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from autointerp_core.arrays import Float64Array
+from autointerp_core.labels.auroc import auroc_value
 from autointerp_core.store.event_details import ScorerResult
 
 AUROC = "auroc"
@@ -106,15 +109,6 @@ def interval_of(measure: str, active: Float64Array, silent: Float64Array) -> Int
     if not len(active) or not len(silent):
         return None
     return auroc(active, silent) if measure == AUROC else balanced_accuracy(active, silent)
-
-
-def auroc_value(active: ArrayLike, silent: ArrayLike) -> float:
-    """Probability that an active window gets more than a silent one; neither may be empty."""
-    high, low = np.asarray(active), np.sort(np.asarray(silent))
-    # Pairs won and lost are whole numbers, so nothing depends on the scale.
-    wins = int(np.searchsorted(low, high, "left").sum())
-    not_lost = int(np.searchsorted(low, high, "right").sum())
-    return (wins + not_lost) / (2 * len(high) * len(low))
 
 
 def auroc(active: ArrayLike, silent: ArrayLike) -> Interval:
@@ -220,15 +214,8 @@ def mean_interval(
     return Interval(mean, max(0.0, mean - half), min(1.0, mean + half))
 
 
-_T95 = (
-    *(12.7062, 4.3027, 3.1824, 2.7764, 2.5706, 2.4469, 2.3646, 2.3060, 2.2622, 2.2281),
-    *(2.2010, 2.1788, 2.1604, 2.1448, 2.1314, 2.1199, 2.1098, 2.1009, 2.0930, 2.0860),
-)
-
-
 def t95(freedom: int) -> float:
     """Student's t that 95 % of draws stay within; ``freedom`` from 1 (degrees of freedom)."""
-    if freedom <= len(_T95):
-        return _T95[freedom - 1]
-    z = Z95  # Fisher's expansion: right to three digits from here on
-    return z + (z**3 + z) / (4 * freedom) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * freedom**2)
+    from scipy.special import stdtrit  # here, as the app reads scores without it
+
+    return float(stdtrit(freedom, 0.975))

@@ -13,7 +13,12 @@ from dataclasses import replace
 
 from autointerp_core.errors import PromptTooLong
 from autointerp_core.labels.document_split import Split, shown_examples
-from autointerp_core.labels.explain.generate import known_questions, llm_source
+from autointerp_core.labels.explain.asked_before import (
+    failed_questions,
+    known_questions,
+    llm_source,
+)
+from autointerp_core.labels.explain.held_out import NothingToShow
 from autointerp_core.labels.explain.prompts import METHODS, PromptMethod, get_method
 from autointerp_core.labels.explain.report import GenerationReport
 from autointerp_core.labels.providers.base import (
@@ -25,7 +30,7 @@ from autointerp_core.labels.providers.base import (
 )
 from autointerp_core.labels.search.labeler import SearchLabeler
 from autointerp_core.progress import Progress, ProgressCallback, silent
-from autointerp_core.store.event_details import RankingDetails
+from autointerp_core.store.event_details import FAILED_BY_ANSWER, RankingDetails
 from autointerp_core.store.events import FAILED, GENERATED
 from autointerp_core.store.history import LabelHistory
 from autointerp_core.store.study import Example
@@ -90,19 +95,26 @@ def rank_labels(
     study, method = split.study, get_method(_ASKED_WITH)
     sae, source = study.info.sae_fingerprint, llm_source(provider)
     report = GenerationReport()
-    known = set() if regenerate else known_questions(history, split, RANKED, source)
+    asked_before = (history, split, RANKED, source)
+    known = set() if regenerate else known_questions(*asked_before)
+    failed = set() if regenerate else failed_questions(*asked_before)
+    too_long = f"the prompt is too long for {provider.model}, even with one example"
+    nothing = NothingToShow(split, history, source, RANKED, report)
     started = time.perf_counter()
     for done, feature in enumerate(features):
         progress(Progress("ranked labels", done, len(features), "features"))
         examples = shown_examples(split, feature, limit=max_examples)
         phrases = labeler.candidates(feature, PHRASES) if examples else []
         if not phrases:
-            report.dead += 1
+            nothing.add(feature)
             continue
         prompt = method.build(study, feature, examples, hint)
         key = prompt_hash(prompt.with_last("\n".join(phrases)), Settings())
         if (feature, key) in known:
             report.reused += 1
+            continue
+        if (feature, key) in failed:
+            report.fail(too_long)
             continue
         before, used = time.perf_counter(), provider.usage.tokens_in
         gains = _gains(provider, method, split, feature, examples, phrases, hint)
@@ -112,11 +124,20 @@ def rank_labels(
             report.stopped = provider.stopped
             break
         if not gains:
-            why = f"the prompt is too long for {provider.model}, even with one example"
-            history.record(
-                sae, feature, FAILED, source=source, method=RANKED, reason=why, study=split.study.id
+            details = RankingDetails(
+                prompt_hash=key, documents=split.shown, failure=FAILED_BY_ANSWER
             )
-            report.fail(why)
+            history.record(
+                sae,
+                feature,
+                FAILED,
+                source=source,
+                method=RANKED,
+                reason=too_long,
+                details=details.to_json(),
+                study=study.id,
+            )
+            report.fail(too_long)
             continue
         best = max(range(len(phrases)), key=lambda i: gains[i])
         details = RankingDetails(
@@ -134,9 +155,10 @@ def rank_labels(
             source=source,
             method=RANKED,
             details=details.to_json(),
-            study=split.study.id,
+            study=study.id,
         )
         report.made += 1
+    nothing.record()
     progress(Progress("ranked labels", len(features), len(features), "features"))
     report.seconds = time.perf_counter() - started
     report.notices = list(provider.notices)

@@ -22,6 +22,7 @@ import numpy as np
 
 from autointerp_core.arrays import BoolArray, Float32Array, Float64Array, Int64Array
 from autointerp_core.errors import MissingDependency
+from autointerp_core.labels.auroc import auroc_columns
 from autointerp_core.labels.embedders import Embedder, default_embedder
 from autointerp_core.labels.search.corpus_counts import CorpusCounts
 
@@ -212,9 +213,7 @@ class WordLists:
             return np.full(len(labels), 0.5)
         words, place = np.unique(self.words.key[windows.cells], return_inverse=True)
         like = (vectors[words] @ labels.T)[place.reshape(windows.cells.shape)].max(axis=1)
-        rank = np.argsort(np.argsort(like, axis=0, kind="stable"), axis=0, kind="stable") + 1.0
-        wins: Float64Array = (rank[:n].sum(axis=0) - n * (n + 1) / 2) / (n * m)
-        return wins
+        return auroc_columns(like, n)
 
     def texts_auroc(self, texts: Sequence[str], windows: FeatureWindows) -> Float64Array:
         """AUROC of whole label texts."""
