@@ -13,6 +13,7 @@ from autointerp_core.errors import AutointerpError
 from autointerp_core.explore.cofiring import Companion, companions
 from autointerp_core.explore.decoder_neighbours import Neighbour, neighbours
 from autointerp_core.explore.feature_index import Row, Snapshot
+from autointerp_core.jobs import JobState
 from ui import readers, session, url
 from ui.elements.component import register
 from ui.elements.table import feature_link, missing_reason
@@ -60,16 +61,7 @@ def show(
             on_open_change=lambda: go_to(int(session.widget("related").open)),
         )
         if why_not:
-            running = (job := job_view.latest("neighbours")) is not None and job.active
-            st.button(
-                "Being worked out …" if running else "Work them out",
-                key="neighbours_make",
-                type="tertiary",
-                disabled=running,
-                help="Reads the SAE's weights once, in the background.",
-                on_click=_work_out,
-                args=(opened.name,),
-            )
+            _make(opened.name)
 
 
 @st.cache_data(max_entries=512, show_spinner="Counting shared tokens …")
@@ -85,8 +77,36 @@ def _neighbours(opened: readers.OpenStudy, feature: int) -> tuple[Sequence[Neigh
         return [], f"not known: {error}"
 
 
-def _work_out(study: str) -> None:
-    jobs.submit("neighbours", {"study": study}, f"Decoder neighbours of {study}")
+def _make(study: str) -> None:
+    """Offer to work neighbours out for a study that has none, and follow the job that does."""
+    job = _job(study)
+    if job is not None and job.active:
+        _follow(study)
+        return
+    if job is not None and job.error:
+        st.text(sentence(job.error))
+    help_text = "Reads the SAE's weights once, in the background."
+    if st.button("Work them out", key="neighbours_make", type="tertiary", help=help_text):
+        try:
+            jobs.submit("neighbours", {"study": study}, f"Decoder neighbours of {study}")
+        except AutointerpError as error:
+            st.text(sentence(str(error)))
+        else:
+            st.rerun()
+
+
+@st.fragment(run_every=2.0)
+def _follow(study: str) -> None:
+    job = _job(study)
+    if job is None or not job.active:
+        st.rerun()
+    st.text(f"Being worked out: {job_view.progress_line(job)}")
+
+
+def _job(study: str) -> JobState | None:
+    """The newest job that works out neighbours for a study."""
+    found = (job for job in jobs.list_jobs() if job.kind == "neighbours")
+    return next((job for job in found if job.params.get("study") == study), None)
 
 
 def _line(snapshot: Snapshot, feature: int, value: str, study: str) -> dict[str, Any]:
