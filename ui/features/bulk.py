@@ -18,6 +18,7 @@ from autointerp_core.store.decisions import Action, Decision
 from ui import exporting, readers, session
 from ui.decisions import author, decide
 from ui.features.in_words import filter_in_words
+from ui.marks import marked
 from ui.navigation import looking
 from ui.runs import form, start
 
@@ -177,7 +178,7 @@ def _confirm() -> None:
         st.rerun()
     with st.container(key="bulk_asked", gap="xxsmall"):
         for line in asked.lines:
-            st.text(line)
+            st.text(marked(line))
     with st.container(key="bulk_answer", horizontal=True, gap="small"):
         nothing = not request.decisions
         st.button(asked.button, key="bulk_yes", type="primary", disabled=nothing, on_click=_yes)
@@ -201,7 +202,7 @@ def _done(sae: str) -> None:
     steps = decide.made(sae, bulk=True)
     with st.container(key="bulk_done", horizontal=True, vertical_alignment="center", gap="small"):
         if kept.told_bulk:
-            st.text(kept.told_bulk)
+            st.text(marked(kept.told_bulk))
         elif steps:
             st.text(f"Last: {len(steps[-1].events):,} features {steps[-1].bulk}.")
         if steps:
