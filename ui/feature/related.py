@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -83,16 +84,32 @@ def _make(study: str) -> None:
     if job is not None and job.active:
         _follow(study)
         return
-    if job is not None and job.error:
-        st.text(sentence(job.error))
-    help_text = "Reads the SAE's weights once, in the background."
-    if st.button("Work them out", key="neighbours_make", type="tertiary", help=help_text):
-        try:
-            jobs.submit("neighbours", {"study": study}, f"Decoder neighbours of {study}")
-        except AutointerpError as error:
-            st.text(sentence(str(error)))
-        else:
-            st.rerun()
+    why = session.study_memory(_Told).refused or (job.error if job is not None else "")
+    if why:
+        st.text(sentence(why))
+    st.button(
+        "Work them out",
+        key="neighbours_make",
+        type="tertiary",
+        help="Reads the SAE's weights once, in the background.",
+        on_click=_submit,
+        args=(study,),
+    )
+
+
+@dataclass
+class _Told:
+    refused: str = ""
+    """Why no job could be started."""
+
+
+def _submit(study: str) -> None:
+    told = session.study_memory(_Told)
+    try:
+        jobs.submit("neighbours", {"study": study}, f"Decoder neighbours of {study}")
+        told.refused = ""
+    except AutointerpError as error:
+        told.refused = str(error)
 
 
 @st.fragment(run_every=2.0)
