@@ -97,6 +97,9 @@ FAMILIES = {
             "qwen3_next", {**_HEADS, **_MOE, **_DELTA, "shared_expert_intermediate_size": 16}
         ),
         _family("qwen3_5_text", {**_HEADS, **_DELTA}),
+        _family(
+            "qwen3_5_moe_text", {**_HEADS, **_MOE, **_DELTA, "shared_expert_intermediate_size": 16}
+        ),
         _family("gemma", _HEADS),
         _family("gemma2", _GEMMA),
         _family("gemma3_text", _GEMMA),

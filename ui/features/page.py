@@ -46,8 +46,8 @@ def show(opened: readers.OpenStudy) -> None:
         hint.line("features")
         filters.show(view, count_and_plot)
         plot.show(snapshot, view, rows)
-        bulk.show(opened, snapshot, rows)
         here = rows[(page - 1) * view.size : page * view.size]
+        bulk.show(opened, snapshot, view, rows, here)
         if len(rows):
             _table(opened, snapshot, view, here, arrived=arrived)
             _pager(view, pages, page)
@@ -76,6 +76,7 @@ def _table(
         view,
         study=opened.name,
         picked=sorted(looking().picked),
+        ticked=looking().ticked,
         extra=extra,
         excerpts=_excerpts(opened, snapshot, view, here),
         last=looking().feature,
@@ -123,9 +124,12 @@ def _sort() -> None:
 
 def _pick() -> None:
     """Ticks of the page shown replace those of the same features kept before."""
-    state = session.widget("table").picked or {"page": [], "on": []}
+    state = session.widget("table").picked
     kept = looking()
-    kept.picked = (kept.picked - set(state["page"])) | set(state["on"])
+    if state is None or state["study"] != session.current().study:
+        return
+    kept.ticked = state["version"]
+    kept.picked = (kept.picked - set(state["page"])) | (set(state["on"]) & set(state["page"]))
 
 
 def _pager(view: View, pages: int, page: int) -> None:
