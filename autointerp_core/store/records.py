@@ -89,7 +89,7 @@ class Example:
     def whole(self) -> Example:
         """The same window with units for tokens, for whoever marks or counts what can be seen.
 
-        A unit's value is its tokens' greatest, its id that of its first token. A token that has
+        A unit's value is its tokens' strongest, its id that of its first token. A token that has
         a name stands in no text, and is shown only where it is the peak.
         """
         peak = self.unit_index(self.peak_index)
@@ -100,7 +100,7 @@ class Example:
             self,
             token_ids=tuple(self.token_ids[first] for first, _ in self.units),
             tokens=tuple("" if n in named else text for n, text in enumerate(self.unit_texts)),
-            values=tuple(max(self.values[first:stop]) for first, stop in self.units),
+            values=tuple(max(self.values[first:stop], key=abs) for first, stop in self.units),
             peak_index=peak,
             continues=(),
             opening="",
