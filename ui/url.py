@@ -5,8 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from urllib.parse import parse_qsl
 
 import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from autointerp_core.explore.view import View
 from ui import session
@@ -72,7 +74,15 @@ def pinned(drawn: int) -> Iterator[None]:
 
 
 def _said() -> dict[str, str]:
-    return dict(st.query_params.to_dict())
+    """What this run's browser said, or what this run told it since.
+
+    ``st.query_params`` belongs to all runs of the session: where one begins before the one
+    before has ended, it may hold what the other's browser said.
+    """
+    context = get_script_run_ctx()
+    return (
+        dict(parse_qsl(context.query_string, keep_blank_values=True)) if context is not None else {}
+    )
 
 
 def view() -> View:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -27,6 +27,26 @@ class Windows(NamedTuple):
     start: IntArray
     stop: IntArray
     values: FloatArray
+
+
+class Peaks(NamedTuple):
+    """Study tokens at which a feature peaks, and its activation there."""
+
+    token: IntArray
+    activation: FloatArray
+
+
+def draw_tokens(
+    tokens: TokenStore, generator: np.random.Generator, n: int, documents: Sequence[int] | None
+) -> IntArray:
+    """``n`` random token indices, in the given documents or anywhere."""
+    if documents is None:
+        return generator.integers(0, tokens.n_tokens, n)
+    wanted = np.asarray(documents, dtype=np.int64)
+    edges = zip(*tokens.document_edges(wanted), strict=True)
+    spans = [np.arange(low, high) for low, high in edges]
+    inside = np.concatenate(spans) if spans else np.zeros(0, dtype=np.int64)
+    return generator.permutation(inside)[:n]
 
 
 def around(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import unicodedata
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import NamedTuple
 
 
 @dataclass(frozen=True)
@@ -142,6 +143,13 @@ class TokenLogit:
     token_id: int
     text: str
     logit: float
+
+
+class LogitSides(NamedTuple):
+    """Tokens that a decoder direction raises and lowers most, strongest first."""
+
+    top: list[TokenLogit]
+    bottom: list[TokenLogit]
 
 
 @dataclass(frozen=True)

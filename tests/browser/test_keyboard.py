@@ -20,8 +20,8 @@ def opened(page: Page, server: Server, name: str, feature: int, author: str = "A
         sign_in(page, server.url, author)
     page.goto(f"{server.url}/{name}?study=small&feature={feature}")
     settled(page)
-    # The keyboard is there once the box is: both are our own elements, loaded on first use.
-    expect(page.locator(".st-key-label_edit input")).to_be_visible()
+    # Our own elements are loaded on first use.
+    page.wait_for_function("window[Symbol.for('autointerp desk')]?.place?.isConnected")
 
 
 def fast(page: Page, keys: str) -> None:

@@ -201,7 +201,7 @@ BAD: dict[str, tuple[Case, str]] = {
     ),
     "no room beside BOS": (
         lambda t: {"sae_path": _one_token_sae(t), "sae_id": None, "context_size": None},
-        "no room for a token beside BOS",
+        "no room for a token",
     ),
     "scores length": (lambda t: {"feature_scores": "1,2"}, "3 feature indices but 2 scores"),
 }
@@ -260,7 +260,7 @@ def test_full_disk_leaves_no_half_file(
     """A real full disk: one shard's write meets ENOSPC, then the rerun goes on."""
     import errno
 
-    from autointerp_core.extraction import firings
+    from autointerp_core.store import feature_shards
     from autointerp_core.store.files import write_bytes
 
     def full(path: Path, data: bytes) -> None:
@@ -275,15 +275,16 @@ def test_full_disk_leaves_no_half_file(
         return write(path, data)
 
     write = write_bytes
-    monkeypatch.setattr(firings, "write_bytes", full)
-    monkeypatch.setattr("autointerp_core.extraction.firings.REFERENCE_SEQUENCES", 4)
+    monkeypatch.setattr(feature_shards, "write_bytes", full)
+    for module in ("firings", "native"):
+        monkeypatch.setattr(f"autointerp_core.extraction.{module}.REFERENCE_SEQUENCES", 4)
     output = tmp_path / "results"
     assert main(_arguments(tiny, output)) == 1
     assert "disk is full" in capfd.readouterr().err.rstrip("\n").rsplit("\n", 1)[-1]
     assert not output.exists()
     studies = Path(os.environ["AUTOINTERP_HOME"]) / "studies"
     assert not list(studies.rglob("*.tmp"))
-    monkeypatch.setattr(firings, "write_bytes", write)
+    monkeypatch.setattr(feature_shards, "write_bytes", write)
     assert main(_arguments(tiny, output)) == 0
 
 

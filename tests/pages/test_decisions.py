@@ -103,13 +103,46 @@ def test_bulk_without_a_name_says_nothing_was_saved_until_it_is(
     remembered(app, Looking).picked = {3, 4}
     app.run()
     app.button(key="bulk_accept").click().run()
-    assert "saved" not in texts(app)
+    app.button(key="bulk_yes").click().run()
+    assert "features accepted" not in texts(app)
     assert states(SAE)[3].status == "unreviewed"
     waiting = remembered(app, Decided).waiting
     assert [d.feature for request in waiting for d in request.decisions] == [3, 4]
     app.text_input(key="author_new").set_value("Ana").run()
-    assert "2 features: accept saved" in texts(app)
+    assert "2 features accepted" in texts(app)
     assert [states(SAE)[f].status for f in (3, 4, 5)] == ["accepted", "accepted", "unreviewed"]
+
+
+def test_bulk_asks_with_count_and_filter_and_is_one_step_to_undo(
+    study: Path, open_page: Open
+) -> None:
+    with LabelHistory.open() as history:
+        history.override(SAE, 6, "mine before", author="Ana")
+    app = open_page("features", study="small", q="words", status="unreviewed", density="0.001:")
+    remembered(app, Looking).picked = {4, 5, 6, 7}  # 6 is not in the filter any more
+    app.run()
+    assert "1 no longer match the filter" in texts(app)
+    assert "3 selected" in texts(app)
+    app.button(key="bulk_accept").click().run()
+    shown = texts(app)
+    assert "3 of the 80 features that match are selected." in shown
+    assert "Filter: “words” in labels and tokens, unreviewed, density from 0.1 %." in shown
+    assert "4: words 4" in shown
+    assert app.button(key="bulk_yes").label == "Accept labels of 3 features"
+    assert states(SAE)[4].status == "unreviewed"
+    app.button(key="bulk_no").click().run()
+    assert states(SAE)[4].status == "unreviewed"
+    app.button(key="bulk_accept").click().run()
+    app.button(key="bulk_yes").click().run()
+    assert [states(SAE)[f].status for f in (4, 5, 7)] == ["accepted"] * 3
+    with LabelHistory.open() as history:
+        history.override(SAE, 5, "theirs since", author="Eve")
+    app.button(key="bulk_undo").click().run()
+    now = states(SAE)
+    assert [now[f].status for f in (4, 5, 7)] == ["unreviewed", "overridden", "unreviewed"]
+    assert (now[5].label, now[6].label) == ("theirs since", "mine before")
+    assert "Eve" in texts(app)
+    assert not [button for button in app.button if button.key == "bulk_undo"]
 
 
 def test_bulk_tells_whom_it_crosses(study: Path, open_page: Open) -> None:
@@ -119,7 +152,8 @@ def test_bulk_tells_whom_it_crosses(study: Path, open_page: Open) -> None:
     with LabelHistory.open() as history:
         history.override(SAE, 4, "theirs", author="Eve")
     app.button(key="bulk_accept").click().run()
-    assert "2 features: accept saved" in texts(app)
+    app.button(key="bulk_yes").click().run()
+    assert "2 features accepted" in texts(app)
     assert "Changed meanwhile by Eve: feature 4" in texts(app)
     with LabelHistory.open() as history:
         kinds = [event.kind for event in history.history(SAE, 4)]
@@ -136,6 +170,7 @@ def test_bulk_that_cannot_be_saved_says_so(
     backup.unlink()
     backup.mkdir()
     app.button(key="bulk_accept").click().run()
+    app.button(key="bulk_yes").click().run()
     assert "Nothing was saved" in texts(app)
     assert states_without_backup() == {"unreviewed"}
     backup.rmdir()

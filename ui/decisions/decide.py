@@ -182,7 +182,7 @@ def undo(last: Made, author: str) -> None:
     decisions = tuple(
         Decision("undo", last.sae, feature, event=event) for feature, event in last.events
     )
-    bulk = f"undo of {last.bulk}" if last.bulk else ""
+    bulk = "taken back" if last.bulk else ""
     with session.current().lock:
         if last not in memory().made:
             return  # two clicks are one undo
@@ -236,16 +236,21 @@ def _note(request: Request, outcomes: list[Outcome]) -> None:
 def _bulk_line(request: Request, outcomes: Sequence[Outcome]) -> str:
     """How many were saved, and whose decisions of the meantime they cross."""
     saved = sum(outcome.event is not None for outcome in outcomes)
-    line = f"{saved:,} features: {request.bulk} saved"
+    line = f"{saved:,} feature{'' if saved == 1 else 's'} {request.bulk}"
     if request.skipped:
-        line += f"; {request.skipped:,} had nothing to decide"
+        line += f"; {request.skipped:,} stay as they were"
     crossed = [outcome for outcome in outcomes if outcome.theirs is not None]
     if not crossed:
         return f"{line}."
     who = sorted({o.theirs.author or "somebody" for o in crossed if o.theirs is not None})
     named = ", ".join(f"{o.decision.feature}" for o in crossed[:_MOST_NAMED])
     more = f" and {len(crossed) - _MOST_NAMED:,} more" if len(crossed) > _MOST_NAMED else ""
+    counts = (
+        "what was decided since stays"
+        if request.decisions[0].action == "undo"
+        else "both decisions are in the history, yours is the newest"
+    )
     return (
         f"{line}. Changed meanwhile by {', '.join(who)}: feature{'s' if len(crossed) > 1 else ''} "
-        f"{named}{more}; both decisions are in the history, yours is the newest."
+        f"{named}{more}; {counts}."
     )

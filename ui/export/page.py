@@ -13,6 +13,7 @@ from autointerp_core.explore.feature_index import Snapshot
 from autointerp_core.export import import_labels, tables
 from ui import exporting, problems, readers, session
 from ui.decisions import author
+from ui.marks import marked
 from ui.navigation import looking
 from ui.sentences import sentence
 
@@ -137,7 +138,7 @@ def _import(opened: readers.OpenStudy, snapshot: Snapshot) -> None:
         for change in [c for c in changes if c.effect in ("new", "changed", "refused")][:_SHOWN]:
             before = change.before or "no label"
             line = f"{change.feature}: {before} → {change.label}"
-            st.text(f"{change.feature}: {change.why}" if change.why else line)
+            st.text(marked(f"{change.feature}: {change.why}" if change.why else line))
         count = counts["new"] + counts["changed"]
         if not author.current():
             st.text("Say who you are first: the person button at the top right.")

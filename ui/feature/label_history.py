@@ -11,6 +11,7 @@ from ui.decisions import keyboard
 from ui.decisions.callback import act
 from ui.decisions.keyboard import Screen
 from ui.elements.table import source_name
+from ui.marks import marked
 
 
 def note(screen: Screen, state: LabelState) -> None:
@@ -42,12 +43,12 @@ def _event(event: LabelEvent, row: Row, sae: str, *, undone: bool) -> None:
     who = event.author or source_name(event.source)
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         with st.container(width="stretch", gap=None):
-            st.text(f"{event.kind}: {event.text}" if event.text else event.kind)
+            st.text(marked(f"{event.kind}: {event.text}") if event.text else event.kind)
             with st.container(key=f"quiet_event_{event.id}"):
                 parts = [who, event.time[:19].replace("T", " ")]
                 parts += ["undone later"] if undone else []
                 parts += [event.reason] if event.reason else []
-                st.text(" · ".join(parts))
+                st.text(marked(" · ".join(parts)))
         if event.text and event.kind not in ("noted", "undone", "failed"):
             st.button(
                 "Revert to this",

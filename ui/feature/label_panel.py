@@ -13,9 +13,10 @@ from ui import readers
 from ui.decisions import author, decide, keyboard
 from ui.decisions.callback import act
 from ui.decisions.keyboard import Meaning, Screen
-from ui.elements import scoreview
+from ui.elements import hint, scores, scoreview
 from ui.elements.table import missing_reason
 from ui.feature import candidates, label_history, proposals
+from ui.marks import marked
 from ui.runs import form, start
 from ui.sentences import sentence
 
@@ -25,14 +26,15 @@ _BADGES: dict[str, tuple[str, Literal["green", "blue", "gray"]]] = {
     "unreviewed": (":material/radio_button_unchecked:", "gray"),
 }
 _RUNS = (
-    ("generate", "Regenerate", ":material/refresh:"),
-    ("score", "Score", ":material/fact_check:"),
+    ("generate", "Regenerate", ":material/refresh:", "Have labels proposed, or proposed anew"),
+    ("score", "Score", ":material/fact_check:", scores.ABOUT),
 )
 
 
 def title(row: Row) -> None:
     """The feature's number, status and flag, and below them its label with its score."""
     state = row.state
+    hint.line("feature")
     with st.container(key="feature_title", gap=None):
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
             with st.container(key="feature_number", width="content"):
@@ -42,7 +44,7 @@ def title(row: Row) -> None:
                 with st.container(key="title_score", width="stretch"):
                     scoreview.compact("score_now", state.shown())
         with st.container(key="current_label"):
-            st.text(state.label if state.label is not None else f"({missing_reason(row)})")
+            st.text(marked(state.label) if state.label is not None else f"({missing_reason(row)})")
 
 
 def status_badges(state: LabelState) -> None:
@@ -101,11 +103,12 @@ def _actions(opened: readers.OpenStudy, row: Row, actions: DeltaGenerator) -> No
         )
         if not row.dead:
             place = start.place_of(row.feature)
-            for what, title, icon in _RUNS:
+            for what, title, icon, told in _RUNS:
                 st.button(
                     title,
                     key=what,
                     icon=icon,
+                    help=told,
                     on_click=form.ask,
                     args=(what, [row.feature], place),
                 )

@@ -12,6 +12,7 @@ from ui.decisions.callback import act
 from ui.decisions.keyboard import hint
 from ui.elements import scores, scoreview
 from ui.glossary import about
+from ui.marks import marked
 
 Kind: TypeAlias = Literal["llm", "search"]
 _TITLES = {"llm": "LLM label", "search": "Search label"}
@@ -49,9 +50,9 @@ def _proposal(name: Kind, row: Row, sae: str, then: int | None) -> None:
             st.text(_TITLES[name], help=f"{about(_TITLES[name])}\n\n{scores.ABOUT}")
         if text is None:
             with st.container(key=f"missing_{name}"):
-                st.text("never fires" if row.dead else error or "not made yet")
+                st.text("never fires" if row.dead else marked(error or "not made yet"))
         else:
-            st.text(text)
+            st.text(marked(text))
         scoreview.panel(f"scores_{name}", shown)
         head.button(
             hint("Accept", "1" if llm else "2"),

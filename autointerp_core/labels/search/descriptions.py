@@ -125,12 +125,7 @@ class Describer:
     def variant(self, key: int, keys: list[int]) -> bool:
         """True for another form (plural, tense) of a word already in the list."""
         text = self.words.keys[key]
-        for other in (self.words.keys[k] for k in keys):
-            shared = min(len(text), len(other))
-            stem = max(shared - 1, 3)
-            if shared >= 3 and abs(len(text) - len(other)) <= 2 and text[:stem] == other[:stem]:
-                return True
-        return False
+        return any(is_form_of(text, self.words.keys[k]) for k in keys)
 
     def _beside(self, fired: Firings, *, before: bool) -> list[Description]:
         """Follows (or precedes) one of up to three words."""
@@ -286,3 +281,10 @@ class Describer:
         count = max(int(self.counts.token_count[found[i]]), 1)
         hits = min(len(where), count)
         return [Description("piece", text, float(share[i]), hits / count)]
+
+
+def is_form_of(text: str, other: str) -> bool:
+    """Whether two words (of one case) are forms of one, as "war" and "wars", "rose" and "roses"."""
+    shared = min(len(text), len(other))
+    stem = max(shared - 1, 3)
+    return shared >= 3 and abs(len(text) - len(other)) <= 2 and text[:stem] == other[:stem]

@@ -15,6 +15,7 @@ best from silent ones is taken. The same study gives the same labels.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -26,7 +27,7 @@ from autointerp_core.labels.search.categories import category, plural
 from autointerp_core.labels.search.compose import MAX_WORDS, Composer
 from autointerp_core.labels.search.context_words import ContextWords
 from autointerp_core.labels.search.corpus_counts import CorpusCounts, Firings
-from autointerp_core.labels.search.descriptions import Describer, Description
+from autointerp_core.labels.search.descriptions import Describer, Description, is_form_of
 from autointerp_core.labels.search.word_lists import FeatureWindows, WordLists
 from autointerp_core.progress import Progress, ProgressCallback, silent
 from autointerp_core.store.event_details import SearchEvidence
@@ -51,6 +52,9 @@ TOLD = 0.9
 """Share of what a feature fires on that words must cover to need no others beside them."""
 WORTH = 0.05
 """AUROC that a category may cost."""
+_SAID = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
+STRONGEST, DOMINANT = 20, 0.6
+"""The word on which so large a share of the strongest peaks lies is in the label in any case."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +79,8 @@ class _Look:
     """Keys of the words it peaks on, the commonest first."""
     category: str | None
     """What most of the words it peaks on are kinds of, in the plural."""
+    dominant: int | None
+    """Key of the word that most of the strongest peaks are on, if there is one."""
     lists: list[tuple[int, ...]]
     windows: FeatureWindows | None
 
@@ -153,6 +159,7 @@ class SearchLabeler:
             return SearchLabel(feature, "white space", SearchEvidence(firings=len(token)))
         look = self._look(token[usable], activation[usable])
         text, kind, auroc = self._choose(look)
+        text = self._with_dominant(text, look)
         evidence = SearchEvidence(
             method=METHOD,
             firings=len(token),
@@ -180,7 +187,26 @@ class SearchLabeler:
         named = category({self.words.keys[found[i]]: float(times[i]) for i in order.tolist()})
         common = found[order].tolist()
         kinds = plural(named.name) if named else None
-        return _Look(fired, main, topic, shares, common, kinds, keys, windows)
+        dominant = self._dominant(self.words.key[peaks[:STRONGEST]])
+        return _Look(fired, main, topic, shares, common, kinds, dominant, keys, windows)
+
+    def _dominant(self, strongest: Int64Array) -> int | None:
+        """The one word behind most of the strongest peaks; marks and numbers are no words."""
+        found, times = np.unique(strongest, return_counts=True)
+        at = int(np.argmax(times))
+        word = self.words.keys[found[at]]
+        is_word = any(c.isalpha() for c in word) and not any(c.isdigit() for c in word)
+        return int(found[at]) if times[at] >= DOMINANT * len(strongest) and is_word else None
+
+    def _with_dominant(self, text: str, look: _Look) -> str:
+        """The label, begun with the dominant word where it does not have it in any form."""
+        if look.dominant is None:
+            return text
+        word = self.words.keys[look.dominant]
+        said = _SAID.findall(text.casefold())
+        if word in said or any(is_form_of(word, other) for other in said):
+            return text
+        return f"{self._describer.phrases.of(look.fired, look.dominant, quoted=False)}, {text}"
 
     def _peaks(self, token: Int64Array, activation: Float64Array) -> Int64Array:
         """Word of the peak of every sequence, strongest first."""
