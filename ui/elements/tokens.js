@@ -39,7 +39,7 @@ function line(row, number, data) {
     verdict.firstChild.setAttribute("aria-label", row.verdict)
     verdict.firstChild.setAttribute("role", "img")
     box.append(verdict)
-  } else box.append(make("div", "act", row.activation > 0 ? short(row.activation) : "0"))
+  } else box.append(make("div", "act", row.activation !== 0 ? short(row.activation) : "0"))
   const text = make("div", "text")
   text.dir = "auto"
   const halves = [make("span", "half before"), make("span", "half after")]

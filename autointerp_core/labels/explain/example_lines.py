@@ -14,10 +14,14 @@ SHOWN_LOGITS = 8
 
 
 def strength(activation: float, maximum: float) -> int:
-    """Activation on a scale of 0 to 10, as integers are easier to read than decimals."""
-    if maximum <= 0 or activation <= 0:
+    """Activation on a scale of 0 to 10, as integers are easier to read than decimals.
+
+    Below zero, down to -10, where the activation is: a signed SAE's features fire either way.
+    """
+    if maximum <= 0 or activation == 0:
         return 0
-    return max(1, min(10, round(10 * activation / maximum)))
+    size = max(1, min(10, round(10 * abs(activation) / maximum)))
+    return size if activation > 0 else -size
 
 
 def mark_peak(example: Example, before: int = BEFORE, after: int = AFTER) -> str:
@@ -68,7 +72,7 @@ def mark_strengths(example: Example, top: float) -> str:
     shown = zip(example.tokens[low:high], example.values[low:high], strict=True)
     for n, (token, value) in enumerate(shown, start=low):
         peak = n == example.peak_index
-        if peak or (token.strip() and value >= 0.3 * example.activation):
+        if peak or (token.strip() and abs(value) >= 0.3 * abs(example.activation)):
             out.append(mark(token, f"({strength(value, top)})"))
         else:
             out.append(plain(token))
