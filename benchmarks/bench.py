@@ -231,7 +231,7 @@ def _measure_limit(n_tokens: int, _: int) -> dict[str, float]:
 
     plan = resolve(_request(n_tokens))
     config = AutoConfig.from_pretrained(plan.model.path)
-    config.num_hidden_layers = plan.hook.layer + 1
+    config.num_hidden_layers = plan.hook.blocks_needed
     model = AutoModel.from_pretrained(plan.model.path, config=config, dtype=torch.float32).eval()
     model.norm = torch.nn.Identity()
     folder = next(Path(demo_sae_path()).rglob("cfg.json")).parent

@@ -30,7 +30,7 @@ from benchmarks.sae_directory import Entry, published_config
 def local_hub(root: Path, d_in: int, d_out: int) -> Iterator[None]:
     """``root`` in place of every hub repository."""
     import huggingface_hub
-    from huggingface_hub.utils import EntryNotFoundError
+    from huggingface_hub.errors import EntryNotFoundError
     from sae_lens.loading import pretrained_sae_loaders as loaders
     from sae_lens.loading import pretrained_saes_directory as directory
     from sae_lens.saes import sae as sae_module

@@ -226,11 +226,14 @@ class ModelValues:
 
         return load_truncated(self._config, self._n_blocks, torch.float32, torch.device("cpu"))
 
-    @cached_property
-    def _whole(self) -> Any:
+    def _load(self) -> Any:
         from autointerp_core.sources.model import load_chat_model
 
         return load_chat_model(self._config, torch.device("cpu"), torch.float32)
+
+    @cached_property
+    def _whole(self) -> Any:
+        return self._load()
 
     @cached_property
     def _bridge(self) -> Any:
@@ -240,7 +243,7 @@ class ModelValues:
         with contextlib.redirect_stdout(io.StringIO()):
             return TransformerBridge.boot_transformers(
                 self._config.name,
-                hf_model=self._whole,
+                hf_model=self._load(),  # one of its own: the bridge takes it to pieces
                 tokenizer=self._tokenizer,
                 device="cpu",
                 dtype=torch.float32,
@@ -500,12 +503,13 @@ def demo_cases() -> Iterator[Case]:
         return Published("demo", None, lambda x: reference.encode(x).detach(), reference)
 
     yield _case("topk (the demo SAE)", "saelens", "hook_resid_post", "demo", own, layer=DEMO_LAYER)
+    # At each hook an architecture that is published there.
     plain = {
         "hook_resid_pre": "standard",
-        "hook_resid_mid": "jumprelu",
-        "hook_attn_out": "gated",
+        "hook_resid_mid": "topk",
+        "hook_attn_out": "topk",
         "attn.hook_z": "jumprelu",
-        "ln2.hook_normalized": "standard",
+        "ln2.hook_normalized": "jumprelu_transcoder",
         "mlp.hook_post": "topk",
         "hook_mlp_out": "jumprelu",
         "hook_embed": "abstopk",
@@ -514,6 +518,7 @@ def demo_cases() -> Iterator[Case]:
         yield _case(
             architecture, "saelens", hook, "demo",
             _writer(published.saelens, architecture),
+            predicts="hook_mlp_out" if architecture.endswith("transcoder") else None,
             layer=DEMO_LAYER,
         )  # fmt: skip
     for jump, skip in ((False, False), (True, False), (True, True)):

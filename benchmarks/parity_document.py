@@ -75,14 +75,14 @@ def write_document(path: Path, rows: Sequence[Row], counted: Count) -> None:
         if not row.ok:
             line.failed.append(f"{hook}, {family}: {row.note}")
     table = ["| layout | architecture | hooks | families | rows | largest | |", "|---" * 7 + "|"]
-    for (layout, architecture), line in sorted(lines.items()):
-        verdict = "ok" if not line.failed else f"{len(line.failed)} not ok"
+    for (layout, architecture), found in sorted(lines.items()):
+        verdict = "ok" if not found.failed else f"{len(found.failed)} not ok"
         table.append(
-            f"| {layout} | {architecture} | {_listed(line.hooks)} | {', '.join(line.families)} "
-            f"| {len(line.values)} | {max(line.values):.1e} | {verdict} |"
+            f"| {layout} | {architecture} | {_listed(found.hooks)} | {', '.join(found.families)} "
+            f"| {len(found.values)} | {max(found.values):.1e} | {verdict} |"
         )
     failed = [f"- {problem}" for line in lines.values() for problem in line.failed]
-    known = "\n".join(f"| {loader} | {source} |" for loader, source in sorted(KNOWN_FROM.items()))
+    sources = "\n".join(f"| {loader} | {source} |" for loader, source in sorted(KNOWN_FROM.items()))
     reasons = "\n".join(
         f"| {n:,} | {reason} |"
         for reason, n in sorted(counted.reasons.items(), key=lambda r: -r[1])
@@ -91,7 +91,7 @@ def write_document(path: Path, rows: Sequence[Row], counted: Count) -> None:
         usable=counted.usable,
         total=counted.total,
         share=counted.share,
-        known=known,
+        known=sources,
         reasons=reasons or "| 0 | |",
     )
     content = [_INTRODUCTION, *table, *(["", "Not ok:", *failed] if failed else []), directory]

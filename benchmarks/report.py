@@ -55,7 +55,8 @@ def publish(name: str, rows: Sequence[Row]) -> int:
         judged = "" if row.limit is None else f"{row.op} {row.limit:g}"
         verdict = "" if row.limit is None else ("ok" if row.ok else "NOT REACHED")
         size = f"{row.n_tokens:,} tokens" if row.n_tokens else ""
-        figure = f"{row.name:<{width}}  {row.value:>10.3f}  {judged:<9} {verdict:<12}"
+        value = f"{row.value:.3f}" if row.value >= 0.01 or row.value == 0 else f"{row.value:.1e}"
+        figure = f"{row.name:<{width}}  {value:>10}  {judged:<9} {verdict:<12}"
         print(f"{figure} {size:>15}  {row.note}".rstrip())
     OUT.mkdir(exist_ok=True)
     content = {"machine": machine(), "rows": [asdict(row) | {"ok": row.ok} for row in rows]}

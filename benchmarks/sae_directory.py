@@ -232,9 +232,10 @@ def _derive(release: Release, sae_id: str) -> dict[str, Any]:
     getter = loaders.NAMED_PRETRAINED_SAE_CONFIG_GETTERS[release.conversion]
     with _asked_for(release, sae_id):
         raw = getter(release.repo_id, path, "cpu", False, dict(release.overrides))
-    return loaders.handle_config_defaulting(
+    found: dict[str, Any] = loaders.handle_config_defaulting(
         {**raw, "d_in": raw.get("d_in") or D_IN, "d_sae": raw.get("d_sae") or D_SAE}
     )
+    return found
 
 
 _ASKED: dict[str, Any] = {}
@@ -249,7 +250,7 @@ def _asked_for(release: Release, sae_id: str) -> Iterator[None]:
 @contextlib.contextmanager
 def offline_loaders() -> Iterator[None]:
     """SAELens' config functions without a network: small files come from what is published."""
-    from huggingface_hub.utils import EntryNotFoundError
+    from huggingface_hub.errors import EntryNotFoundError
     from sae_lens.loading import pretrained_sae_loaders as loaders
 
     with tempfile.TemporaryDirectory() as folder:

@@ -19,6 +19,8 @@ class Looking:
     """The filter and order of the table."""
     picked: set[int] = field(default_factory=set)
     """Features ticked in the table."""
+    ticked: int = 0
+    """The last change of the ticks that was heard of, by the browser's count."""
     feature: int | None = None
     """The one looked at last."""
     place: tuple[tuple[object, int], int] | None = None

@@ -105,6 +105,12 @@ def line(study: Study, example: Example) -> Line:
     low = int(study.tokens.sequences[example.sequence_index]) + example.start_position
     flags = study.tokens.flags[low : low + len(example.tokens)].tolist()
     vocab = study.tokens.vocab
+    tokens = list(example.tokens)
+    if example.opening:  # of a sequence cut inside a character
+        tokens[example.continues[0]] = example.opening + tokens[example.continues[0]]
+    first, stop = example.unit(example.peak_index)
+    # The frame is on what can be seen: the token that holds the peak's character.
+    shown = next((i for i in range(first, stop) if tokens[i]), example.peak_index)
     return Line(
         activation=example.activation,
         sequence=example.sequence_index,
@@ -112,7 +118,8 @@ def line(study: Study, example: Example) -> Line:
         document=example.document_index,
         start=example.start_position,
         peak=example.peak_index,
-        tokens=list(example.tokens),
+        shown=shown,
+        tokens=tokens,
         values=list(example.values),
         ids=list(example.token_ids),
         special={

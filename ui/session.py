@@ -8,6 +8,7 @@ study is picked. Only what widgets hold lies elsewhere, under the widgets' own k
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -15,6 +16,19 @@ import streamlit as st
 
 _T = TypeVar("_T")
 KEY = "autointerp"
+
+
+@dataclass
+class Address:
+    """The feature's address that was put last, those it replaced, and when."""
+
+    values: dict[str, str] = field(default_factory=dict)
+    replaced: list[dict[str, str]] = field(default_factory=list)
+    at: float = 0.0
+    drawn: int = 0
+    """How many screens had been drawn then: a browser that shows a later one has heard of it."""
+    pinned: bool = False
+    """Whether keys are being taken: what the browser sends meanwhile does not count."""
 
 
 @dataclass
@@ -27,6 +41,12 @@ class Session:
     """The page shown last."""
     author: str | None = None
     """Who decides; None where the browser was not asked yet."""
+    drawn: int = 0
+    """How many screens with a keyboard were drawn."""
+    address: Address = field(default_factory=lambda: Address())
+    lock: threading.RLock = field(default_factory=threading.RLock)
+    """Held while something is decided or the address is changed: where runs follow fast, one
+    begins while the one before has not ended yet."""
     of_session: dict[type, Any] = field(default_factory=dict)
     of_study: dict[type, Any] = field(default_factory=dict)
 

@@ -64,6 +64,8 @@ def setup() -> None:
         st.navigation(pages(), position="top")
         st.rerun()
     problems.begin()
+    with session.current().lock:
+        url.settle()
     st.html(Path(__file__).parent / "app.css")
     _frame()
     author.ask_if_needed()
@@ -105,7 +107,7 @@ def _frame() -> None:
             if damaged:
                 with st.popover(f"{len(damaged)} unreadable", icon=":material/error:"):
                     for error in damaged:
-                        st.text(str(error))
+                        st.text(marked(str(error)))
             _working()
             glossary_page.button()
             author.badge()
@@ -165,4 +167,4 @@ def _facts(info: StudyRecord | None) -> None:
         label = "1 warning" if count == 1 else f"{count} warnings"
         with st.popover(label, icon=":material/warning:", key="health"):
             for warning in info.warnings:
-                st.text(warning.message)
+                st.text(marked(warning.message))

@@ -50,8 +50,8 @@ def excerpts(
         strength, best = _best(examples, wanted)
         if strength <= 0 and len(places):
             alone = study.windows_at(feature, places, before=0, after=0)
-            at = max(range(len(alone)), key=lambda place: alone[place].activation)
-            if alone[at].activation > 0:
+            at = max(range(len(alone)), key=lambda place: abs(alone[place].activation))
+            if alone[at].activation != 0:
                 there = study.windows_at(feature, places[at : at + 1])
                 strength, better = _best(there, wanted)
                 best = better if better.found else best

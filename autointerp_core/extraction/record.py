@@ -93,12 +93,13 @@ def new_record(
             counted=0,
         ),
         health=HealthRecord.from_json(health.to_json()),
-        versions={name: _version(name) for name in dict.fromkeys((*PACKAGES, *packages))},
+        versions={name: package_version(name) for name in dict.fromkeys((*PACKAGES, *packages))},
         passes=(),
     )
 
 
-def _version(package: str) -> str | None:
+def package_version(package: str) -> str | None:
+    """Version of an installed distribution; None where it is absent."""
     try:
         return version(package)
     except PackageNotFoundError:

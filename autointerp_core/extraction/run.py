@@ -18,7 +18,10 @@ from autointerp_core.extraction.config import ExtractionConfig
 from autointerp_core.extraction.engines import load_engine
 from autointerp_core.extraction.memory import memory_told
 from autointerp_core.extraction.resolve import ResolvedExtraction, resolve
-from autointerp_core.extraction.study_writer import StudyWriter, study_lock
+from autointerp_core.extraction.run_log import log_run
+from autointerp_core.extraction.served import find_served, request_key
+from autointerp_core.extraction.study_lock import study_lock
+from autointerp_core.extraction.study_writer import StudyWriter
 from autointerp_core.progress import ProgressCallback, silent
 from autointerp_core.store.files import writing
 from autointerp_core.store.study import Study
@@ -52,13 +55,26 @@ def extract(
         Cancelled: raised by ``progress``; finished shards stay.
     """
     load_engine(config.engine)  # refuses one that cannot run here, before anything is read
-    return extract_resolved(resolve(config, progress), studies, progress)
+    key = request_key(config)
+    served = find_served(config, key, studies) if key is not None else None
+    if served is not None:
+        return Extraction(served, np.zeros(0, dtype=np.int32))
+    resolved = resolve(config, progress)
+    # A request whose files changed while they were read is not one to be known again.
+    now = request_key(config)
+    return extract_resolved(resolved, studies, progress, now if key in (None, now) else None)
 
 
 def extract_resolved(
-    resolved: ResolvedExtraction, studies: Path, progress: ProgressCallback = silent
+    resolved: ResolvedExtraction,
+    studies: Path,
+    progress: ProgressCallback = silent,
+    key: str | None = None,
 ) -> Extraction:
-    """As :func:`extract`, for sources that were resolved before."""
+    """As :func:`extract`, for sources that were resolved before.
+
+    ``key``: by which the same request is known again without resolving it.
+    """
     engine = load_engine(resolved.config.engine)
     folder = studies / engine.study_id(resolved)
     with writing(folder):
@@ -71,5 +87,12 @@ def extract_resolved(
             if len(missing):
                 engine.produce(missing, resolved, writer, progress)
             writer.complete()
-        writer.log_run(started, time.monotonic() - clock, len(missing))
+        log_run(
+            folder,
+            started=started,
+            seconds=time.monotonic() - clock,
+            computed=len(missing),
+            device=str(resolved.device),
+            key=key,
+        )
     return Extraction(Study(folder), missing)

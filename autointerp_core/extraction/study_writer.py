@@ -13,20 +13,15 @@ from __future__ import annotations
 
 import io
 import json
-import os
-import platform
 import shutil
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
-from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from autointerp_core.errors import BadInput
@@ -60,7 +55,6 @@ if TYPE_CHECKING:
 Features = NDArray[np.int32]
 
 _FEATURES = "features.npy"
-_LOOK_EVERY = 0.5
 
 
 class OpenPass:
@@ -89,7 +83,7 @@ class OpenPass:
 
 
 class StudyWriter:
-    """Brings one study's folder up to date. Whoever makes one holds :func:`study_lock`."""
+    """Brings one study's folder up to date. Whoever makes one holds its ``study_lock``."""
 
     def __init__(self, folder: Path, resolved: ResolvedExtraction, progress: ProgressCallback):
         self.folder, self.resolved, self.progress = folder, resolved, progress
@@ -225,22 +219,6 @@ class StudyWriter:
                 decoder = self.resolved.sae.sae.W_dec.detach()
                 write_neighbours(folder, decoder, _read_features(folder), self.progress)
 
-    def log_run(self, started: datetime, seconds: float, computed: int) -> None:
-        """Note this run in ``run.json``, the only file in which runs differ."""
-        path = self.folder / "run.json"
-        runs = json.loads(path.read_bytes())["runs"] if path.exists() else []
-        runs.append(
-            {
-                "started": started.isoformat(timespec="seconds"),
-                "seconds": round(seconds, 2),
-                "features_computed": computed,
-                "host": platform.node(),
-                "device": str(self.resolved.device),
-                "pid": os.getpid(),
-            }
-        )
-        write_json(path, {"runs": runs})
-
     # -- parts --------------------------------------------------------------------------
 
     def _stored(self) -> Features:
@@ -327,28 +305,6 @@ class StudyWriter:
     def _save(self, record: StudyRecord) -> None:
         self._record = record
         write_record(self.folder, record)
-
-
-@contextmanager
-def study_lock(folder: Path, progress: ProgressCallback) -> Iterator[None]:
-    """One writer a study: a second run waits for the first, then finds its work done.
-
-    Raises:
-        Cancelled: raised by ``progress`` while waiting.
-    """
-    # Beside the folder, so that a study can be deleted and made again under its lock.
-    lock = FileLock(folder.with_name(f".{folder.name}.lock"))
-    while True:
-        try:
-            lock.acquire(blocking=False)
-            break
-        except Timeout:
-            progress(Progress("waiting", message="another run is writing this study"))
-            time.sleep(_LOOK_EVERY)
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _pass_name(features: Features) -> str:

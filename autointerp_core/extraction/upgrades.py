@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from autointerp_core.errors import AutointerpError, SAESourceError
 from autointerp_core.extraction.neighbours import write_neighbours
-from autointerp_core.extraction.study_writer import study_lock
+from autointerp_core.extraction.study_lock import study_lock
 from autointerp_core.progress import ProgressCallback
 from autointerp_core.sources.demo import DEMO
 from autointerp_core.sources.sae_files import locate

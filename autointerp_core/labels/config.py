@@ -46,9 +46,8 @@ class LabelConfig(ScoringConfig):
     method: Annotated[
         str,
         Doc(
-            "Prompt method of the LLM label: peaks, words, texts, strengths, contrast, explain, or "
-            "ranked (phrases found by counting, chosen by likelihood: for models too small to "
-            "write)."
+            f"Prompt method of the LLM label: {', '.join(METHODS)}, or {RANKED} (phrases found by "
+            "counting, chosen by likelihood: for models too small to write)."
         ),
     ] = "peaks"
     max_examples: Annotated[int, Doc("Examples shown to the model that writes labels.")] = 10

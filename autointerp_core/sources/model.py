@@ -11,6 +11,7 @@ from autointerp_core.errors import ModelSourceError, ParameterError
 from autointerp_core.sources.hub import one_line
 from autointerp_core.sources.model_files import (
     ModelConfig,
+    embedding_rows,
     inspect_model,
     model_fingerprint,
     weights_folder,
@@ -29,6 +30,7 @@ __all__ = [
     "DTYPES",
     "ModelConfig",
     "TruncatedModel",
+    "embedding_rows",
     "inspect_model",
     "load_chat_model",
     "load_head",

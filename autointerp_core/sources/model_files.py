@@ -15,6 +15,7 @@ from autointerp_core.home import home, models_dir
 from autointerp_core.progress import Progress, ProgressCallback, silent
 from autointerp_core.sources.hooks import MODULE, HookPoint
 from autointerp_core.sources.hub import hub_errors, one_line
+from autointerp_core.sources.model_kinds import refuse_encoders
 from autointerp_core.sources.paths import listing
 from autointerp_core.store.files import write_json
 
@@ -26,6 +27,13 @@ _IRRELEVANT = ("_name_or_path", "transformers_version", "architectures", "dtype"
 # Multi-head latent attention, heads that differ by layer: only the modules say how wide.
 _HEADS_DIFFER = ("v_head_dim", "global_head_dim", "linear_num_value_heads", "layers_block_type")
 _MLPS_DIFFER = ("num_local_experts", "num_experts", "n_routed_experts", "use_double_wide_mlp")
+_EMBEDDINGS = (
+    "embed_tokens.weight",
+    "wte.weight",
+    "embed_in.weight",
+    "word_embeddings.weight",
+    "embeddings.weight",
+)
 _NAMES = {
     "n_layers": ("num_hidden_layers", "n_layer", "n_layers"),
     "d_model": ("hidden_size", "n_embd", "d_model"),
@@ -154,6 +162,29 @@ def model_fingerprint(config: ModelConfig) -> str:
     return f"sha256:{digest.hexdigest()}"
 
 
+def embedding_rows(config: ModelConfig) -> int:
+    """How many token ids the model has a vector for, from its weights where they say.
+
+    Checkpoints differ from their config: padded to a multiple of 64, or trained on after a
+    token was added.
+
+    Raises:
+        ModelSourceError: there are no weights.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    folder = weights_folder(config)
+    for path in weight_files(folder, config.gguf_file):
+        if path.suffix != ".safetensors":
+            break
+        # A damaged file is told of where it is loaded.
+        with suppress(SafetensorError, OSError), safe_open(path, framework="np") as handle:
+            for key in list(handle.keys()):
+                if key.endswith(_EMBEDDINGS):
+                    return int(handle.get_slice(key).get_shape()[0])
+    return config.vocab_size
+
+
 def weight_files(folder: Path, gguf_file: str | None = None) -> list[Path]:
     """The weight files of a local model: of the index where there is one, safetensors first.
 
@@ -249,10 +280,9 @@ def _config(
     revision: str | None,
     gguf_file: str | None = None,
 ) -> ModelConfig:
-    if content.get("is_encoder_decoder"):
-        raise ModelSourceError(f"{name} is an encoder-decoder model; expected a decoder-only one")
     text = content.get("text_config")
     merged = {**content, **text} if isinstance(text, dict) else content
+    refuse_encoders(merged, str(content.get("model_type", "")), name)
     values = {field: _first(merged, keys) for field, keys in _NAMES.items()}
     if any(values[field] is None for field in ("n_layers", "d_model", "vocab_size")):
         values = _from_transformers(content, name)

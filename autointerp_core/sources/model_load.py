@@ -242,12 +242,11 @@ def _cut_by_layer(model: Any, folder: Any, mismatched: Any, config: ModelConfig)
         target = model.get_parameter(name)
         for path in files:
             with safe_open(path, framework="pt") as handle:
-                for key in handle.keys():
-                    if key.endswith(match[0]):
-                        rows, columns = target.shape
-                        part = handle.get_slice(key)[:rows, :columns]
-                        with torch.no_grad():
-                            target.copy_(part)
+                keys = [key for key in list(handle.keys()) if key.endswith(match[0])]
+                for key in keys:
+                    rows, columns = target.shape
+                    with torch.no_grad():
+                        target.copy_(handle.get_slice(key)[:rows, :columns])
 
 
 def _hf_config(folder: Any, n_blocks: int | None, source: ModelConfig) -> Any:

@@ -138,25 +138,28 @@ def load_sae(
 
 
 def check_fits(sae: SAEConfig, model: ModelConfig) -> None:
-    """Whether this SAE can read this model at all.
+    """Whether this SAE can read this model at all, and predict what it says it predicts.
 
     Raises:
         HookError: the model has no such layer.
-        SAESourceError: the SAE's input is not as wide as the model is there.
+        SAESourceError: the SAE's input, or what it predicts, is not as wide as the model is there.
     """
-    if (sae.hook.layer or 0) >= model.n_layers:
-        raise HookError(
-            f"{sae.hook.name} does not exist in {model.name}: it has {model.n_layers} layers, "
-            f"0 to {model.n_layers - 1}; give the model this SAE was trained on"
-            + (f" ({sae.model_name})" if sae.model_name else "")
-        )
-    width = model.hook_width(sae.hook)
-    if width is not None and sae.d_in != width:
-        raise SAESourceError(
-            f"the SAE {sae.source} reads vectors of width {sae.d_in}, but {model.name} is "
-            f"{width} wide at {sae.hook.name}; give the model this SAE was trained on"
-            + (f" ({sae.model_name})" if sae.model_name else "")
-        )
+    own = f" ({sae.model_name})" if sae.model_name else ""
+    places = [(sae.hook, sae.d_in, "reads")]
+    if sae.hook_out is not None:
+        places.append((sae.hook_out, sae.d_out or sae.d_in, "predicts"))
+    for hook, size, does in places:
+        if (hook.layer or 0) >= model.n_layers:
+            raise HookError(
+                f"{hook.name} does not exist in {model.name}: it has {model.n_layers} layers, "
+                f"0 to {model.n_layers - 1}; give the model this SAE was trained on{own}"
+            )
+        width = model.hook_width(hook)
+        if width is not None and size != width:
+            raise SAESourceError(
+                f"the SAE {sae.source} {does} vectors of width {size}, but {model.name} is "
+                f"{width} wide at {hook.name}; give the model this SAE was trained on{own}"
+            )
 
 
 def context_size(sae: SAEConfig, asked: int | None, model_limit: int | None, bos: bool) -> int:

@@ -72,7 +72,7 @@ def tensor_infos(path: Path) -> dict[str, TensorInfo]:
         raise _damaged(path, error) from error
     return {
         name: TensorInfo(str(tensor.dtype).removeprefix("torch."), tuple(tensor.shape))
-        for name, tensor in _read_pickle(path).items()
+        for name, tensor in _read_pickle(path, mapped=zipfile.is_zipfile(path)).items()
     }
 
 
@@ -100,7 +100,7 @@ def read_tensors(path: Path) -> dict[str, torch.Tensor]:
             raise
         raise _damaged(path, error) from error
     for name, tensor in tensors.items():
-        tensors[name] = tensor.to(torch.float32)
+        tensors[name] = tensor.to(torch.float32).contiguous()
         if not bool(torch.isfinite(tensors[name]).all()):
             raise SAESourceError(f"the weights in {path.parent} hold NaN or infinity in {name!r}")
     return tensors
@@ -178,11 +178,12 @@ def _read_npz(path: Path) -> dict[str, torch.Tensor]:
         return {name: torch.from_numpy(np.ascontiguousarray(arrays[name])) for name in arrays}
 
 
-def _read_pickle(path: Path) -> dict[str, torch.Tensor]:
+def _read_pickle(path: Path, *, mapped: bool = False) -> dict[str, torch.Tensor]:
+    """``mapped``: without reading the numbers (torch's older format cannot be)."""
     import torch
 
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except FileNotFoundError as error:
         raise _damaged(path, error) from error
     # Besides UnpicklingError, a damaged file ends in RuntimeError, EOFError or worse.
@@ -200,12 +201,7 @@ def _read_pickle(path: Path) -> dict[str, torch.Tensor]:
         raise SAESourceError(
             f"{path} holds no plain dictionary of tensors; save the weights as safetensors"
         )
-    return {
-        str(name): torch.as_tensor(value).contiguous()
-        if not isinstance(value, torch.Tensor)
-        else value.detach().contiguous()
-        for name, value in content.items()
-    }
+    return {str(name): torch.as_tensor(value).detach() for name, value in content.items()}
 
 
 def _is_number(value: object) -> bool:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -27,6 +28,26 @@ class Windows(NamedTuple):
     start: IntArray
     stop: IntArray
     values: FloatArray
+
+
+class Peaks(NamedTuple):
+    """Study tokens at which a feature peaks, and its activation there."""
+
+    token: IntArray
+    activation: FloatArray
+
+
+def draw_tokens(
+    tokens: TokenStore, generator: np.random.Generator, n: int, documents: Sequence[int] | None
+) -> IntArray:
+    """``n`` random token indices, in the given documents or anywhere."""
+    if documents is None:
+        return generator.integers(0, tokens.n_tokens, n)
+    wanted = np.asarray(documents, dtype=np.int64)
+    edges = zip(*tokens.document_edges(wanted), strict=True)
+    spans = [np.arange(low, high) for low, high in edges]
+    inside = np.concatenate(spans) if spans else np.zeros(0, dtype=np.int64)
+    return generator.permutation(inside)[:n]
 
 
 def around(
@@ -116,7 +137,7 @@ def build_examples(
     owner = tokens.document_of(windows.token).tolist()
     index, feature = sequence.tolist(), features.tolist()
     first, last = start.tolist(), stop.tolist()
-    return [
+    examples = [
         Example(
             feature=feature[i],
             group=windows.group,
@@ -129,12 +150,17 @@ def build_examples(
             tokens=tuple(texts[i]),
             values=tuple(values[ends[i] - len(texts[i]) : ends[i]]),
             peak_index=peak[i],
+        )
+        for i in range(len(index))
+    ]
+    for i in continues.keys() | openings.keys() | named.keys():
+        examples[i] = replace(
+            examples[i],
             continues=continues.get(i, ()),
             opening=openings.get(i, ""),
             named=named.get(i, ()),
         )
-        for i in range(len(index))
-    ]
+    return examples
 
 
 def _unusual(
@@ -158,7 +184,8 @@ def _unusual(
     window = np.searchsorted(offset, at, "right") - 1
     bare = list(zip(window.tolist(), (at - offset[window]).tolist(), strict=True))
     # Where a sequence ends after the blank put before a document, nothing else can be shown.
-    textless = [w for w, pieces in enumerate(texts) if w not in openings and not any(pieces)]
+    empty = np.flatnonzero(tokens.ends[stop - 1] == tokens.begins(start))
+    textless = [w for w in empty.tolist() if w not in openings]
     bare += [(w, i) for w in textless for i in range(len(texts[w]))]
     named: dict[int, dict[int, str]] = {}
     for w, i in bare:

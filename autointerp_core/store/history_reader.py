@@ -119,20 +119,6 @@ class HistoryReader:
         with self._reading() as connection:
             return set(connection.scalars(query.distinct()))
 
-    def find_generated(
-        self, sae: str, feature: int, method: str | None, source: str, prompt_hash: str
-    ) -> LabelEvent | None:
-        """The newest label made for exactly this question, to be used again."""
-        query = (
-            _generated(sae, method, source)
-            .where(_E.feature == int(feature), _E.prompt_hash == prompt_hash)
-            .order_by(_E.id.desc())
-            .limit(1)
-        )
-        with self._reading() as connection:
-            row = connection.execute(query).first()
-        return read_event(row) if row is not None else None
-
     def generated_index(
         self,
         sae: str,
@@ -142,7 +128,7 @@ class HistoryReader:
         kind: str = GENERATED,
         study: str | None = None,
     ) -> dict[tuple[int, str], LabelEvent]:
-        """:meth:`find_generated` for all features at once: (feature, prompt hash) → newest.
+        """Labels made for a question, by feature and prompt hash: the newest, to be used again.
 
         ``kind`` asks for another kind of event, say ``failed``; ``study`` leaves out what was made
         from another one.

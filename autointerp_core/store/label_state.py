@@ -292,11 +292,6 @@ def _foreign(rows: list[EventRow], study: str) -> tuple[Proposal, ...]:
     return tuple(sorted(found, key=lambda proposal: proposal.event_id))
 
 
-def ranking_score(details: Mapping[str, Any]) -> float | None:
-    """The number a scored event ranks its proposal by: :attr:`.ScoreDetails.rank`."""
-    return ScoreDetails.from_json(details).rank
-
-
 _SILENT = ScoreDetails(leaves_out=frozenset({"score", "unscored"}))
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import NamedTuple
 
 
 @dataclass(frozen=True)
@@ -61,9 +62,13 @@ class Example:
             cuts.pop()  # nothing follows: it belongs to what came before
         return tuple(zip(cuts, [*cuts[1:], len(self.tokens)], strict=True))
 
+    def unit_index(self, index: int) -> int:
+        """Which of :attr:`units` token ``index`` of the window is in."""
+        return next(n for n, found in enumerate(self.units) if index < found[1])
+
     def unit(self, index: int) -> tuple[int, int]:
         """The unit that token ``index`` of the window is in."""
-        return next(found for found in self.units if index < found[1])
+        return self.units[self.unit_index(index)]
 
     @cached_property
     def unit_texts(self) -> tuple[str, ...]:
@@ -79,7 +84,29 @@ class Example:
     @property
     def peak_text(self) -> str:
         """What the peak stands for; never empty."""
-        return self.unit_texts[self.units.index(self.unit(self.peak_index))]
+        return self.unit_texts[self.unit_index(self.peak_index)]
+
+    @cached_property
+    def whole(self) -> Example:
+        """The same window with units for tokens, for whoever marks or counts what can be seen.
+
+        A unit's value is its tokens' strongest, its id that of its first token. A token that has
+        a name stands in no text, and is shown only where it is the peak.
+        """
+        peak = self.unit_index(self.peak_index)
+        named = {self.unit_index(index) for index, _ in self.named} - {peak}
+        if len(self.units) == len(self.tokens) and not self.opening and not self.named:
+            return self
+        return replace(
+            self,
+            token_ids=tuple(self.token_ids[first] for first, _ in self.units),
+            tokens=tuple("" if n in named else text for n, text in enumerate(self.unit_texts)),
+            values=tuple(max(self.values[first:stop], key=abs) for first, stop in self.units),
+            peak_index=peak,
+            continues=(),
+            opening="",
+            named=(),
+        )
 
 
 def _is_mark(letter: str) -> bool:
@@ -116,6 +143,13 @@ class TokenLogit:
     token_id: int
     text: str
     logit: float
+
+
+class LogitSides(NamedTuple):
+    """Tokens that a decoder direction raises and lowers most, strongest first."""
+
+    top: list[TokenLogit]
+    bottom: list[TokenLogit]
 
 
 @dataclass(frozen=True)

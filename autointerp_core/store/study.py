@@ -47,9 +47,11 @@ from safetensors import safe_open
 from autointerp_core.errors import BadInput, StudyError
 from autointerp_core.store.example_windows import (
     GROUPS,
+    Peaks,
     Windows,
     around,
     build_examples,
+    draw_tokens,
     examples_of_rows,
 )
 from autointerp_core.store.feature_shards import Firings, FloatArray, Pass
@@ -59,6 +61,7 @@ from autointerp_core.store.records import (
     FeatureStats,
     HealthWarning,
     Histogram,
+    LogitSides,
     TokenLogit,
 )
 from autointerp_core.store.study_record import StudyRecord, read_record
@@ -217,7 +220,7 @@ class Study:
         if limit <= 0 or not self.tokens.n_tokens:
             return []
         generator = np.random.default_rng([seed, feature])
-        picks = self._draw(generator, limit * _DRAWS, documents)
+        picks = draw_tokens(self.tokens, generator, limit * _DRAWS, documents)
         picks = picks[np.asarray(self.tokens.counted[picks]) > 0]
         start, stop = self.tokens.windows(picks, before, after)
         silent = np.searchsorted(fired, start) == np.searchsorted(fired, stop)
@@ -228,18 +231,6 @@ class Study:
         nothing = np.zeros(int((stop - start).sum()), dtype=np.float32)
         windows = Windows("silent", picks, np.zeros(len(picks), np.float32), start, stop, nothing)
         return build_examples(self.tokens, windows, np.full(len(picks), feature, dtype=np.int32))
-
-    def _draw(
-        self, generator: np.random.Generator, n: int, documents: Sequence[int] | None
-    ) -> IntArray:
-        """``n`` random token indices, in the given documents or anywhere."""
-        if documents is None:
-            return generator.integers(0, self.tokens.n_tokens, n)
-        wanted = np.asarray(documents, dtype=np.int64)
-        edges = zip(*self.tokens.document_edges(wanted), strict=True)
-        spans = [np.arange(low, high) for low, high in edges]
-        inside = np.concatenate(spans) if spans else np.zeros(0, dtype=np.int64)
-        return generator.permutation(inside)[:n]
 
     def sequence(self, feature: int, sequence: int) -> Example:
         """A whole sequence with the feature's activation at every token.
@@ -292,20 +283,16 @@ class Study:
         _, fired, activation = self.firings(feature)
         return activation[self.tokens.counted[fired] > 0]
 
-    def sequence_peaks(self, feature: int) -> tuple[IntArray, FloatArray]:
-        """Token index and activation of the counted peak of every sequence it fires in.
+    def sequence_peaks(self, feature: int) -> Peaks:
+        """The counted peak of every sequence it fires in.
 
         Strongest first; of equals the earlier one.
         """
         _, token, activation = self.firings(feature)
         counted = self.tokens.counted[token] > 0
         token, activation = token[counted], activation[counted]
-        sequence = self.tokens.sequence_of(token)
-        strength = np.abs(activation)  # of a signed SAE a peak may be below zero
-        order = np.lexsort((token, -strength, sequence))
-        first = order[np.unique(sequence[order], return_index=True)[1]]
-        best = first[np.lexsort((token[first], -strength[first]))]
-        return token[best], activation[best]
+        best = self.tokens.sequence_peaks(token, activation)
+        return Peaks(token[best], activation[best])
 
     def windows_at(
         self,
@@ -328,7 +315,7 @@ class Study:
         counts, edges = np.histogram(values, bins=bins, range=(low, top))
         return Histogram(tuple(edges.tolist()), tuple(counts.tolist()))
 
-    def logits(self, feature: int) -> tuple[list[TokenLogit], list[TokenLogit]]:
+    def logits(self, feature: int) -> LogitSides:
         """Tokens whose logit the decoder direction raises and lowers most, strongest first.
 
         Empty lists where logits were not computed.
@@ -336,7 +323,7 @@ class Study:
         found, row = self.locate(feature)
         path = found.folder / "logits.safetensors"
         if not path.exists():
-            return [], []
+            return LogitSides([], [])
         with safe_open(path, framework="np") as handle:
             halves = []
             for side in ("top", "bottom"):
@@ -348,7 +335,7 @@ class Study:
                         for i, v in zip(ids, values, strict=True)
                     ]
                 )
-        return halves[0], halves[1]
+        return LogitSides(*halves)
 
 
 def own_model(study: Study) -> str:

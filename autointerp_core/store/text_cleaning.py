@@ -10,6 +10,8 @@ import orjson
 from autointerp_core.errors import LabelRejected
 
 MAX_LABEL_WORDS = 9
+MAX_LABEL_CHARACTERS = 300
+MAX_NOTE_CHARACTERS = 4000
 _INVISIBLE = frozenset({"Cc", "Cf", "Zs", "Zl", "Zp"})
 
 
@@ -43,7 +45,7 @@ def clean_label(text: str) -> str:
     """A label as a person meant it: one line, single spaces, no control characters.
 
     Raises:
-        LabelRejected: nothing visible is left, or there are more than 9 words.
+        LabelRejected: nothing visible is left, or more than 9 words or 300 characters.
     """
     cleaned = " ".join(_without_controls(safe_text(text), keep="").split())
     if all(unicodedata.category(character) in _INVISIBLE for character in cleaned):
@@ -53,18 +55,31 @@ def clean_label(text: str) -> str:
         raise LabelRejected(
             f"the label has {words} words; at most {MAX_LABEL_WORDS} are allowed, shorten it"
         )
-    return cleaned
+    return _within(cleaned, MAX_LABEL_CHARACTERS, "label")
 
 
 def clean_note(text: str) -> str:
-    """A note keeps its line breaks and tabs; other control characters go. May become empty."""
+    """A note keeps its line breaks and tabs; other control characters go. May become empty.
+
+    Raises:
+        LabelRejected: it has more than 4,000 characters.
+    """
     lines = text.replace("\r\n", "\n").replace("\r", "\n")
-    return _without_controls(safe_text(lines), keep="\n\t").strip()
+    cleaned = _without_controls(safe_text(lines), keep="\n\t").strip()
+    return _within(cleaned, MAX_NOTE_CHARACTERS, "note")
 
 
 def one_line(text: str) -> str:
     """``text`` on a single line, for messages."""
     return " ".join(safe_text(text).split())
+
+
+def _within(text: str, most: int, what: str) -> str:
+    if len(text) > most:
+        raise LabelRejected(
+            f"the {what} has {len(text):,} characters; at most {most:,} are allowed, shorten it"
+        )
+    return text
 
 
 def _without_controls(text: str, keep: str) -> str:

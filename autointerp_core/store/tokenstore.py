@@ -57,6 +57,18 @@ class TokenStore:
         loaded: list[str] = json.loads((self.folder / "vocab.json").read_bytes())
         return loaded
 
+    def sequence_peaks(self, token: IntArray, activation: NDArray[np.floating[Any]]) -> IntArray:
+        """Indices into ``token`` of the strongest of every sequence that has any.
+
+        Strongest first; of equals the earlier token.
+        """
+        sequence = self.sequence_of(token)
+        strength = np.abs(activation)  # of a signed SAE a peak may be below zero
+        order = np.lexsort((token, -strength, sequence))
+        first = order[np.unique(sequence[order], return_index=True)[1]]
+        peaks: IntArray = first[np.lexsort((token[first], -strength[first]))]
+        return peaks
+
     def document_text(self, document: int) -> str:
         start, stop = self.documents[document], self.documents[document + 1]
         return self.text[start:stop].tobytes().decode("utf-8")
@@ -118,6 +130,16 @@ class TokenStore:
         """Sequence that holds each token index. Empty sequences hold none."""
         return np.searchsorted(self.sequences, token, "right") - 1
 
+    def begins(self, token: IntArray) -> IntArray:
+        """Byte offset at which each token's text starts."""
+        sequence = self.sequence_of(token)
+        # The text of a sequence's first token does not start where the token before it ends.
+        opens = token == self.sequences[sequence]
+        found: IntArray = np.where(
+            opens, self.starts[sequence], self.ends[np.maximum(token - 1, 0)]
+        )
+        return found
+
     def windows(self, token: IntArray, before: int, after: int) -> tuple[IntArray, IntArray]:
         """First and one-past-last token of the window around each token.
 
@@ -168,8 +190,7 @@ class TokenStore:
         ended = token + 1 >= self.sequences[sequence + 1]
         bos = ended & (self.flags[after] & (SPECIAL | CONTINUES) == SPECIAL)
         after = np.minimum(after + bos, self.n_tokens - 1)
-        opens = token == self.sequences[sequence]
-        begin = np.where(opens, self.starts[sequence], self.ends[np.maximum(token - 1, 0)])
+        begin = self.begins(token)
         shared = (self.flags[token] | self.flags[after]) & CONTINUES > 0
         bare = (begin == self.ends[token]) & (self.flags[token] & SPECIAL == 0)
         found: NDArray[np.bool_] = shared | bare
@@ -202,10 +223,7 @@ class TokenStore:
 
     def texts(self, start: IntArray, stop: IntArray) -> list[list[str]]:
         """Token texts of many windows ``[start, stop)``, none of them empty, at once."""
-        sequence = self.sequence_of(start)
-        # The text of a sequence's first token does not start where the token before it ends.
-        opens = start == self.sequences[sequence]
-        first = np.where(opens, self.starts[sequence], self.ends[np.maximum(start - 1, 0)])
+        first = self.begins(start)
         out = []
         for low, begin, high in zip(start.tolist(), first.tolist(), stop.tolist(), strict=True):
             ends = self.ends[low:high].tolist()

@@ -70,9 +70,9 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def start(home: Path) -> Server:
-    """Start the app and wait until it answers."""
-    port = free_port()
+def start(home: Path, port: int = 0) -> Server:
+    """Start the app, on a free port unless one is given, and wait until it answers."""
+    port = port or free_port()
     environment = {**os.environ, "AUTOINTERP_HOME": str(home)}
     environment.pop("AUTOINTERP_DB", None)
     log = (home / "server.log").open("ab")

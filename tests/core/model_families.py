@@ -6,7 +6,7 @@ projection, NeoX without parallel residuals) each has a name of its own.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -72,8 +72,6 @@ class Family:
     name: str
     config: Mapping[str, Any]
     model_type: str = ""
-    without: tuple[str, ...] = ()
-    """Hook kinds it has none of, by its design."""
     nested: Mapping[str, Any] = field(default_factory=dict)
     """For a multimodal model: everything of its config beside ``text_config``."""
     auto_class: str = "AutoModelForCausalLM"
@@ -99,6 +97,9 @@ FAMILIES = {
             "qwen3_next", {**_HEADS, **_MOE, **_DELTA, "shared_expert_intermediate_size": 16}
         ),
         _family("qwen3_5_text", {**_HEADS, **_DELTA}),
+        _family(
+            "qwen3_5_moe_text", {**_HEADS, **_MOE, **_DELTA, "shared_expert_intermediate_size": 16}
+        ),
         _family("gemma", _HEADS),
         _family("gemma2", _GEMMA),
         _family("gemma3_text", _GEMMA),
@@ -275,6 +276,9 @@ FAMILIES = {
 }  # fmt: skip
 
 
+NO_ATTENTION = ("mamba", "mamba2", "falcon_mamba", "rwkv")
+
+
 def save_family(folder: Path, name: str, *, seed: int = 0) -> Path:
     """Save a random model of a family (no tokenizer), large enough that every block matters."""
     import torch
@@ -296,3 +300,118 @@ def save_family(folder: Path, name: str, *, seed: int = 0) -> Path:
             parameter.add_(scale * torch.randn_like(parameter))
     model.save_pretrained(folder)
     return Path(folder)
+
+
+class Untruncated:
+    """The whole model as Hugging Face has it, with hooks set by hand."""
+
+    def __init__(self, model: Any, blocks: Any) -> None:
+        self.model, self.blocks = model, blocks
+
+    def outputs(self, ids: Any) -> tuple[list[Any], Any]:
+        """What each block gives [b, s, d_model], and the model's logits."""
+        seen: list[Any] = []
+
+        def keep(_module: Any, _args: Any, output: Any) -> None:
+            value = output[0] if isinstance(output, tuple | list) else output
+            # Gemma 3n carries several streams; the first is the residual.
+            seen.append((value[0] if value.ndim == 4 else value).clone())
+
+        logits = self._run(ids, [block.register_forward_hook(keep) for block in self.blocks])
+        return seen, logits
+
+    def at(self, ids: Any, layer: int, path: str, side: str) -> Any:
+        """A module's first input or output [b, s, width] in one block."""
+        module = self.blocks[layer].get_submodule(path) if path else self.blocks[layer]
+        seen: list[Any] = []
+
+        def output_of(_module: Any, _args: Any, output: Any) -> None:
+            seen.append(output[0] if isinstance(output, tuple | list) else output)
+
+        def input_of(_module: Any, args: Any, kwargs: Any) -> None:
+            seen.append((args[0] if args else kwargs["hidden_states"]).clone())
+
+        handle = (
+            module.register_forward_hook(output_of)
+            if side == "output"
+            else module.register_forward_pre_hook(input_of, with_kwargs=True)
+        )
+        self._run(ids, [handle])
+        return seen[0].reshape(*ids.shape, -1)
+
+    def _run(self, ids: Any, handles: Sequence[Any]) -> Any:
+        import torch
+
+        try:
+            with torch.no_grad():
+                return self.model(input_ids=ids, use_cache=False).logits
+        finally:
+            for handle in handles:
+                handle.remove()
+
+
+def untruncated(folder: Path, name: str) -> Untruncated:
+    """The whole model of a family, its attention written out (no SDPA)."""
+    import torch
+    import transformers
+
+    load: Callable[..., Any] = getattr(transformers, FAMILIES[name].auto_class).from_pretrained
+    eager = {} if name in NO_ATTENTION else {"attn_implementation": "eager"}
+    model = load(folder, **eager).eval()
+    text = model.get_decoder() or model.base_model
+    config = model.config.get_text_config()
+    lists = [
+        (path.count("."), blocks)
+        for path, blocks in text.named_modules()
+        if isinstance(blocks, torch.nn.ModuleList) and len(blocks) == config.num_hidden_layers
+    ]
+    return Untruncated(model, min(lists, key=lambda item: item[0])[1])
+
+
+def families_table(folders: Mapping[str, Path]) -> str:
+    """The page of the docs: a row a family, from what its tiny model really gives."""
+    import torch
+
+    from autointerp_core.sources.hooks import HOOK_KINDS, HookPoint
+    from autointerp_core.sources.model import inspect_model, load_truncated
+
+    columns = [kind for kind in HOOK_KINDS if kind not in ("resid_pre", "resid_post")]
+    names = [HOOK_KINDS[kind] for kind in columns]
+    lines = [
+        "# Models that are tested",
+        "",
+        "Made by `python -m tests.core.model_families`; a test fails where it is out of date.",
+        "",
+        "One random model of each family is compared with Hugging Face's whole model: the residual",
+        "stream after 1, 2, all but one and all blocks (largest difference within 1e-4 of the",
+        "largest value), the order of the top tokens, and every hook with TransformerBridge or,",
+        "where that has none, with places written by hand. `hook_resid_pre`, `hook_resid_post` and",
+        "`hook_embed` are there in all; so is every module by name, such as `layers.3.mlp.output`.",
+        "A dot means that the family has no such place: no `hook_resid_mid` where attention and",
+        "MLP run side by side, no `mlp.hook_post` in a mixture of experts. Where blocks differ",
+        "(Mamba beside attention), a hook is ticked if some block has it.",
+        "",
+        "Refused by name: encoders (BERT, RoBERTa, ModernBERT …), encoder-decoders (T5, BART,",
+        "Whisper …) and models that attend in both directions (EmbeddingGemma).",
+        "",
+        "| family | " + " | ".join(f"`{name}`" for name in names) + " |",
+        "|---|" + "---|" * len(names),
+    ]
+    for family, folder in folders.items():
+        config = inspect_model(str(folder))
+        model = load_truncated(config, config.n_layers, torch.float32, torch.device("cpu"))
+        has = [
+            any(model.has(HookPoint(layer, kind)) for layer in range(config.n_layers))
+            for kind in columns
+        ]
+        lines.append(f"| {family} | " + " | ".join("✓" if each else "·" for each in has) + " |")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as root:
+        made = {name: save_family(Path(root) / str(i), name) for i, name in enumerate(FAMILIES)}
+        page = Path(__file__).resolve().parents[2] / "docs" / "model_families.md"
+        page.write_text(families_table(made), encoding="utf-8")

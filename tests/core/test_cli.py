@@ -20,7 +20,7 @@ from autointerp_core.cli import main
 from autointerp_core.export.result_files import schema
 from autointerp_core.store.study import Study
 from tests.core.extraction_fixtures import D_SAE, HOOK, Tiny, data_files, make_tiny
-from tests.core.tiny import edit_json, tiny_topk_saelens
+from tests.core.tiny import edit_json, tiny_llama, tiny_topk_saelens
 
 ROOT = Path(__file__).parents[2]
 
@@ -77,6 +77,19 @@ def _pickled(tmp: Path) -> str:
     next(folder.rglob("*.safetensors")).unlink()
     config = next(folder.rglob("cfg.json")).parent
     (config / "sae.pt").write_bytes(b"\x80\x04cposix\nsystem\n.")
+    return str(folder)
+
+
+def _one_token_sae(tmp: Path) -> str:
+    metadata = {"context_size": 1, "prepend_bos": True}
+    return str(tiny_topk_saelens(tmp / "one", hook=HOOK, metadata=metadata))
+
+
+def _without_template(tmp: Path) -> str:
+    folder = tiny_llama(tmp / "plain")
+    for path in folder.glob("*.jinja"):
+        path.unlink()
+    edit_json(folder / "tokenizer_config.json", chat_template=None)
     return str(folder)
 
 
@@ -159,7 +172,37 @@ BAD: dict[str, tuple[Case, str]] = {
         "nowhere",
     ),
     "nobody to judge": (lambda t: {"label_provider": "none", "scoring": "fuzzing"}, "judge"),
-    "rows": (lambda t: {"n_samples": "0"}, "n_rows|n_samples"),
+    "rows": (lambda t: {"n_samples": "0"}, "--n-samples"),
+    "range backwards": (lambda t: {"feature_indices": "9-5"}, "5-9"),
+    "JSON nested deeply": (
+        lambda t: {"feature_indices": _file(t, "f.json", "[" * 50_000 + "]" * 50_000)},
+        "nested too deeply",
+    ),
+    "score of 400 digits": (
+        lambda t: {
+            "feature_indices": _json(t, {"feature_indices": [1], "scores": [int("9" * 400)]})
+        },
+        "feature 1 is not finite",
+    ),
+    "output name too long": (lambda t: {"output_dir": str(t / ("x" * 300))}, "300 bytes.*255"),
+    "no template": (
+        lambda t: {
+            "model_path": _without_template(t),
+            "dataset_path": _file(t, "c.jsonl", '{"messages": [{"role": "user", "content": "a"}]}'),
+            "column_name": "messages",
+        },
+        "no chat template",
+    ),
+    "roles of texts": (lambda t: {"chat_roles": "assistant"}, "--chat-roles"),
+    "no such role": (lambda t: {"chat_roles": "user;"}, "no role"),
+    "two columns of one name": (
+        lambda t: {"dataset_path": _file(t, "c.csv", "text,text\na,b\n")},
+        "'text' more than once",
+    ),
+    "no room beside BOS": (
+        lambda t: {"sae_path": _one_token_sae(t), "sae_id": None, "context_size": None},
+        "no room for a token",
+    ),
     "scores length": (lambda t: {"feature_scores": "1,2"}, "3 feature indices but 2 scores"),
 }
 
@@ -217,7 +260,7 @@ def test_full_disk_leaves_no_half_file(
     """A real full disk: one shard's write meets ENOSPC, then the rerun goes on."""
     import errno
 
-    from autointerp_core.extraction import firings
+    from autointerp_core.store import feature_shards
     from autointerp_core.store.files import write_bytes
 
     def full(path: Path, data: bytes) -> None:
@@ -232,15 +275,16 @@ def test_full_disk_leaves_no_half_file(
         return write(path, data)
 
     write = write_bytes
-    monkeypatch.setattr(firings, "write_bytes", full)
-    monkeypatch.setattr("autointerp_core.extraction.firings.REFERENCE_SEQUENCES", 4)
+    monkeypatch.setattr(feature_shards, "write_bytes", full)
+    for module in ("firings", "native"):
+        monkeypatch.setattr(f"autointerp_core.extraction.{module}.REFERENCE_SEQUENCES", 4)
     output = tmp_path / "results"
     assert main(_arguments(tiny, output)) == 1
     assert "disk is full" in capfd.readouterr().err.rstrip("\n").rsplit("\n", 1)[-1]
     assert not output.exists()
     studies = Path(os.environ["AUTOINTERP_HOME"]) / "studies"
     assert not list(studies.rglob("*.tmp"))
-    monkeypatch.setattr(firings, "write_bytes", write)
+    monkeypatch.setattr(feature_shards, "write_bytes", write)
     assert main(_arguments(tiny, output)) == 0
 
 

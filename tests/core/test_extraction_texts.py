@@ -15,7 +15,6 @@ from autointerp_core.errors import (
     BadInput,
     DatasetSourceError,
     ModelSourceError,
-    ParameterError,
 )
 from autointerp_core.extraction.config import ExtractionConfig
 from autointerp_core.extraction.resolve import resolve
@@ -217,7 +216,7 @@ def test_an_sae_of_one_token_contexts(tmp_path: Path) -> None:
     model = tiny_llama(tmp_path / "model")
     sae = tiny_topk_saelens(tmp_path / "sae", metadata={"context_size": 1, "prepend_bos": True})
     config = ExtractionConfig(str(model), str(sae), rows(tmp_path, "text", ["a b c"]))
-    with pytest.raises(ParameterError, match=r"no room for a token beside BOS.*--context-size 2"):
+    with pytest.raises(BadInput, match="no room for a token"):
         resolve(config)
     assert resolve(ExtractionConfig(str(model), str(sae), config.dataset_path, context_size=8))
 

@@ -91,7 +91,7 @@ def test_numpy_integers_are_integers(history: LabelHistory) -> None:
     history.accept(SAE, three, cast(int, np.int64(first.id)), author="ann", expected=first.id)
     assert history.states(SAE, [three])[3].status == history.state(SAE, three).status == "accepted"
     assert [type(event.feature) for event in history.history(SAE, three)] == [int, int]
-    assert history.find_generated(SAE, three, "m", "search", "h") is None
+    assert (three, "h") not in history.generated_index(SAE, "m", "search")
 
 
 @pytest.mark.parametrize(
@@ -156,16 +156,15 @@ def test_a_rerun_finds_what_was_generated(history: LabelHistory) -> None:
     record("new", "h1")
     record("other", "h2")
     record("elsewhere", "h1", method="contrast")
-    found = history.find_generated(SAE, 3, "plain", "llm:m", "h1")
-    assert found is not None
-    assert found.text == "new"
+    assert history.generated_index(SAE, "plain", "llm:m")[3, "h1"].text == "new"
     for question in (
         (SAE, 3, "plain", "llm:m", "h3"),
         (SAE, 3, "plain", "llm:other", "h1"),
         (SAE, 4, "plain", "llm:m", "h1"),
         ("other", 3, "plain", "llm:m", "h1"),
     ):
-        assert history.find_generated(*question) is None
+        sae, feature, method, source, prompt = question
+        assert (feature, prompt) not in history.generated_index(sae, method, source)
     index = history.generated_index(SAE, "plain", "llm:m")
     assert {key: event.text for key, event in index.items()} == {
         (3, "h1"): "new",

@@ -10,13 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autointerp_core.errors import LabelRejected
+from autointerp_core.store.event_details import ScoreDetails
 from autointerp_core.store.events import TOPIC_OF, LabelEvent
 from autointerp_core.store.label_state import (
     EvidencePlace,
     LabelState,
     derive,
     ranked,
-    ranking_score,
 )
 from autointerp_core.store.text_cleaning import clean_label, clean_note, safe_text
 
@@ -223,7 +223,7 @@ def test_reverting_keeps_what_the_text_was() -> None:
     ],
 )
 def test_ranking_score(details: dict[str, Any], score: float | None) -> None:
-    assert ranking_score(details) == score
+    assert ScoreDetails.from_json(details).rank == score
 
 
 def test_later_scores_replace_earlier_ones_of_the_same_name() -> None:

@@ -147,3 +147,33 @@ def test_a_model_that_is_not_the_saes_own_is_told_which_is(tiny: Tiny, tmp_path:
     request = tiny.request(sae_path=str(deep), sae_id=None)
     with pytest.raises(BadInput, match="owner/its-model"):
         extract(request, tmp_path / "studies")
+
+
+def test_prompts_and_marks_take_magnitude_and_show_the_sign(tiny: Tiny, tmp_path: Path) -> None:
+    from autointerp_core.labels.explain.example_lines import mark_strengths, strength
+    from autointerp_core.labels.scoring.marked_windows import firing_tokens, silent_tokens
+
+    assert [strength(value, 10.0) for value in (-10.0, -0.1, 0.0, 3.0)] == [-10, -1, 0, 3]
+    sae = tiny_saelens(tmp_path / "sae", hook=HOOK, architecture="abstopk", k=8)
+    study = extract(tiny.request(sae_path=str(sae)), tmp_path / "studies").study
+    negative = [
+        (feature, examples[0])
+        for feature in range(64)
+        if (examples := study.examples(feature)) and examples[0].activation < 0
+    ]
+    assert negative
+    for feature, example in negative:
+        line = mark_strengths(example, study.stats(feature).max)
+        assert "(-10)" in line
+        assert example.peak_index in firing_tokens(example)
+        assert example.peak_index not in silent_tokens(example)
+
+
+def test_search_labels_of_signed_features_are_words(tiny: Tiny, tmp_path: Path) -> None:
+    from autointerp_core.labels.search.labeler import SearchLabeler
+
+    sae = tiny_saelens(tmp_path / "sae", hook=HOOK, architecture="abstopk", k=8)
+    study = extract(tiny.request(sae_path=str(sae)), tmp_path / "studies").study
+    labeler = SearchLabeler(study)
+    labels = [labeler.label(feature) for feature in range(16)]
+    assert sum(bool(label.text) for label in labels) > 8

@@ -141,7 +141,7 @@ def test_a_hook_cannot_be_built_wrong() -> None:
 
 
 def test_neighbours_stay_inside_the_model() -> None:
-    def layers(layer: int) -> list[int]:
+    def layers(layer: int) -> list[int | None]:
         return [hook.layer for hook in HookPoint(layer, "resid_post").neighbours(30)]
 
     assert layers(9) == [8, 10]

@@ -21,6 +21,7 @@ from autointerp_core.progress import Progress
 from autointerp_core.sources.hooks import HookPoint
 from autointerp_core.sources.model import (
     ModelConfig,
+    embedding_rows,
     inspect_model,
     load_chat_model,
     load_head,
@@ -105,13 +106,14 @@ def test_every_hook_equals_the_untruncated_model(model: Path) -> None:
     ids = torch.randint(0, 400, (3, 40))
     after, out = block_outputs(whole(model), ids)
     config = inspect_model(str(model))
-    hooks = [HookPoint(i, kind) for i in range(N_LAYERS) for kind in ("resid_pre", "resid_post")]
-    values = load_truncated(config, N_LAYERS, torch.float32, CPU).run(ids, hooks)
+    pairs = [(i, kind) for i in range(N_LAYERS) for kind in ("resid_pre", "resid_post")]
+    hooks = {HookPoint(i, kind): (i, kind) for i, kind in pairs}
+    values = load_truncated(config, N_LAYERS, torch.float32, CPU).run(ids, list(hooks))
     assert set(values) == set(hooks)
-    for hook in hooks:
+    for hook, (layer, kind) in hooks.items():
         # hidden_states[i] enters block i; its last entry is normed, so ask the block itself.
-        post = hook.kind == "resid_post"
-        expected = after[hook.layer] if post else out.hidden_states[hook.layer]
+        post = kind == "resid_post"
+        expected = after[layer] if post else out.hidden_states[layer]
         assert values[hook].dtype == torch.float32
         torch.testing.assert_close(values[hook], expected, rtol=1e-4, atol=2e-4)
 
@@ -419,6 +421,53 @@ def test_a_config_that_says_nothing(tmp_path: Path, text: str) -> None:
 def test_an_encoder_decoder(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"model_type": "t5", "is_encoder_decoder": true}')
     assert "decoder-only" in failing(tmp_path)
+
+
+def test_kinds_that_are_refused_are_those_transformers_has() -> None:
+    """Every masked language model there is, and every sequence-to-sequence one."""
+    from transformers import AutoConfig
+    from transformers.models.auto import modeling_auto as auto
+
+    from autointerp_core.sources.model_kinds import ENCODER_DECODERS, ENCODERS
+
+    masked = auto.MODEL_FOR_MASKED_LM_MAPPING_NAMES
+    for kind in {*masked, *auto.MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES}:
+        if getattr(AutoConfig.for_model(kind), "is_encoder_decoder", False):
+            assert kind in ENCODER_DECODERS, kind
+        elif kind in masked:
+            assert kind in ENCODERS, kind
+    decoders = {"llama", "gpt2", "gemma2", "qwen3", "opt", "bloom", "mistral", "gpt_neox"}
+    assert not decoders & (ENCODERS | ENCODER_DECODERS)
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ({"model_type": "bert"}, "an encoder (bert)"),
+        ({"model_type": "xlm-roberta"}, "an encoder (xlm-roberta)"),
+        ({"model_type": "modernbert"}, "an encoder (modernbert)"),
+        ({"model_type": "t5"}, "an encoder-decoder model (t5)"),
+        ({"model_type": "whisper"}, "an encoder-decoder model (whisper)"),
+        ({"model_type": "gemma3_text", "use_bidirectional_attention": True}, "both directions"),
+    ],
+)
+def test_models_that_do_not_read_from_left_to_right(
+    tmp_path: Path, config: dict[str, Any], said: str
+) -> None:
+    size = {"hidden_size": 32, "num_hidden_layers": 2, "vocab_size": 100}
+    (tmp_path / "config.json").write_text(json.dumps({**size, **config}))
+    message = failing(tmp_path)
+    assert said in message
+    assert str(tmp_path) in message
+
+
+def test_rows_of_the_embedding_are_the_weights(tmp_path: Path) -> None:
+    folder = tiny_llama(tmp_path / "m")
+    assert embedding_rows(inspect_model(str(folder))) == 400
+    edit_json(folder / "config.json", vocab_size=390)
+    assert embedding_rows(inspect_model(str(folder))) == 400
+    (folder / "model.safetensors").write_bytes(b"damaged")
+    assert embedding_rows(inspect_model(str(folder))) == 390
 
 
 def test_no_weights(tmp_path: Path) -> None:

@@ -474,6 +474,24 @@ def test_check_fits(tmp_path: Path) -> None:
         check_fits(sae, replace(model, n_layers=2))
 
 
+def test_check_fits_what_a_transcoder_predicts(tmp_path: Path) -> None:
+    tiny_saelens(
+        tmp_path,
+        architecture="transcoder",
+        hook="blocks.1.mlp.hook_in",
+        metadata={"hook_name_out": "blocks.2.hook_mlp_out", "model_name": "me/small"},
+        d_out=24,
+        apply_b_dec_to_input=False,
+    )
+    sae = inspect_sae(str(tmp_path))
+    model = ModelConfig("m", tmp_path, 3, 32, 64, 100, "float32", None, True)
+    with pytest.raises(SAESourceError, match=r"predicts vectors of width 24, but m is 32 .*small"):
+        check_fits(sae, model)
+    check_fits(replace(sae, d_out=32), model)
+    with pytest.raises(HookError, match=r"blocks\.2\.hook_mlp_out does not exist .*me/small"):
+        check_fits(replace(sae, d_out=32), replace(model, n_layers=2))
+
+
 def test_releases_are_found_without_parsing_them_all() -> None:
     names = release_names()
     assert len(names) >= 150

@@ -6,10 +6,11 @@ rare ones, are several tokens where the kind knows bytes.
 
 from __future__ import annotations
 
+import io
 import json
 from typing import Any
 
-from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
 from tests.core.tiny import TEXTS
@@ -77,6 +78,31 @@ def _unigram(normalizer: Any = None) -> Tokenizer:
     return tokenizer
 
 
+def _sentence_piece_model() -> Tokenizer:
+    """A model of the sentencepiece package, with its own normaliser, as T5 and XLM-R have it."""
+    import sentencepiece
+    from transformers.utils import sentencepiece_model_pb2_new as schema
+
+    written = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(_LINES * 10), model_writer=written, vocab_size=160,
+        model_type="unigram", character_coverage=0.98, hard_vocab_limit=False, minloglevel=2,
+    )  # fmt: skip
+    model = schema.ModelProto()
+    model.ParseFromString(written.getvalue())
+    pieces = [(piece.piece, piece.score) for piece in model.pieces]
+    tokenizer = Tokenizer(models.Unigram(pieces, unk_id=0))
+    tokenizer.normalizer = normalizers.Sequence(
+        [
+            normalizers.Precompiled(model.normalizer_spec.precompiled_charsmap),
+            normalizers.Replace(Regex(" {2,}"), " "),
+        ]
+    )
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    tokenizer.decoder = decoders.Metaspace()
+    return tokenizer
+
+
 def _word_piece() -> Tokenizer:
     tokenizer = Tokenizer(models.WordPiece(unk_token="<unk>"))
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
@@ -98,6 +124,7 @@ _MAKERS: dict[str, Any] = {
     "SentencePiece bare": lambda: _sentence_piece(prepend=False),
     "Unigram": _unigram,
     "Unigram NFKC": lambda: _unigram(normalizers.NFKC()),
+    "Unigram NFKC of sentencepiece": _sentence_piece_model,
     "WordPiece": _word_piece,
 }
 KINDS = tuple(_MAKERS)

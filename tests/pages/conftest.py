@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -77,6 +78,26 @@ def remembered(app: AppTest, kind: type[_T]) -> _T:
             found: _T = parts[kind]
             return found
     raise AssertionError(f"the session remembers no {kind.__name__}")
+
+
+def own_element(app: AppTest, kind: str) -> tuple[str, dict[str, Any]]:
+    """Id and data of the keyboard, or of a box that belongs to it."""
+    for found in app.get("bidi_component"):
+        data: dict[str, Any] = json.loads(found.proto.json)
+        if data.get("kind") == kind:
+            return found.proto.id, data
+    raise AssertionError(f"no {kind}")
+
+
+def send(app: AppTest, do: str, *, text: str = "", event: int | None = None) -> None:
+    """A press as the browser sends it: on the screen that is shown, with the next number."""
+    element, data = own_element(app, "keyboard")
+    one = {"number": data["taken"] + 1, "token": data["token"], "run": data["run"], "do": do,
+           "event": event, "text": text, "draft": f"{do} draft", **data["screen"]}  # fmt: skip
+    widgets = app._tree.get_widget_states()
+    widgets.widgets.add(id=element, json_value=json.dumps({"presses": [one]}))
+    app._run(widgets)
+    assert not app.exception, app.exception
 
 
 def record_score(

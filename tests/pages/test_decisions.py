@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 from pathlib import Path
@@ -12,7 +13,7 @@ from streamlit.testing.v1 import AppTest
 from autointerp_core import jobs
 from autointerp_core.store.history import LabelHistory, LabelState, NewEvent
 from benchmarks.synthetic import write_study
-from tests.pages.conftest import ROOT, SAE, Open, remembered
+from tests.pages.conftest import ROOT, SAE, Open, own_element, remembered, send
 from tests.pages.test_pages import texts
 from ui import readers
 from ui.decisions.decide import Decided
@@ -102,13 +103,46 @@ def test_bulk_without_a_name_says_nothing_was_saved_until_it_is(
     remembered(app, Looking).picked = {3, 4}
     app.run()
     app.button(key="bulk_accept").click().run()
-    assert "saved" not in texts(app)
+    app.button(key="bulk_yes").click().run()
+    assert "features accepted" not in texts(app)
     assert states(SAE)[3].status == "unreviewed"
     waiting = remembered(app, Decided).waiting
     assert [d.feature for request in waiting for d in request.decisions] == [3, 4]
     app.text_input(key="author_new").set_value("Ana").run()
-    assert "2 features: accept saved" in texts(app)
+    assert "2 features accepted" in texts(app)
     assert [states(SAE)[f].status for f in (3, 4, 5)] == ["accepted", "accepted", "unreviewed"]
+
+
+def test_bulk_asks_with_count_and_filter_and_is_one_step_to_undo(
+    study: Path, open_page: Open
+) -> None:
+    with LabelHistory.open() as history:
+        history.override(SAE, 6, "mine before", author="Ana")
+    app = open_page("features", study="small", q="words", status="unreviewed", density="0.001:")
+    remembered(app, Looking).picked = {4, 5, 6, 7}  # 6 is not in the filter any more
+    app.run()
+    assert "1 no longer match the filter" in texts(app)
+    assert "3 selected" in texts(app)
+    app.button(key="bulk_accept").click().run()
+    shown = texts(app)
+    assert "3 of the 80 features that match are selected." in shown
+    assert "Filter: “words” in labels and tokens, unreviewed, density from 0.1 %." in shown
+    assert "4: words 4" in shown
+    assert app.button(key="bulk_yes").label == "Accept labels of 3 features"
+    assert states(SAE)[4].status == "unreviewed"
+    app.button(key="bulk_no").click().run()
+    assert states(SAE)[4].status == "unreviewed"
+    app.button(key="bulk_accept").click().run()
+    app.button(key="bulk_yes").click().run()
+    assert [states(SAE)[f].status for f in (4, 5, 7)] == ["accepted"] * 3
+    with LabelHistory.open() as history:
+        history.override(SAE, 5, "theirs since", author="Eve")
+    app.button(key="bulk_undo").click().run()
+    now = states(SAE)
+    assert [now[f].status for f in (4, 5, 7)] == ["unreviewed", "overridden", "unreviewed"]
+    assert (now[5].label, now[6].label) == ("theirs since", "mine before")
+    assert "Eve" in texts(app)
+    assert not [button for button in app.button if button.key == "bulk_undo"]
 
 
 def test_bulk_tells_whom_it_crosses(study: Path, open_page: Open) -> None:
@@ -118,7 +152,8 @@ def test_bulk_tells_whom_it_crosses(study: Path, open_page: Open) -> None:
     with LabelHistory.open() as history:
         history.override(SAE, 4, "theirs", author="Eve")
     app.button(key="bulk_accept").click().run()
-    assert "2 features: accept saved" in texts(app)
+    app.button(key="bulk_yes").click().run()
+    assert "2 features accepted" in texts(app)
     assert "Changed meanwhile by Eve: feature 4" in texts(app)
     with LabelHistory.open() as history:
         kinds = [event.kind for event in history.history(SAE, 4)]
@@ -135,6 +170,7 @@ def test_bulk_that_cannot_be_saved_says_so(
     backup.unlink()
     backup.mkdir()
     app.button(key="bulk_accept").click().run()
+    app.button(key="bulk_yes").click().run()
     assert "Nothing was saved" in texts(app)
     assert states_without_backup() == {"unreviewed"}
     backup.rmdir()
@@ -187,6 +223,52 @@ def test_a_job_is_followed_in_its_own_study_only(other: Path, open_page: Open) -
     assert "Scores of feature 6" not in texts(app)
     for job in jobs.list_jobs():
         jobs.cancel(job.id)
+
+
+def events(feature: int) -> list[tuple[str, str | None, str]]:
+    with LabelHistory.open() as history:
+        return [(e.kind, e.text, e.source) for e in history.history(SAE, feature) if e.author]
+
+
+def test_a_text_that_was_proposed_is_accepted_and_keeps_its_source(
+    study: Path, open_page: Open
+) -> None:
+    app = open_page("feature", study="small", feature="6")
+    send(app, "label", text=" model  6 ")
+    assert states(SAE)[6].label_source == "llm:x/tiny"
+    send(app, "label", text="model 6")  # nothing has changed: nothing to record
+    assert "Nothing to save" in texts(app)
+    send(app, "label", text="my own")
+    assert "Saved “my own”" in texts(app)
+    send(app, "label", text="words 6")
+    assert [(kind, text) for kind, text, _ in events(6)] == [
+        ("accepted", "model 6"),
+        ("overridden", "my own"),
+        ("accepted", "words 6"),
+    ]
+
+
+def test_a_draft_is_forgotten_only_once_it_is_saved(study: Path, open_page: Open) -> None:
+    app = open_page("feature", study="small", feature="6", author="")
+    send(app, "note", text="look again")
+    assert own_element(app, "note")[1]["saved"] == {}
+    app.text_input(key="author_new").set_value("Ana").run()
+    assert own_element(app, "note")[1]["saved"] == {"note draft": 1}
+    assert states(SAE)[6].note == "look again"
+    send(app, "note", text="look again")
+    assert [kind for kind, _, _ in events(6)] == ["noted"]
+
+
+def test_presses_of_another_session_are_not_taken(study: Path, open_page: Open) -> None:
+    app = open_page("feature", study="small", feature="6")
+    element, data = own_element(app, "keyboard")
+    for token, number in (("of-a-server-before", 1), (data["token"], data["taken"])):
+        one = {"number": number, "token": token, "run": 1, "do": "flag", "event": None,
+               "text": "", "draft": "", **data["screen"]}  # fmt: skip
+        widgets = app._tree.get_widget_states()
+        widgets.widgets.add(id=element, json_value=json.dumps({"presses": [one]}))
+        app._run(widgets)
+    assert events(6) == []
 
 
 def test_the_session_is_one_object() -> None:

@@ -11,7 +11,7 @@ from streamlit.testing.v1 import AppTest
 
 from autointerp_core.errors import JobError
 from autointerp_core.store.history import LabelHistory
-from tests.pages.conftest import SAE, Open, remembered
+from tests.pages.conftest import SAE, Open, own_element, remembered, send
 from ui.decisions.decide import Decided
 
 
@@ -131,10 +131,12 @@ def test_a_conflict_is_told_and_both_events_stay(study: Path, open_page: Open) -
 
 def test_a_refused_label_is_explained_and_stays_in_the_box(study: Path, open_page: Open) -> None:
     app = open_page("feature", study="small", feature="6")
-    box = next(box for box in app.text_input if box.label == "Your label")
-    box.set_value("   ")
-    app.button(key="save_label").click().run()
+    send(app, "label", text="   ")
     assert "The label is empty" in texts(app)
+    assert own_element(app, "label")[1]["refused"].startswith("the label is empty")
+    assert own_element(app, "label")[1]["saved"] == {}  # so the browser keeps the draft
+    send(app, "label", text="x" * 301)
+    assert "301 characters; at most 300" in texts(app)
     with LabelHistory.open() as history:
         assert history.state(SAE, 6).status == "unreviewed"
 

@@ -11,6 +11,7 @@ from autointerp_core.store.text_cleaning import one_line
 from ui import session
 from ui.decisions import decide
 from ui.elements.component import register
+from ui.marks import marked
 
 _MEMORY = register("author", Path(__file__).parent)
 COOKIE = "autointerp_author"
@@ -35,7 +36,7 @@ def badge() -> None:
         _MEMORY(key="author_memory", data={"name": name}, width=1)
     label = name or "Who are you?"
     with st.popover("You", icon=":material/person:", key="author", help="Signs your decisions"):
-        st.text(f"Decisions are signed: {label}" if name else "No name given yet.")
+        st.text(marked(f"Decisions are signed: {label}") if name else "No name given yet.")
         if not st.user.get("is_logged_in"):
             st.text_input(
                 "Your name",
@@ -54,6 +55,7 @@ def ask_if_needed() -> None:
 
 @st.dialog("Who is deciding?", icon=":material/person:", on_dismiss=decide.forget)
 def _ask() -> None:
+    _MEMORY(key="author_focus", data={"name": "", "focus": ".st-key-author_asked input"}, width=1)
     st.write("Every decision stands in the history with its author. Asked once in this browser.")
     with st.form("ask_author", border=False):
         name = st.text_input("Your name", key="author_asked", max_chars=MAX_NAME)

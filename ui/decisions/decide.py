@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from autointerp_core.errors import AutointerpError, LabelRejected
 from autointerp_core.store.decisions import TOPICS, Action, Decision, Outcome
@@ -25,6 +25,8 @@ _DONE: dict[Action, str] = {
     "undo": "Undone",
 }
 _MOST_NAMED = 5
+_DRAFTS_KEPT = 50
+Kind: TypeAlias = Literal["saved", "rejected", "conflict", "failed"]
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ class Told:
 
     sae: str
     feature: int
-    kind: Literal["saved", "rejected", "conflict", "failed"]
+    kind: Kind
     message: str
     text: str = ""
 
@@ -50,6 +52,8 @@ class Request:
     """What it does to many features, in a word or two; empty where it is about one."""
     skipped: int = 0
     """How many of those selected had nothing to decide."""
+    draft: tuple[str, int] = ("", 0)
+    """The draft whose text this is, and the press that sent it."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +77,10 @@ class Decided:
     made: list[Made] = field(default_factory=list)
     own: dict[tuple[str, int, str], int] = field(default_factory=dict)
     """The newest event of this session by SAE, feature and topic: nobody else's, so seen."""
+    done: set[Decision] = field(default_factory=set)
+    """What was saved: the same decision on the same screen again is a key pressed twice."""
+    drafts: dict[str, int] = field(default_factory=dict)
+    """Drafts that were saved, by the press that sent them."""
 
 
 def memory() -> Decided:
@@ -82,29 +90,39 @@ def memory() -> Decided:
 
 def make(request: Request, author: str) -> None:
     """Save what was decided, or keep it until there is an author."""
+    with session.current().lock:
+        _make(request, author)
+
+
+def _make(request: Request, author: str) -> None:
     kept = memory()
     if not request.decisions:
         kept.told_bulk = _bulk_line(request, [])
         return
+    first = request.decisions[0]
+    if not request.bulk and first in kept.done:
+        return
     if not author:
-        if request not in kept.waiting:  # a button pressed twice is one decision
+        if request not in kept.waiting:
             kept.waiting.append(request)
         return
-    first = request.decisions[0]
     try:
         outcomes = readers.history().decide([_seen(d) for d in request.decisions], author)
     except AutointerpError as error:
         if request.bulk:
             kept.told_bulk = f"Nothing was saved: {error}"
         else:
-            kind: Literal["rejected", "failed"] = (
-                "rejected" if isinstance(error, LabelRejected) else "failed"
-            )
-            kept.told = Told(first.sae, first.feature, kind, str(error), first.text)
+            kind: Kind = "rejected" if isinstance(error, LabelRejected) else "failed"
+            tell(first.sae, first.feature, kind, str(error), first.text)
         return
     _note(request, outcomes)
-    if request.then is not None and url.study() == request.study:
-        url.put(url.params() | {"feature": str(request.then)})
+    move_on(request.study, first.feature, request.then)
+
+
+def move_on(study: str, feature: int, then: int | None) -> None:
+    """Go from ``feature`` to ``then``; a page that has gone elsewhere since stays there."""
+    if then is not None and url.study() == study and url.feature() in (None, feature):
+        url.put(url.params() | {"feature": str(then)})
 
 
 def waiting() -> bool:
@@ -114,15 +132,32 @@ def waiting() -> bool:
 
 def resume(author: str) -> None:
     """Save what waited for an author, in the order in which it was decided."""
-    kept = memory()
-    requests, kept.waiting = kept.waiting, []
-    for request in requests:
-        make(request, author)
+    with session.current().lock:
+        kept = memory()
+        requests, kept.waiting = kept.waiting, []
+        for request in requests:
+            make(request, author)
 
 
 def forget() -> None:
-    """Nobody gave a name: what waited for it is not saved."""
-    memory().waiting.clear()
+    """Nobody gave a name: what waited for it is not saved, and the page says so."""
+    kept = memory()
+    for request in kept.waiting:
+        if request.bulk:
+            kept.told_bulk = "Nothing was saved: no name was given."
+        else:
+            first = request.decisions[0]
+            tell(first.sae, first.feature, "failed", "no name was given", first.text)
+    kept.waiting.clear()
+
+
+def saved_draft(draft: str, press: int) -> None:
+    """Note that the text of a draft is safe, so that the browser may forget it."""
+    drafts = memory().drafts
+    drafts.pop(draft, None)
+    drafts[draft] = press
+    while len(drafts) > _DRAFTS_KEPT:
+        del drafts[next(iter(drafts))]
 
 
 def told(sae: str, feature: int) -> Told | None:
@@ -147,15 +182,17 @@ def undo(last: Made, author: str) -> None:
     decisions = tuple(
         Decision("undo", last.sae, feature, event=event) for feature, event in last.events
     )
-    bulk = f"undo of {last.bulk}" if last.bulk else ""
-    memory().made.remove(last)
-    make(Request(decisions, url.study(), bulk=bulk), author)
+    bulk = "taken back" if last.bulk else ""
+    with session.current().lock:
+        if last not in memory().made:
+            return  # two clicks are one undo
+        memory().made.remove(last)
+        make(Request(decisions, url.study(), bulk=bulk), author)
 
 
-def tell_nothing_to_undo(sae: str, feature: int) -> None:
-    """Say that this session decided nothing that could be undone."""
-    text = "you decided nothing in this session that could be undone"
-    memory().told = Told(sae, feature, "failed", text)
+def tell(sae: str, feature: int, kind: Kind, message: str, text: str = "") -> None:
+    """Say something in the place where decisions are told."""
+    memory().told = Told(sae, feature, kind, message, text)
 
 
 def _seen(decision: Decision) -> Decision:
@@ -177,7 +214,11 @@ def _note(request: Request, outcomes: list[Outcome]) -> None:
         kept.own[*decision.key, outcome.topic] = event.id
         if decision.action != "undo":
             events.append((event.feature, event.id))
+    if request.draft[0]:
+        saved_draft(*request.draft)
     decision = request.decisions[0]
+    if not request.bulk:
+        kept.done.add(decision)
     if events:
         kept.made.append(Made(decision.sae, tuple(events), time.time(), request.bulk))
     if request.bulk:
@@ -195,16 +236,21 @@ def _note(request: Request, outcomes: list[Outcome]) -> None:
 def _bulk_line(request: Request, outcomes: Sequence[Outcome]) -> str:
     """How many were saved, and whose decisions of the meantime they cross."""
     saved = sum(outcome.event is not None for outcome in outcomes)
-    line = f"{saved:,} features: {request.bulk} saved"
+    line = f"{saved:,} feature{'' if saved == 1 else 's'} {request.bulk}"
     if request.skipped:
-        line += f"; {request.skipped:,} had nothing to decide"
+        line += f"; {request.skipped:,} stay as they were"
     crossed = [outcome for outcome in outcomes if outcome.theirs is not None]
     if not crossed:
         return f"{line}."
     who = sorted({o.theirs.author or "somebody" for o in crossed if o.theirs is not None})
     named = ", ".join(f"{o.decision.feature}" for o in crossed[:_MOST_NAMED])
     more = f" and {len(crossed) - _MOST_NAMED:,} more" if len(crossed) > _MOST_NAMED else ""
+    counts = (
+        "what was decided since stays"
+        if request.decisions[0].action == "undo"
+        else "both decisions are in the history, yours is the newest"
+    )
     return (
         f"{line}. Changed meanwhile by {', '.join(who)}: feature{'s' if len(crossed) > 1 else ''} "
-        f"{named}{more}; both decisions are in the history, yours is the newest."
+        f"{named}{more}; {counts}."
     )

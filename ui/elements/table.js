@@ -83,12 +83,23 @@ function bodyCell(column, row, words) {
   return cell
 }
 
+const ticks = new WeakMap()
+
 export default function (component) {
   const { data, parentElement, setTriggerValue, setStateValue } = component
   const root = parentElement.querySelector(".root")
   root.classList.toggle("dark", isDark(parentElement.host ?? parentElement))
-  const picked = new Set(data.picked)
-  const publish = () => setStateValue("picked", { page: data.rows.map((row) => row.feature), on: [...picked] })
+  // Ticks that the server has not heard of yet are ours; else what it says counts.
+  const before = ticks.get(root)
+  const ours = before?.study === data.study && before.version > data.ticked ? before : null
+  const mine = ours ?? { study: data.study, version: data.ticked, picked: new Set(data.picked), anchor: before?.anchor }
+  ticks.set(root, mine)
+  const picked = mine.picked
+  const publish = () => {
+    mine.version += 1
+    const page = data.rows.map((row) => row.feature)
+    setStateValue("picked", { page, on: [...picked], version: mine.version, study: data.study })
+  }
 
   const table = make("table")
   table.setAttribute("aria-label", data.title)
@@ -141,15 +152,29 @@ export default function (component) {
     for (const box of body.querySelectorAll("input")) box.checked = all.checked
     publish()
   }
+  let shift = false
   body.onchange = (event) => {
-    const line = event.target.closest("tr")
-    const feature = Number(line.dataset.feature)
-    event.target.checked ? picked.add(feature) : picked.delete(feature)
-    line.classList.toggle("picked", event.target.checked)
+    const lines = [...body.children]
+    const to = lines.indexOf(event.target.closest("tr"))
+    // With Shift: all from the one ticked last, as this one.
+    const from = shift ? lines.findIndex((line) => Number(line.dataset.feature) === mine.anchor) : -1
+    const on = event.target.checked
+    for (const line of from < 0 ? [lines[to]] : lines.slice(Math.min(from, to), Math.max(from, to) + 1)) {
+      const feature = Number(line.dataset.feature)
+      on ? picked.add(feature) : picked.delete(feature)
+      line.querySelector("input").checked = on
+      line.classList.toggle("picked", on)
+    }
+    mine.anchor = Number(lines[to].dataset.feature)
+    shift = false
     publish()
+  }
+  body.onmousedown = (event) => {
+    if (event.shiftKey && event.target.closest(".pick")) event.preventDefault() // selects no text
   }
   body.onclick = (event) => {
     const line = event.target.closest("tr")
+    if (event.target.tagName === "INPUT" && event.detail) shift = event.shiftKey
     if (!line || event.target.closest(".pick")) return
     const link = event.target.closest("a")
     if (event.ctrlKey || event.metaKey || event.shiftKey || event.button !== 0) return
@@ -161,7 +186,10 @@ export default function (component) {
   body.onkeydown = (event) => {
     const line = event.target.closest("tr")
     const to = { ArrowDown: line?.nextElementSibling, ArrowUp: line?.previousElementSibling }[event.key]
-    if (event.key === "x" && event.target.tagName === "A") line.querySelector("input").click()
+    if (event.key.toLowerCase() === "x" && event.target.tagName === "A") {
+      shift = event.shiftKey
+      line.querySelector("input").click()
+    }
     if (!to) return
     event.preventDefault()
     to.querySelector(event.target.tagName === "A" ? "a" : "input")?.focus()

@@ -68,6 +68,7 @@ def features_table(
     *,
     study: str,
     picked: Sequence[int],
+    ticked: int = 0,
     extra: Sequence[tuple[Column, Sequence[float]]] = (),
     excerpts: Mapping[int, Excerpt] | None = None,
     last: int | None = None,
@@ -80,7 +81,8 @@ def features_table(
     """Show ``rows``. The callbacks read the widget ``key``: ``open``, ``sort``, ``picked``.
 
     ``extra`` adds numeric columns before the tokens; ``excerpts``, where there are any, stand in
-    place of these. ``last`` is the feature looked at last: marked, and scrolled to on arrival.
+    place of these. ``ticked`` counts the changes of ticks that ``picked`` knows of. ``last`` is
+    the feature looked at last: marked, and scrolled to on arrival.
     """
     tail = COLUMNS[-1] if excerpts is None else EXCERPT
     columns = [*COLUMNS[:-1], *(column for column, _ in extra), tail]
@@ -101,6 +103,8 @@ def features_table(
             "sort": view.sort,
             "descending": view.descending,
             "picked": list(picked),
+            "ticked": ticked,
+            "study": study,
             "words": view.q.split() if view.scope != "text" else [],
             "last": last,
             "arrived": arrived,

@@ -11,12 +11,13 @@ function token(row, index, data) {
   // The space before a word stays outside the mark: lines break there, and marks hug words.
   const word = make("span", "w")
   const lead = text.length > 1 && text[0] === " " && text.trim() !== "" ? " " : ""
-  if (value !== 0) {
+  const strength = index === row.shown ? row.values[row.peak] : value
+  if (strength !== 0) {
     span.classList.add("on")
     // Of an SAE with signed activations, strength is magnitude; the number shows the sign.
-    word.style.setProperty("--s", Math.min(Math.abs(value) / (data.scale || 1), 1).toFixed(3))
+    word.style.setProperty("--s", Math.min(Math.abs(strength) / (data.scale || 1), 1).toFixed(3))
   }
-  if (index === row.peak) span.classList.add(row.activation !== 0 ? "peak" : "middle")
+  if (index === (row.shown ?? row.peak)) span.classList.add(row.activation !== 0 ? "peak" : "middle")
   if (index in row.special) {
     span.classList.add("special")
     word.dataset.name = row.special[index]
@@ -24,7 +25,7 @@ function token(row, index, data) {
   if (text.length > 120) span.classList.add("long")
   if (row.marked.includes(index)) span.classList.add("marked")
   span.tabIndex = index === row.peak ? 0 : -1
-  putText(word, text.slice(lead.length), value === 0 && index !== row.peak)
+  putText(word, text.slice(lead.length), value === 0 && index !== (row.shown ?? row.peak))
   span.append(lead, word)
   return span
 }
@@ -38,7 +39,7 @@ function line(row, number, data) {
     verdict.firstChild.setAttribute("aria-label", row.verdict)
     verdict.firstChild.setAttribute("role", "img")
     box.append(verdict)
-  } else box.append(make("div", "act", row.activation > 0 ? short(row.activation) : "0"))
+  } else box.append(make("div", "act", row.activation !== 0 ? short(row.activation) : "0"))
   const text = make("div", "text")
   text.dir = "auto"
   const halves = [make("span", "half before"), make("span", "half after")]

@@ -30,6 +30,8 @@ class Line:
     tokens: list[str]
     values: list[float]
     ids: list[int]
+    shown: int | None = None
+    """Which token shows the peak, where the peak has no text of its own; None: the peak."""
     special: dict[int, str] = field(default_factory=dict)
     """Names of the special tokens, by place in ``tokens``."""
     marked: list[int] = field(default_factory=list)

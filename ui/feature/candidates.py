@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import streamlit as st
 
+from autointerp_core.store.events import UNKNOWN_STUDY
 from autointerp_core.store.history import LabelState, Proposal
+from ui import readers
 from ui.decisions.callback import act
 from ui.elements import scores
 from ui.elements.table import source_name
+from ui.marks import marked
 
 _MOST = 40
 _BEST = "Scored best on the documents that choose (validate)"
@@ -38,14 +42,7 @@ class Candidate:
 
 def candidates(state: LabelState) -> list[Candidate]:
     """Distinct texts, those that rank best (on validate) first, unscored ones last."""
-    by_text: dict[str, list[Proposal]] = {}
-    for proposal in state.proposals:
-        by_text.setdefault(" ".join(proposal.text.lower().split()), []).append(proposal)
-    found = []
-    for same in by_text.values():
-        ranked = [p for p in same if p.score is not None] or same
-        names = dict.fromkeys(_named(p) for p in same)
-        found.append((ranked[-1], tuple(names)))
+    found = _distinct(state.proposals)
     found.sort(key=lambda item: (-_rank(item[0]), -item[0].event_id))
     return [
         Candidate(proposal, names, best=place == 0 and proposal.score is not None)
@@ -53,13 +50,39 @@ def candidates(state: LabelState) -> list[Candidate]:
     ]
 
 
+def from_elsewhere(state: LabelState) -> list[Candidate]:
+    """Distinct texts made from other studies of the SAE, by study; of no one they count for."""
+    by_study: dict[str, list[Proposal]] = {}
+    for proposal in state.foreign:
+        by_study.setdefault(proposal.study or UNKNOWN_STUDY, []).append(proposal)
+    return [
+        Candidate(proposal, names, best=False)
+        for same in by_study.values()
+        for proposal, names in _distinct(same)
+    ]
+
+
+def _distinct(proposals: Sequence[Proposal]) -> list[tuple[Proposal, tuple[str, ...]]]:
+    """Of each text the proposal that stands for it, and everybody who proposed it."""
+    by_text: dict[str, list[Proposal]] = {}
+    for proposal in proposals:
+        by_text.setdefault(" ".join(proposal.text.lower().split()), []).append(proposal)
+    found = []
+    for same in by_text.values():
+        ranked = [p for p in same if p.score is not None] or same
+        names = dict.fromkeys(_named(p) for p in same)
+        found.append((ranked[-1], tuple(names)))
+    return found
+
+
 def show(state: LabelState, sae: str, then: int | None = None) -> None:
     """The list, worked out only while it is open."""
     count = len({" ".join(p.text.lower().split()) for p in state.proposals})
-    if count < 2:
+    foreign = from_elsewhere(state)
+    if count < 2 and not foreign:
         return  # it stands above already
     box = st.expander(
-        f"All proposals ({count})",
+        f"All proposals ({count + len(foreign)})",
         icon=":material/format_list_numbered:",
         key="proposals_open",
         on_change="rerun",
@@ -72,26 +95,48 @@ def show(state: LabelState, sae: str, then: int | None = None) -> None:
             _candidate(candidate, state, sae, then)
         if len(found) > _MOST:
             st.text(f"and {len(found) - _MOST:,} more, all of them in the history")
+        if foreign:
+            _elsewhere(foreign, state, sae, then)
         with st.container(key="quiet_proposals"):
             st.text(scores.ABOUT)
 
 
-def _candidate(candidate: Candidate, state: LabelState, sae: str, then: int | None) -> None:
+def _elsewhere(found: list[Candidate], state: LabelState, sae: str, then: int | None) -> None:
+    """What other studies of the SAE proposed: read with care, their documents were others."""
+    with st.container(key="quiet_elsewhere"):
+        st.text(
+            "Made from other studies of this SAE, with scores on their documents. They count for "
+            "nothing here until you accept one."
+        )
+    called = readers.names(readers.studies().studies)
+    for candidate in found[:_MOST]:
+        _candidate(candidate, state, sae, then, _origin(candidate.proposal, called))
+
+
+def _origin(proposal: Proposal, called: dict[str, str]) -> str:
+    study = proposal.study or UNKNOWN_STUDY
+    if study == UNKNOWN_STUDY:
+        return "an earlier study, not known which"
+    return called.get(study) or f"study {study}, not on this disk"
+
+
+def _candidate(
+    candidate: Candidate, state: LabelState, sae: str, then: int | None, origin: str = ""
+) -> None:
     proposal = candidate.proposal
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         with (
             st.container(width="stretch", gap=None),
             st.container(key=f"candidate_{proposal.event_id}", gap=None),
         ):
-            st.text(proposal.text)
+            st.text(marked(proposal.text))
             with st.container(key=f"quiet_candidate_{proposal.event_id}"):
-                st.text(candidate.about())
+                st.text(marked(candidate.about() + (f" · from {origin}" if origin else "")))
         if candidate.best:
             st.badge("best", icon=":material/trophy:", color="green", help=_BEST)
         st.button(
             "Accept",
             key=f"accept_{proposal.event_id}",
-            type="tertiary",
             on_click=act,
             args=("accept", sae, state),
             kwargs={"event": proposal.event_id, "then": then},

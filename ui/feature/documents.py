@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from autointerp_core.explore.feature_index import Row
 from ui import readers, session
 from ui.elements.tokens import Group, token_view
+from ui.marks import marked
 
 _AT_ONCE = 3
 
@@ -112,7 +113,7 @@ def _where(
         first, last = shown.start - parts.start + 1, shown.stop - parts.start
         sequences = f" · sequences {first:,}–{last:,} of {len(parts):,}"
     name = opened.info.dataset_name.rstrip("/").rsplit("/", 1)[-1]
-    return f"Document {document:,} of {name} · {place}{sequences}"
+    return marked(f"Document {document:,} of {name} · {place}{sequences}")
 
 
 @st.cache_data(max_entries=16, show_spinner=False)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import streamlit as st
 
@@ -18,6 +17,7 @@ from ui import readers, session
 from ui.elements import scores
 from ui.elements.table import source_name
 from ui.elements.tokens import Group, Line
+from ui.marks import marked
 from ui.runs import form, start
 from ui.sentences import sentence
 
@@ -28,7 +28,7 @@ _TITLES = {
     "missing": ("Missing or undecided", "Every window was judged."),
     "right": ("Judged rightly", "No window was judged rightly."),
 }
-_ABOUT = (
+ABOUT = (
     "Windows of test documents, which no labeller saw. Firing windows should get a yes, silent "
     "ones a no. Hard silent windows are from the documents it fires in, or around tokens that it "
     "fires on elsewhere. The number is the judge's probability of yes; of embeddings the cosine of "
@@ -43,13 +43,21 @@ class Asked:
     scores: bool = False
 
 
-def show(opened: readers.OpenStudy, row: Row) -> list[Group]:
+@dataclass(frozen=True)
+class Judged:
+    """Judged windows, in groups, and the study whose documents they are from."""
+
+    groups: list[Group]
+    study: readers.OpenStudy
+
+
+def show(opened: readers.OpenStudy, row: Row) -> Judged:
     """Controls (in the row they are called from) and the windows they leave, in groups."""
     own = row.state.own  # a person's label may be scored as well
-    every = [*row.state.proposals, *([own] if own is not None else [])]
+    every = [*row.state.foreign, *row.state.proposals, *([own] if own is not None else [])]
     judged = [p for p in reversed(every) if _files(p)]
     if not judged:
-        return []
+        return Judged([], opened)
     current = row.state.shown()
     default = next((i for i, p in enumerate(judged) if p is current), 0)
     proposal = st.selectbox(
@@ -57,7 +65,8 @@ def show(opened: readers.OpenStudy, row: Row) -> list[Group]:
         judged,
         default,
         key=f"judged_label_{row.feature}_{row.state.last_event}",
-        format_func=lambda p: f"{p.text} · {source_name(p.source)}",
+        format_func=lambda p: marked(f"{p.text} · {source_name(p.source)}"),
+        label_visibility="collapsed",
         width=260,
     )
     names = list(_files(proposal))
@@ -68,6 +77,7 @@ def show(opened: readers.OpenStudy, row: Row) -> list[Group]:
         default=names[0],
         required=True,
         format_func=_plain,
+        label_visibility="collapsed",
     )
     verdict = st.segmented_control(
         "Show",
@@ -76,6 +86,7 @@ def show(opened: readers.OpenStudy, row: Row) -> list[Group]:
         default="all",
         required=True,
         format_func=_SHOW.__getitem__,
+        label_visibility="collapsed",
         persist_state="session",
     )
     kinds = st.pills(
@@ -85,10 +96,23 @@ def show(opened: readers.OpenStudy, row: Row) -> list[Group]:
         default=list(_KINDS),
         selection_mode="multi",
         format_func=_KINDS.__getitem__,
-        help=_ABOUT,
+        label_visibility="collapsed",
         persist_state="session",
     )
-    return _groups(opened, row, proposal, scorer or names[0], verdict or "all", kinds)
+    by = scorer or names[0]
+    place = _files(proposal)[by]
+    if place.study in (None, opened.info.id):
+        return Judged(_groups(opened, row, place, by, verdict or "all", kinds), opened)
+    called = readers.names(readers.studies().studies)
+    if place.study not in called:
+        why = f"judged in study {marked(str(place.study))}, which is not at hand here"
+        return Judged([Group("Judged windows", [], empty=sentence(why))], opened)
+    st.text(f"judged in {called[place.study]}")
+    try:
+        other = readers.open_study(place.study)
+    except AutointerpError as error:
+        return Judged([Group("Judged windows", [], empty=sentence(str(error)))], opened)
+    return Judged(_groups(other, row, place, by, verdict or "all", kinds), other)
 
 
 def nothing(row: Row) -> None:
@@ -124,13 +148,12 @@ def _ask(feature: int) -> None:
 def _groups(
     opened: readers.OpenStudy,
     row: Row,
-    proposal: Proposal,
+    place: EvidencePlace,
     scorer: str,
     verdict: str,
     kinds: Sequence[str],
 ) -> list[Group]:
-    place = _files(proposal)[scorer]
-    folder = _folder(opened, place)
+    folder = opened.study.folder
     try:
         found = _read(str(folder), readers.stamp_of(folder), place.file, row.feature, place.event)
     except AutointerpError as error:
@@ -153,14 +176,6 @@ def _files(proposal: Proposal) -> dict[str, EvidencePlace]:
     """Where each scorer's evidence is, of those that kept one, in the order of the scores."""
     kept = proposal.evidence
     return {s.name: kept[s.name] for s in scores.shown(proposal) if s.name in kept}
-
-
-def _folder(opened: readers.OpenStudy, place: EvidencePlace) -> Path:
-    """The study's folder; labels may have been scored on another study."""
-    other = place.study or opened.info.id
-    if other == opened.info.id or Path(other).name != other:
-        return opened.study.folder
-    return opened.study.folder.with_name(other)
 
 
 @st.cache_data(max_entries=128, show_spinner=False)

@@ -8,6 +8,7 @@ import streamlit as st
 
 from autointerp_core.explore.feature_index import Row
 from ui import look, readers, session
+from ui.decisions.keyboard import hint
 from ui.elements.tokens import Layout, token_view
 from ui.feature import documents, evidence, example_groups
 from ui.feature.example_groups import STORED, WHOLE, Choice
@@ -23,6 +24,12 @@ _GROUPS = {
     "judged": "Judged",
 }
 _LAYOUTS = {"wrap": "Wrapped", "line": "Aligned"}
+_ABOUT_TOKENS = (
+    "Colour and the bar under a token say how strongly the feature fires on it; its frame marks "
+    "the peak. Point at a token, or walk the tokens with the arrow keys, for the number. Grey "
+    "signs such as ↵ stand for characters that cannot be seen; ◦ is the rest of a character that "
+    "began in the token before."
+)
 _ABOUT_GROUPS = "\n\n".join(
     f"**{name}**: {about(term)}"
     for name, term in (
@@ -68,6 +75,7 @@ def more_or_fewer() -> None:
 
 @st.fragment
 def _fragment(opened: readers.OpenStudy, row: Row, short: bool) -> None:
+    source = opened
     with st.container(
         key="example_controls", horizontal=True, vertical_alignment="center", gap="small"
     ):
@@ -83,7 +91,8 @@ def _fragment(opened: readers.OpenStudy, row: Row, short: bool) -> None:
             args=("tab", "group"),
         )
         if group == "judged":
-            groups, layout = evidence.show(opened, row), "wrap"
+            judged = evidence.show(opened, row)
+            groups, layout, source = judged.groups, "wrap", judged.study
         else:
             around, layout, by_peak = _how()
             kept = _amount(opened, row)
@@ -92,7 +101,8 @@ def _fragment(opened: readers.OpenStudy, row: Row, short: bool) -> None:
             groups = example_groups.read(opened, row, choice)
             groups = example_groups.by_peak(groups) if by_peak else groups
         with st.container(key="about_examples", width="content"):
-            st.markdown("", help=_ABOUT_GROUPS)
+            told = evidence.ABOUT if group == "judged" else _ABOUT_GROUPS
+            st.markdown("", help=f"{_ABOUT_TOKENS}\n\n{told}")
     if group == "judged" and not groups:
         evidence.nothing(row)
         return
@@ -103,8 +113,8 @@ def _fragment(opened: readers.OpenStudy, row: Row, short: bool) -> None:
     clicked = session.memory(Clicked)
     place, clicked.place = clicked.place, None
     if place is not None:
-        documents.open_at(opened, place[0])
-        documents.dialog(opened, row)
+        documents.open_at(source, place[0])
+        documents.dialog(source, row)
 
 
 def _how() -> tuple[int, str, bool]:
@@ -150,7 +160,7 @@ def _more(opened: readers.OpenStudy, row: Row, group: str, shown: int, short: bo
         long = session.memory(Amount).long
         if short:
             title = "Fewer examples" if long else "More examples"
-            st.button(title, key="more", shortcut="M", on_click=more_or_fewer)
+            st.button(hint(title, "M"), key="more", on_click=more_or_fewer)
         if long or not short:
             st.button(
                 "More of them",

@@ -6,31 +6,20 @@ import streamlit as st
 
 from autointerp_core.explore.feature_index import Row
 from autointerp_core.store.history import LabelEvent, LabelState
-from ui import readers, session
+from ui import readers
+from ui.decisions import keyboard
 from ui.decisions.callback import act
+from ui.decisions.keyboard import Screen
 from ui.elements.table import source_name
+from ui.marks import marked
 
 
-def note(state: LabelState, sae: str) -> None:
+def note(screen: Screen, state: LabelState) -> None:
+    """The note, open where there is one."""
     title = "Note" if state.note else "Add a note"
-    key = f"note_{sae}_{state.feature}_{state.last_event or 0}"
     box = st.expander(title, icon=":material/sticky_note_2:", expanded=bool(state.note))
-    with box, st.form("edit_note", border=False):
-        st.text_area(
-            "Note",
-            state.note or "",
-            key=key,
-            label_visibility="collapsed",
-            height=80,
-            max_chars=4000,
-        )
-        st.form_submit_button(
-            "Save note", key="save_note", on_click=_save_note, args=(sae, state, key)
-        )
-
-
-def _save_note(sae: str, state: LabelState, key: str) -> None:
-    act("note", sae, state, text=session.widget(key) or "")
+    with box, st.container(key="note_edit"):
+        keyboard.box("note", screen, state)
 
 
 def history(row: Row, sae: str) -> None:
@@ -54,12 +43,12 @@ def _event(event: LabelEvent, row: Row, sae: str, *, undone: bool) -> None:
     who = event.author or source_name(event.source)
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         with st.container(width="stretch", gap=None):
-            st.text(f"{event.kind}: {event.text}" if event.text else event.kind)
+            st.text(marked(f"{event.kind}: {event.text}") if event.text else event.kind)
             with st.container(key=f"quiet_event_{event.id}"):
                 parts = [who, event.time[:19].replace("T", " ")]
                 parts += ["undone later"] if undone else []
                 parts += [event.reason] if event.reason else []
-                st.text(" · ".join(parts))
+                st.text(marked(" · ".join(parts)))
         if event.text and event.kind not in ("noted", "undone", "failed"):
             st.button(
                 "Revert to this",

@@ -9,12 +9,14 @@ from streamlit.delta_generator import DeltaGenerator
 
 from autointerp_core.explore.feature_index import Row
 from autointerp_core.store.history import LabelState
-from ui import readers, session
-from ui.decisions import decide
+from ui import readers
+from ui.decisions import author, decide, keyboard
 from ui.decisions.callback import act
-from ui.elements import scoreview
+from ui.decisions.keyboard import Meaning, Screen
+from ui.elements import hint, scores, scoreview
 from ui.elements.table import missing_reason
 from ui.feature import candidates, label_history, proposals
+from ui.marks import marked
 from ui.runs import form, start
 from ui.sentences import sentence
 
@@ -24,14 +26,15 @@ _BADGES: dict[str, tuple[str, Literal["green", "blue", "gray"]]] = {
     "unreviewed": (":material/radio_button_unchecked:", "gray"),
 }
 _RUNS = (
-    ("generate", "Regenerate", ":material/refresh:"),
-    ("score", "Score", ":material/fact_check:"),
+    ("generate", "Regenerate", ":material/refresh:", "Have labels proposed, or proposed anew"),
+    ("score", "Score", ":material/fact_check:", scores.ABOUT),
 )
 
 
 def title(row: Row) -> None:
     """The feature's number, status and flag, and below them its label with its score."""
     state = row.state
+    hint.line("feature")
     with st.container(key="feature_title", gap=None):
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
             with st.container(key="feature_number", width="content"):
@@ -41,7 +44,7 @@ def title(row: Row) -> None:
                 with st.container(key="title_score", width="stretch"):
                     scoreview.compact("score_now", state.shown())
         with st.container(key="current_label"):
-            st.text(state.label if state.label is not None else f"({missing_reason(row)})")
+            st.text(marked(state.label) if state.label is not None else f"({missing_reason(row)})")
 
 
 def status_badges(state: LabelState) -> None:
@@ -52,82 +55,80 @@ def status_badges(state: LabelState) -> None:
         st.badge("flagged", icon=":material/flag:", color="orange")
 
 
-def show(opened: readers.OpenStudy, row: Row) -> None:
+def show(opened: readers.OpenStudy, row: Row) -> Screen:
     """The panel. A decision is saved by the button's callback, before the page is drawn."""
     state, sae = row.state, opened.sae
+    screen = Screen(opened.name, sae, row.feature, state.last_event or 0)
     with st.container(key="label_panel", border=True, gap="small"):
         actions = st.container(key="label_actions", horizontal=True, gap="small")
         proposals.pair(row, sae)
-        edit(row, sae)
+        edit(screen, state)
         _actions(opened, row, actions)
         with st.container(key="outcome"):
             outcome(decide.told(sae, row.feature))
         candidates.show(state, sae)
-        label_history.note(state, sae)
+        label_history.note(screen, state)
         label_history.history(row, sae)
+    return screen
 
 
-def edit(row: Row, sae: str, then: int | None = None) -> None:
+def edit(screen: Screen, state: LabelState) -> None:
     """Write a label of one's own; a refused one stays in the box with the reason below."""
-    state = row.state
-    refused = decide.told(sae, row.feature)
-    key = f"label_{sae}_{row.feature}_{state.last_event or 0}"
-    with (
-        st.form("edit_label", border=False),
-        st.container(key="label_edit", horizontal=True, vertical_alignment="bottom"),
-    ):
-        st.text_input(
-            "Your label", state.label or "", key=key, max_chars=300, placeholder="at most 9 words"
-        )
-        st.form_submit_button(
-            "Save",
-            key="save_label",
-            icon=":material/save:",
-            on_click=_save,
-            args=(sae, state, key, then),
-        )
+    with st.container(key="label_edit"):
+        keyboard.box("label", screen, state)
+    refused = decide.told(screen.sae, screen.feature)
     # Always there, so that what comes below keeps its place while the page is drawn again.
     with st.container(key="refusal"):
         if refused is not None and refused.kind == "rejected":
             st.text(sentence(refused.message))
 
 
-def _save(sae: str, state: LabelState, key: str, then: int | None) -> None:
-    act("override", sae, state, text=session.widget(key) or "", then=then)
-
-
 def _actions(opened: readers.OpenStudy, row: Row, actions: DeltaGenerator) -> None:
     state, sae = row.state, opened.sae
     with actions:
         st.button(
-            "Unflag" if state.flagged else "Flag",
+            keyboard.hint("Unflag" if state.flagged else "Flag", "F"),
             key="flag",
             icon=":material/flag:",
-            shortcut="F",
             on_click=act,
             args=("unflag" if state.flagged else "flag", sae, state),
         )
         st.button(
-            "Undo",
+            keyboard.hint("Undo", "U"),
             key="undo",
             icon=":material/undo:",
-            shortcut="U",
             disabled=state.status == "unreviewed" and not state.flagged and not state.note,
             on_click=act,
             args=("undo", sae, state),
         )
         if not row.dead:
             place = start.place_of(row.feature)
-            for what, title, icon in _RUNS:
+            for what, title, icon, told in _RUNS:
                 st.button(
                     title,
                     key=what,
                     icon=icon,
+                    help=told,
                     on_click=form.ask,
                     args=(what, [row.feature], place),
                 )
     start.follow(start.place_of(row.feature))
     form.show(opened, start.place_of(row.feature))
+
+
+def keys(state: LabelState) -> dict[str, Meaning]:
+    """What the keys that decide mean for a label."""
+    asks = not author.current()  # for the name, in a dialog
+    found = {
+        "o": Meaning("focus"),
+        "f": Meaning("unflag" if state.flagged else "flag", opens=asks),
+        "u": Meaning("undo", opens=asks),
+    }
+    for key, kind in proposals.KEYS.items():
+        proposal = proposals.proposal_of(state, kind)
+        if proposal is not None:
+            found[key] = Meaning("accept", proposal.event_id, opens=asks)
+    return found
 
 
 def outcome(found: decide.Told | None) -> None:
@@ -136,7 +137,7 @@ def outcome(found: decide.Told | None) -> None:
         return
     if found.kind == "saved":
         with st.container(key="quiet_saved"):
-            st.text(f"{found.message}.")
+            st.text(sentence(found.message))
         return
     with st.container(key="problem_label"):
         title = "Changed by somebody else meanwhile" if found.kind == "conflict" else "Not saved"

@@ -10,6 +10,8 @@ from autointerp_core.errors import BadInput
 from autointerp_core.explore.feature_index import Snapshot
 from autointerp_core.explore.view import View
 from ui import problems, readers, session, url
+from ui.decisions import keyboard, presses
+from ui.decisions.keyboard import Meaning, Press
 from ui.feature import examples, label_panel, related, sides
 from ui.navigation import Place, find_place, looking
 
@@ -19,6 +21,9 @@ class Leaving:
     """Whether the table was asked for."""
 
     to_table: bool = False
+
+
+_MOVES = {"j": Meaning("next", moves=True), "k": Meaning("previous", moves=True)}
 
 
 @dataclass
@@ -49,7 +54,9 @@ def show(opened: readers.OpenStudy) -> None:
         with left:
             examples.show(opened, row)
         with decide:
-            label_panel.show(opened, row)
+            screen = label_panel.show(opened, row)
+            keys = label_panel.keys(row.state) | _MOVES
+            keyboard.show(screen, keys, lambda press: _pressed(opened, press))
         sides.numbers(opened, snapshot, row, numbers)
         with left:
             related.show(opened, snapshot, row, go_to)
@@ -75,20 +82,18 @@ def _walk(place: Place, view: View) -> None:
     with st.container(key="walk", horizontal=True, vertical_alignment="center", gap="small"):
         st.button("Table", key="back", icon=":material/table_rows:", on_click=_back)
         st.button(
-            "Previous",
+            keyboard.hint("Previous", "K"),
             key="previous",
             icon=":material/chevron_left:",
-            shortcut="K",
             disabled=place.previous is None,
             on_click=go_to,
             args=(place.previous,),
         )
         st.button(
-            "Next",
+            keyboard.hint("Next", "J"),
             key="next",
             icon=":material/chevron_right:",
             icon_position="right",
-            shortcut="J",
             disabled=place.next is None,
             on_click=go_to,
             args=(place.next,),
@@ -130,6 +135,18 @@ def go_to(feature: int | None) -> None:
     """Callback: look at another feature in the same view."""
     if feature is not None:
         url.put(url.address(url.study(), url.view(), feature))
+
+
+def _pressed(opened: readers.OpenStudy, press: Press) -> None:
+    """A key: moves go on from where the page is, decisions are about what was seen."""
+    snapshot = opened.snapshot()
+    if press.do in presses.DECIDES:
+        presses.make(press, snapshot.state(press.screen.feature))
+        return
+    view, feature = url.view(), url.feature()
+    if feature is not None:
+        place = find_place(snapshot, view, feature)
+        go_to(place.next if press.do == "next" else place.previous)
 
 
 def _jump() -> None:

@@ -33,7 +33,9 @@ export default function (component) {
       item.append(token, track, make("span", "value", (value > 0 ? "+" : "") + short(value)))
       list.append(item)
     }
-    section.append(make("h3", "", title), list)
+    const heading = make("h3", "", title)
+    heading.title = data.told
+    section.append(heading, list)
     lists.append(section)
   }
   root.append(lists)

@@ -38,6 +38,7 @@ def numbers(opened: readers.OpenStudy, row: Row, snapshot: Snapshot) -> None:
                 *came,
             ],
             "lists": [],
+            "told": "",
         },
     )
 
@@ -68,4 +69,4 @@ def logits(opened: readers.OpenStudy, row: Row) -> None:
             "rows": [[t.text, t.logit, t.token_id] for t in bottom[:10]],
         },
     ]
-    _FACTS(key="logits", data={"pairs": [], "lists": lists})
+    _FACTS(key="logits", data={"pairs": [], "lists": lists, "told": about("Logits")})

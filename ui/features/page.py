@@ -13,6 +13,7 @@ from autointerp_core.explore.feature_index import Snapshot
 from autointerp_core.explore.topic_search import TopicSearch
 from autointerp_core.explore.view import PAGE_SIZES, View
 from ui import problems, readers, session, url
+from ui.elements import hint
 from ui.elements.table import INPUT, SCORE, features_table
 from ui.features import bulk, filters, plot
 from ui.navigation import looking
@@ -42,10 +43,11 @@ def show(opened: readers.OpenStudy) -> None:
                 st.button("Clear filters", key="clear", on_click=filters.clear)
             plot.switch()
 
+        hint.line("features")
         filters.show(view, count_and_plot)
         plot.show(snapshot, view, rows)
-        bulk.show(opened, snapshot, rows)
         here = rows[(page - 1) * view.size : page * view.size]
+        bulk.show(opened, snapshot, view, rows, here)
         if len(rows):
             _table(opened, snapshot, view, here, arrived=arrived)
             _pager(view, pages, page)
@@ -74,6 +76,7 @@ def _table(
         view,
         study=opened.name,
         picked=sorted(looking().picked),
+        ticked=looking().ticked,
         extra=extra,
         excerpts=_excerpts(opened, snapshot, view, here),
         last=looking().feature,
@@ -121,9 +124,12 @@ def _sort() -> None:
 
 def _pick() -> None:
     """Ticks of the page shown replace those of the same features kept before."""
-    state = session.widget("table").picked or {"page": [], "on": []}
+    state = session.widget("table").picked
     kept = looking()
-    kept.picked = (kept.picked - set(state["page"])) | set(state["on"])
+    if state is None or state["study"] != session.current().study:
+        return
+    kept.ticked = state["version"]
+    kept.picked = (kept.picked - set(state["page"])) | (set(state["on"]) & set(state["page"]))
 
 
 def _pager(view: View, pages: int, page: int) -> None:

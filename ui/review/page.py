@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import streamlit as st
 
 from autointerp_core.explore.feature_index import Row, Snapshot
 from ui import problems, readers, session, url
-from ui.decisions import author, decide
+from ui.decisions import author, decide, keyboard, presses
 from ui.decisions.callback import act
-from ui.elements.component import register
+from ui.decisions.keyboard import Meaning, Press, Screen
 from ui.feature import candidates, examples, label_history, label_panel, proposals, sides
 from ui.navigation import Place, find_place
 from ui.review import queues
 
-_FOCUS = register("focus", Path(__file__).parent)
 _KEYS = (
     ("1", "accept the LLM label"),
     ("2", "accept the search label"),
@@ -32,12 +29,22 @@ _KEYS = (
 )
 
 
+_OWN_KEYS = {
+    "n": Meaning("next", moves=True),
+    "p": Meaning("previous", moves=True),
+    "m": Meaning("more", moves=True),
+    "s": Meaning("skip"),
+    "h": Meaning("keys", opens=True),
+}
+
+
 @dataclass
 class Reviewing:
     """What the session remembers of the page."""
 
     show_keys: bool = False
-    focus_asked: int = 0
+    undone_on: int = 0
+    """Number of the screen on which the last undo was asked for."""
 
 
 def show(opened: readers.OpenStudy) -> None:
@@ -62,7 +69,7 @@ def show(opened: readers.OpenStudy) -> None:
         with left:
             examples.show(opened, row, short=True)
         with side:
-            _panel(opened, row, place)
+            _panel(opened, row, place, queue)
         sides.numbers(opened, snapshot, row, numbers)
     kept = session.memory(Reviewing)
     keys, kept.show_keys = kept.show_keys, False
@@ -70,31 +77,35 @@ def show(opened: readers.OpenStudy) -> None:
         _cheat_sheet()
 
 
-def _panel(opened: readers.OpenStudy, row: Row, place: Place) -> None:
+def _panel(opened: readers.OpenStudy, row: Row, place: Place, queue: queues.Queue) -> None:
     sae, state = opened.sae, row.state
+    screen = Screen(opened.name, sae, row.feature, state.last_event or 0)
     with st.container(key="label_panel", border=True, gap="small"):
         actions = st.container(key="review_actions", horizontal=True, gap="small")
         proposals.pair(row, sae, place.next)
-        label_panel.edit(row, sae, place.next)
-        _FOCUS(key="focus", data={"ask": session.memory(Reviewing).focus_asked}, width=1)
+        label_panel.edit(screen, state)
         with actions:
-            st.button("Override", key="override", shortcut="O", on_click=_ask_focus)
+            st.button(keyboard.hint("Override", "O"), key="override")
             st.button(
-                "Unflag" if state.flagged else "Flag",
+                keyboard.hint("Unflag" if state.flagged else "Flag", "F"),
                 key="flag",
-                shortcut="F",
                 on_click=act,
                 args=("unflag" if state.flagged else "flag", sae, state),
             )
             st.button(
-                "Skip", key="skip", shortcut="S", on_click=queues.skip, args=(row.feature, place)
+                keyboard.hint("Skip", "S"),
+                key="skip",
+                on_click=queues.skip,
+                args=(row.feature, place),
             )
-            st.button("Undo", key="undo", shortcut="U", on_click=_undo, args=(opened,))
+            st.button(keyboard.hint("Undo", "U"), key="undo", on_click=_undo, args=(opened,))
         with st.container(key="outcome"):
             _last(row, sae)
         candidates.show(state, sae, place.next)
-        label_history.note(state, sae)
+        label_history.note(screen, state)
         label_history.history(row, sae)
+    keys = label_panel.keys(state) | _OWN_KEYS
+    keyboard.show(screen, keys, lambda press: _pressed(opened, queue, press))
 
 
 def _last(row: Row, sae: str) -> None:
@@ -130,8 +141,29 @@ def _ask_keys() -> None:
     session.memory(Reviewing).show_keys = True
 
 
-def _ask_focus() -> None:
-    session.memory(Reviewing).focus_asked = time.time_ns()
+def _pressed(opened: readers.OpenStudy, queue: queues.Queue, press: Press) -> None:
+    """A key: moves go on from where the page is, decisions are about what was seen."""
+    snapshot, view, feature = opened.snapshot(), queue.view, press.screen.feature
+    here = url.feature()
+    match press.do:
+        case "undo":
+            kept = session.memory(Reviewing)
+            if kept.undone_on != press.run:  # pressed twice on one screen: once
+                kept.undone_on = press.run
+                _undo(opened)
+        case "more":
+            examples.more_or_fewer()
+        case "keys":
+            _ask_keys()
+        case "next" | "previous" if here is not None:
+            place = queues.unskipped(snapshot, view, find_place(snapshot, view, here))
+            queues.go(place.next if press.do == "next" else place.previous)
+        case "skip" if here == feature:
+            queues.skip(feature, queues.unskipped(snapshot, view, find_place(snapshot, view, here)))
+        case action if action in presses.DECIDES:
+            place = queues.unskipped(snapshot, view, find_place(snapshot, view, feature))
+            then = None if action in ("flag", "unflag", "note") else place.next
+            presses.make(press, snapshot.state(feature), then)
 
 
 def _undo(opened: readers.OpenStudy) -> None:
@@ -141,7 +173,8 @@ def _undo(opened: readers.OpenStudy) -> None:
     """
     made = decide.made(opened.sae)
     if not made:
-        decide.tell_nothing_to_undo(opened.sae, url.feature() or 0)
+        text = "you decided nothing in this session that could be undone"
+        decide.tell(opened.sae, url.feature() or 0, "failed", text)
         return
     decide.undo(made[-1], author.current())
     queues.go(made[-1].events[0][0])

@@ -11,7 +11,7 @@ import streamlit as st
 from autointerp_core.explore.feature_index import Snapshot
 from autointerp_core.explore.view import View
 from ui import readers, session, url
-from ui.decisions import decide
+from ui.decisions import decide, keyboard
 from ui.glossary import about
 from ui.navigation import Place
 
@@ -63,16 +63,17 @@ def left_out(snapshot: Snapshot, queue: Queue) -> int:
 
 def feature_of(snapshot: Snapshot, opened: readers.OpenStudy, queue: Queue) -> int | None:
     """The feature of the address, else the first of the queue that was not skipped."""
-    feature = url.feature()
-    if feature is None:
-        order = snapshot.features[snapshot.order(queue.view)]
-        waiting = order[~np.isin(order, list(_skipped()))] if _skipped() else order
-        if not len(waiting):
-            _skipped().clear()
-            waiting = order
-        feature = int(waiting[0]) if len(waiting) else None
-    wanted = {"study": opened.name, **queue.params()}
-    url.put(wanted if feature is None else wanted | {"feature": str(feature)})
+    with session.current().lock:
+        feature = url.feature()
+        if feature is None:
+            order = snapshot.features[snapshot.order(queue.view)]
+            waiting = order[~np.isin(order, list(_skipped()))] if _skipped() else order
+            if not len(waiting):
+                _skipped().clear()
+                waiting = order
+            feature = int(waiting[0]) if len(waiting) else None
+        wanted = {"study": opened.name, **queue.params()}
+        url.put(wanted if feature is None else wanted | {"feature": str(feature)})
     return feature
 
 
@@ -115,17 +116,15 @@ def top(
     done = int((held & (snapshot.status > 0)).sum())
     with st.container(key="review_top", horizontal=True, vertical_alignment="center", gap="small"):
         st.button(
-            "Previous",
+            keyboard.hint("Previous", "P"),
             key="previous",
-            shortcut="P",
             disabled=place is None or place.previous is None,
             on_click=go,
             args=(place and place.previous,),
         )
         st.button(
-            "Next",
+            keyboard.hint("Next", "N"),
             key="next",
-            shortcut="N",
             disabled=place is None or place.next is None,
             on_click=go,
             args=(place and place.next,),
@@ -164,7 +163,9 @@ def top(
                     ]
                 )
             )
-        st.button("Keys", key="keys", icon=":material/keyboard:", shortcut="H", on_click=ask_keys)
+        st.button(
+            keyboard.hint("Keys", "H"), key="keys", icon=":material/keyboard:", on_click=ask_keys
+        )
     with st.container(key="review_progress"):
         st.progress(done / total if total else 1.0)
 

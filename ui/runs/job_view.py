@@ -10,6 +10,7 @@ from autointerp_core import jobs
 from autointerp_core.errors import AutointerpError
 from autointerp_core.jobs import JobState
 from ui import session
+from ui.marks import marked
 from ui.runs import job_result
 
 _ICONS = {
@@ -59,7 +60,7 @@ def show(job: JobState, *, log: bool = True) -> None:
     with st.container(key=f"job_{job.id}", gap="xsmall", border=True):
         with st.container(horizontal=True, vertical_alignment="center"):
             st.markdown(_ICONS[job.status], width="content")
-            st.text(job.title, width="stretch")
+            st.text(marked(job.title), width="stretch")
             if job.active:
                 st.button("Cancel", key=f"cancel_{job.id}", on_click=_ask, args=("cancel", job.id))
             elif job.status != "done":
@@ -68,24 +69,24 @@ def show(job: JobState, *, log: bool = True) -> None:
             share = min(job.done / job.total, 1.0) if job.total else 0.0
             st.progress(share)
             with st.container(key=f"quiet_progress_{job.id}"):
-                st.text(progress_line(job))
+                st.text(marked(progress_line(job)))
         if job.error:
-            st.text(job.error)
+            st.text(marked(job.error))
         made = job_result.lines(job) if job.status == "done" else []
         if made:
             with st.container(key=f"quiet_result_{job.id}", gap=None):
                 for line in made:
-                    st.text(line)
+                    st.text(marked(line))
         refused = session.memory(Refused)
         if refused.job == job.id:
-            st.text(refused.why)
+            st.text(marked(refused.why))
         tail = job.log_tail(200) if log else []
         if tail:
             with (
                 st.expander("Log", expanded=job.status == "failed"),
                 st.container(key=f"log_{job.id}"),
             ):
-                st.code("\n".join(tail[-40:]), language=None)
+                st.code(marked("\n".join(tail[-40:])), language=None)
 
 
 def _ask(what: str, job_id: str) -> None:

@@ -10,6 +10,7 @@ import streamlit as st
 from autointerp_core import jobs
 from autointerp_core.errors import AutointerpError
 from ui import session
+from ui.marks import marked
 from ui.runs import job_view
 
 BULK = "bulk"
@@ -44,7 +45,7 @@ def follow(place: str) -> None:
     with st.container(key="run_job", gap="xsmall"):
         problem = _runs().problems.pop(_here(place), "")
         if problem:
-            st.text(problem)
+            st.text(marked(problem))
         job_id = _runs().started.get(_here(place))
         if job_id is None:
             return
@@ -57,7 +58,7 @@ def follow(place: str) -> None:
             _live(job_id)
             return
         job_view.show(job, log=job.status != "done")
-        st.button("Put away", key="run_seen", type="tertiary", on_click=_put_away, args=(place,))
+        st.button("Dismiss", key="run_seen", on_click=_put_away, args=(place,))
 
 
 @st.fragment(run_every=1.0)

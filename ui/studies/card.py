@@ -61,7 +61,7 @@ def show(info: StudyRecord, called: str) -> None:
         for warning in info.warnings:
             with st.container(horizontal=True, gap="xsmall"):
                 st.markdown(":material/warning:", width="content")
-                st.text(warning.message)
+                st.text(marked(warning.message))
     asked = session.memory(Asked)
     if asked.open == info.id:
         asked.open = ""

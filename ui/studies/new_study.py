@@ -19,6 +19,8 @@ from autointerp_core.home import home
 from autointerp_core.sources.releases import release_names
 from autointerp_core.store.files import write_bytes
 from ui import session
+from ui.glossary import about
+from ui.marks import marked
 from ui.sentences import sentence
 from ui.studies import probe
 
@@ -53,12 +55,13 @@ def show() -> None:
             said = int((sae or {}).get("context_size") or _CONTEXT)
             own = said if said > 1 else _CONTEXT
             context = st.number_input(
-                "Tokens a sequence, at most",
+                "Context size (tokens)",
                 _LEAST_CONTEXT,
                 None,
                 own,
                 key=f"new_context_{own}",
                 width=200,
+                help=about("Context size"),
             )
             labels = st.selectbox(
                 "Labels",
@@ -124,13 +127,13 @@ def _sae() -> dict[str, Any] | None:
     parts = [
         f"{found['layout']} layout",
         found["architecture"] + (f", k = {found['k']}" if found["k"] else ""),
-        f"{found['d_sae']:,} latents",
+        f"{found['d_sae']:,} features",
         f"width {found['d_in']:,}",
         found["hook"],
     ]
     parts += [f"trained on {found['model_name']}"] if found["model_name"] else []
     with st.container(key="quiet_sae"):
-        st.text("Found: " + " · ".join(parts))
+        st.text(marked("Found: " + " · ".join(parts)))
     return found | {"path": path.strip(), "id": (sae_id or "").strip()}
 
 
@@ -191,7 +194,7 @@ def _dataset() -> dict[str, Any] | None:
     )
     with st.container(key="preview", border=True, gap="xxsmall"):
         for row in found["rows"][:_PREVIEW]:
-            st.text(str(row.get(column, ""))[:160].replace("\n", "↵ "))
+            st.text(marked(str(row.get(column, ""))[:160].replace("\n", "↵ ")))
     return {"path": given, "column": column, "rows": found["rows"]}
 
 

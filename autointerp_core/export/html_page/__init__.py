@@ -111,6 +111,6 @@ def _feature(
         "lowered": [[one.text, one.logit] for one in lowered[:_LOGITS]],
         "examples": [
             [e.activation, e.document_index, e.token_position, e.peak_index, e.tokens, e.values]
-            for e in examples
+            for e in (example.whole for example in examples)
         ],
     }

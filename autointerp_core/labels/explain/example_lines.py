@@ -14,14 +14,19 @@ SHOWN_LOGITS = 8
 
 
 def strength(activation: float, maximum: float) -> int:
-    """Activation on a scale of 0 to 10, as integers are easier to read than decimals."""
-    if maximum <= 0 or activation <= 0:
+    """Activation on a scale of 0 to 10, as integers are easier to read than decimals.
+
+    Below zero, down to -10, where the activation is: a signed SAE's features fire either way.
+    """
+    if maximum <= 0 or activation == 0:
         return 0
-    return max(1, min(10, round(10 * activation / maximum)))
+    size = max(1, min(10, round(10 * abs(activation) / maximum)))
+    return size if activation > 0 else -size
 
 
 def mark_peak(example: Example, before: int = BEFORE, after: int = AFTER) -> str:
-    """The example on one line, its peak token between ``<<`` and ``>>``."""
+    """The example on one line, its peak between ``<<`` and ``>>``: whole characters."""
+    example = example.whole
     peak = example.peak_index
     low, high = max(0, peak - before), min(len(example.tokens), peak + after + 1)
     left = "".join(example.tokens[low:peak])
@@ -31,6 +36,7 @@ def mark_peak(example: Example, before: int = BEFORE, after: int = AFTER) -> str
 
 def clip(example: Example, around: int) -> Example:
     """The example with at most ``around`` tokens on each side of its peak."""
+    example = example.whole
     low = max(0, example.peak_index - around)
     high = example.peak_index + around + 1
     return replace(
@@ -45,6 +51,7 @@ def clip(example: Example, around: int) -> Example:
 
 def whole_word(example: Example) -> str:
     """The word that the peak token is a piece of, as far as the window shows it."""
+    example = example.whole
     tokens, peak = example.tokens, example.peak_index
     first = last = peak
     if not tokens[peak].strip().isalpha():
@@ -58,13 +65,14 @@ def whole_word(example: Example) -> str:
 
 def mark_strengths(example: Example, top: float) -> str:
     """The example on one line, every strong token marked and followed by its strength."""
+    example = example.whole
     low = max(0, example.peak_index - BEFORE)
     high = example.peak_index + AFTER + 1
     out = []
     shown = zip(example.tokens[low:high], example.values[low:high], strict=True)
     for n, (token, value) in enumerate(shown, start=low):
-        strong = value >= 0.3 * example.activation or n == example.peak_index
-        if strong and token.strip():
+        peak = n == example.peak_index
+        if peak or (token.strip() and abs(value) >= 0.3 * abs(example.activation)):
             out.append(mark(token, f"({strength(value, top)})"))
         else:
             out.append(plain(token))
@@ -105,5 +113,5 @@ def silent_lines(study: Study, feature: int, examples: Sequence[Example]) -> lis
     if not silent:
         return []
     return ["Texts of the same kind without a reaction:"] + [
-        "0: " + " ".join(plain("".join(e.tokens[:23])).split()) for e in silent
+        "0: " + " ".join(plain("".join(e.whole.tokens[:23])).split()) for e in silent
     ]

@@ -24,8 +24,8 @@ class ScoringConfig(ProviderConfig):
     scorers: Annotated[
         tuple[str, ...],
         Doc(
-            "Scorers: none, all, or some of embedding,detection,fuzzing; the last two ask a "
-            "language model."
+            f"Scorers: none, all, or some of {','.join(SCORERS)}; {' and '.join(judged(SCORERS))} "
+            "ask a language model."
         ),
     ] = ()
     score_windows: Annotated[
@@ -65,8 +65,8 @@ class ScoreConfig(ScoringConfig):
     scorers: Annotated[
         tuple[str, ...],
         Doc(
-            "Scorers: all, or some of embedding,detection,fuzzing; the last two ask a language "
-            "model."
+            f"Scorers: all, or some of {','.join(SCORERS)}; {' and '.join(judged(SCORERS))} ask a "
+            "language model."
         ),
     ] = ("embedding",)
     again: Annotated[bool, Doc("Judge anew what was judged before.")] = False

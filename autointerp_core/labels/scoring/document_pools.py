@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autointerp_core.arrays import BoolArray, Float32Array, Int64Array
-from autointerp_core.errors import BadInput
 from autointerp_core.labels.document_split import PARTS, Split
 from autointerp_core.store.study import AFTER, BEFORE, Study
 
@@ -64,22 +63,14 @@ class DocumentPools:
         Raises:
             BadInput: the feature is not in the study.
         """
-        for found in self.study.passes:
-            row = int(found.rows([feature])[0])
-            if row >= 0:
-                _, token, activation = found.firings(row, row + 1)
-                return token, activation
-        raise BadInput(f"feature {feature} is not in study {self.study.id}; extract it first")
+        _, token, activation = self.study.firings(feature)
+        return token, activation
 
     def peaks(self, fired: Int64Array, activation: Float32Array) -> Int64Array:
         """The counted peak of every sequence, strongest first; of equals the earlier one."""
         counted = self.tokens.counted[fired] > 0
-        token, strength = fired[counted], activation[counted]
-        sequence = self.tokens.sequence_of(token)
-        order = np.lexsort((token, -strength, sequence))
-        first = order[np.unique(sequence[order], return_index=True)[1]]
-        best = first[np.lexsort((token[first], -strength[first]))]
-        return token[best]
+        token = fired[counted]
+        return token[self.tokens.sequence_peaks(token, activation[counted])]
 
     def edges(self, documents: Int64Array) -> tuple[Int64Array, Int64Array]:
         """First and one-past-last token of each document."""

@@ -59,8 +59,8 @@ def marked_windows(found: WindowSet, seed: int = 0) -> list[MarkedWindow]:
 
 def firing_tokens(example: Example) -> tuple[int, ...]:
     """Positions of the tokens that make the window active."""
-    least = SHARE * example.activation
-    return tuple(i for i, value in enumerate(example.values) if value > 0 and value >= least)
+    least = SHARE * abs(example.activation)
+    return tuple(i for i, value in enumerate(example.values) if value and abs(value) >= least)
 
 
 def silent_tokens(example: Example) -> list[int]:
@@ -70,7 +70,7 @@ def silent_tokens(example: Example) -> list[int]:
     for i, token in enumerate((*example.tokens, " ")):
         joined = i > 0 and _goes_on(example.tokens[i - 1], token)
         if not joined or i == len(example.tokens):
-            if not any(example.values[j] > 0 for j in word):
+            if not any(example.values[j] for j in word):
                 silent += word
             word = []
         word.append(i)

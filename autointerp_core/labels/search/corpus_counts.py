@@ -112,7 +112,10 @@ class CorpusCounts:
         return ids, counts
 
     def firings(self, wanted: Int64Array) -> Iterator[tuple[int, Int64Array, Float64Array]]:
-        """(feature, token indices, activations) of every firing that counts."""
+        """(feature, token indices, strengths) of every firing that counts.
+
+        Strength is the activation's magnitude: of a signed SAE it may be below zero.
+        """
         homes: dict[int, tuple[Pass, int]] = {}
         for found in self.study.passes:
             rows = found.rows(wanted)
@@ -135,7 +138,8 @@ class CorpusCounts:
             edges = np.searchsorted(row, np.arange(first, first + stop - at + 1))
             for index in range(stop - at):
                 part = slice(int(edges[index]), int(edges[index + 1]))
-                yield int(wanted[at + index]), token[part], activation[part].astype(np.float64)
+                strength = np.abs(activation[part]).astype(np.float64)
+                yield int(wanted[at + index]), token[part], strength
             at = stop
 
     def by_word(self, token: Int64Array, activation: Float64Array) -> Firings:

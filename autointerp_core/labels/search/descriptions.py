@@ -13,6 +13,7 @@ import numpy as np
 from autointerp_core.arrays import Float64Array, Int64Array
 from autointerp_core.labels.search.corpus_counts import CorpusCounts, Firings
 from autointerp_core.labels.search.corpus_words import CLASSES
+from autointerp_core.labels.search.phrases import Phrases
 
 PEAKS = 60
 """Strongest words from which a diffuse feature's example words are taken."""
@@ -45,6 +46,7 @@ class Describer:
     def __init__(self, counts: CorpusCounts):
         self.counts = counts
         self.words = counts.words
+        self.phrases = Phrases(counts)
 
     def best(self, fired: Firings) -> Description:
         """The best description of the words fired on."""
@@ -123,12 +125,7 @@ class Describer:
     def variant(self, key: int, keys: list[int]) -> bool:
         """True for another form (plural, tense) of a word already in the list."""
         text = self.words.keys[key]
-        for other in (self.words.keys[k] for k in keys):
-            shared = min(len(text), len(other))
-            stem = max(shared - 1, 3)
-            if shared >= 3 and abs(len(text) - len(other)) <= 2 and text[:stem] == other[:stem]:
-                return True
-        return False
+        return any(is_form_of(text, self.words.keys[k]) for k in keys)
 
     def _beside(self, fired: Firings, *, before: bool) -> list[Description]:
         """Follows (or precedes) one of up to three words."""
@@ -170,14 +167,14 @@ class Describer:
                 continue
             chosen = keys == key
             at, weight = fired.word[chosen] - shift, fired.weight[chosen]
-            before, after = self._grow(at, weight, key, forward=not shift)
+            before, after = self.phrases.grow(at, weight, key, forward=not shift)
             if not before and not after:
                 continue
             pattern = self._common(at, weight, before, after)
             matches = self._occurrences(key, pattern, before)
             hits = int(np.isin(matches + shift, fired.every).sum())
             recall = float(weight[np.isin(at, matches)].sum())
-            text = f'"{self._join(at, weight, before, after)}"'
+            text = f'"{self.phrases.spelt(at, weight, before, after)}"'
             out.append(
                 Description(
                     kind,
@@ -190,7 +187,7 @@ class Describer:
         return out
 
     def _common(self, at: Int64Array, weight: Float64Array, before: int, after: int) -> list[int]:
-        """Keys of the neighbours that :meth:`_grow` found, in text order."""
+        """Keys of the neighbours that :meth:`.Phrases.grow` found, in text order."""
         out = []
         for distance in range(-before, after + 1):
             place = np.clip(at + distance, 0, len(self.words) - 1)
@@ -285,79 +282,9 @@ class Describer:
         hits = min(len(where), count)
         return [Description("piece", text, float(share[i]), hits / count)]
 
-    def phrase(self, fired: Firings, key: int, *, quoted: bool) -> str:
-        """The word, with the neighbours it nearly always has where the feature fires on it."""
-        at = fired.word[self.words.key[fired.word] == key]
-        weight = fired.weight[self.words.key[fired.word] == key]
-        if not self.words.keys[key][0].isalnum():
-            name = self.counts.key_text(key, quoted=True)
-            mark = self.words.keys[key]
-            return f"{name} ({mark})" if name[0].isalpha() and mark.isprintable() else name
-        # In a list the words themselves are the point, as long as they are words.
-        alone = not quoted and not self.counts.bare[key]
-        before, after = (0, 0) if alone else self._grow(at, weight, key)
-        text = self._join(at, weight, before, after)
-        return f'"{text}"' if quoted else text
 
-    def _grow(
-        self, at: Int64Array, weight: Float64Array, key: int, *, forward: bool = True
-    ) -> tuple[int, int]:
-        """Neighbours to the left and right shared by 70 % of the occurrences fired on.
-
-        Between words with spaces a neighbour must also tell something: the feature picks its
-        company out of the word's other uses, or the neighbour hardly ever stands elsewhere
-        ("net" before "loss"). Characters of scripts without spaces always join.
-        """
-        if len(at) < 3:
-            return 0, 0
-        bare = self.counts.bare[key]
-        everywhere = self.counts.where[
-            self.counts.where_bounds[key] : self.counts.where_bounds[key + 1]
-        ]
-        before = after = 0
-        for step in (-1, 1) if forward else (-1,):
-            for _ in range(2):
-                distance = step * ((before if step < 0 else after) + 1)
-                place = at + distance
-                inside = (place >= 0) & (place < len(self.words))
-                inside &= (
-                    self.words.document[np.clip(place, 0, len(self.words) - 1)]
-                    == (self.words.document[at])
-                )
-                if inside.sum() < 3:
-                    break
-                neighbour = self.words.key[place[inside]]
-                found, inverse = np.unique(neighbour, return_inverse=True)
-                share = np.bincount(inverse, weight[inside]) / weight.sum()
-                i = int(np.argmax(share))
-                near = int(found[i])
-                if share[i] < 0.7 or not self.words.keys[near][0].isalnum():
-                    break
-                if bare != self.counts.bare[near]:
-                    break
-                beside = everywhere + distance
-                beside = beside[(beside >= 0) & (beside < len(self.words))]
-                together = int((self.words.key[beside] == near).sum())
-                usual = together / len(everywhere)
-                own = together / (
-                    self.counts.where_bounds[near + 1] - self.counts.where_bounds[near]
-                )
-                if not bare and share[i] < 1.4 * usual and own < 0.5:
-                    break
-                if step < 0:
-                    before += 1
-                else:
-                    after += 1
-        return before, after
-
-    def _join(self, at: Int64Array, weight: Float64Array, before: int, after: int) -> str:
-        """The commonest exact spelling of the phrase, from the text of the documents."""
-        counted: dict[str, float] = {}
-        for place, w in zip(at.tolist(), weight.tolist(), strict=True):
-            low, high = place - before, place + after
-            if low < 0 or high >= len(self.words):
-                continue
-            raw = self.counts.study.tokens.text[self.words.start[low] : self.words.stop[high]]
-            text = " ".join(raw.tobytes().decode("utf-8").split())
-            counted[text] = counted.get(text, 0.0) + w
-        return min(counted, key=lambda text: (-round(counted[text], 9), text))
+def is_form_of(text: str, other: str) -> bool:
+    """Whether two words (of one case) are forms of one, as "war" and "wars", "rose" and "roses"."""
+    shared = min(len(text), len(other))
+    stem = max(shared - 1, 3)
+    return shared >= 3 and abs(len(text) - len(other)) <= 2 and text[:stem] == other[:stem]

@@ -15,25 +15,28 @@ best from silent ones is taken. The same study gives the same labels.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
-from autointerp_core.arrays import BoolArray, Float64Array, Int64Array
+from autointerp_core.arrays import Float64Array, Int64Array
 from autointerp_core.labels.explain.parse_answer import limit_words
 from autointerp_core.labels.search.categories import category, plural
+from autointerp_core.labels.search.compose import MAX_WORDS, Composer
 from autointerp_core.labels.search.context_words import ContextWords
 from autointerp_core.labels.search.corpus_counts import CorpusCounts, Firings
-from autointerp_core.labels.search.corpus_words import CLASSES
-from autointerp_core.labels.search.descriptions import Describer, Description
+from autointerp_core.labels.search.corpus_words import CorpusWords
+from autointerp_core.labels.search.descriptions import Describer, Description, is_form_of
 from autointerp_core.labels.search.word_lists import FeatureWindows, WordLists
 from autointerp_core.progress import Progress, ProgressCallback, silent
 from autointerp_core.store.event_details import SearchEvidence
 from autointerp_core.store.study import Study
 
-METHOD = "search-v2"
-MAX_WORDS = 9
+METHOD = "search-v3"
+"""Raised where the same study gives another label: those that are there are then made anew."""
 DEAD = "never fires in this study"
 _LOOSE = (
     "words",
@@ -52,6 +55,9 @@ TOLD = 0.9
 """Share of what a feature fires on that words must cover to need no others beside them."""
 WORTH = 0.05
 """AUROC that a category may cost."""
+_SAID = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
+STRONGEST, DOMINANT = 20, 0.6
+"""The word on which so large a share of the strongest peaks lies is in the label in any case."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +82,8 @@ class _Look:
     """Keys of the words it peaks on, the commonest first."""
     category: str | None
     """What most of the words it peaks on are kinds of, in the plural."""
+    dominant: int | None
+    """Key of the word that most of the strongest peaks are on, if there is one."""
     lists: list[tuple[int, ...]]
     windows: FeatureWindows | None
 
@@ -84,17 +92,37 @@ class SearchLabeler:
     """Makes search labels for the features of one study.
 
     Args:
-        study: the study; its texts are read once, on construction.
+        study: the study; its texts are read once, for the first label.
         documents: use only these documents (so that the others can test the labels).
     """
 
     def __init__(self, study: Study, documents: Sequence[int] | None = None):
-        self.study = study
-        self.counts = CorpusCounts(study, documents)
-        self.words = self.counts.words
-        self._describer = Describer(self.counts)
-        self._context = ContextWords(self.counts, self._describer)
-        self._word_lists = WordLists(self.counts)
+        self.study, self._documents = study, documents
+
+    @cached_property
+    def counts(self) -> CorpusCounts:
+        return CorpusCounts(self.study, self._documents)
+
+    @property
+    def words(self) -> CorpusWords:
+        """The words of the study's texts."""
+        return self.counts.words
+
+    @cached_property
+    def _describer(self) -> Describer:
+        return Describer(self.counts)
+
+    @cached_property
+    def _composer(self) -> Composer:
+        return Composer(self.counts, self._describer)
+
+    @cached_property
+    def _context(self) -> ContextWords:
+        return ContextWords(self.counts, self._describer)
+
+    @cached_property
+    def _word_lists(self) -> WordLists:
+        return WordLists(self.counts)
 
     def label(self, feature: int) -> SearchLabel:
         """The label of one feature.
@@ -153,6 +181,7 @@ class SearchLabeler:
             return SearchLabel(feature, "white space", SearchEvidence(firings=len(token)))
         look = self._look(token[usable], activation[usable])
         text, kind, auroc = self._choose(look)
+        text = self._with_dominant(text, look)
         evidence = SearchEvidence(
             method=METHOD,
             firings=len(token),
@@ -180,20 +209,36 @@ class SearchLabeler:
         named = category({self.words.keys[found[i]]: float(times[i]) for i in order.tolist()})
         common = found[order].tolist()
         kinds = plural(named.name) if named else None
-        return _Look(fired, main, topic, shares, common, kinds, keys, windows)
+        dominant = self._dominant(self.words.key[peaks[:STRONGEST]])
+        return _Look(fired, main, topic, shares, common, kinds, dominant, keys, windows)
+
+    def _dominant(self, strongest: Int64Array) -> int | None:
+        """The one word behind most of the strongest peaks; marks and numbers are no words."""
+        found, times = np.unique(strongest, return_counts=True)
+        at = int(np.argmax(times))
+        word = self.words.keys[found[at]]
+        is_word = any(c.isalpha() for c in word) and not any(c.isdigit() for c in word)
+        return int(found[at]) if times[at] >= DOMINANT * len(strongest) and is_word else None
+
+    def _with_dominant(self, text: str, look: _Look) -> str:
+        """The label, begun with the dominant word where it does not have it in any form."""
+        if look.dominant is None:
+            return text
+        word = self.words.keys[look.dominant]
+        said = _SAID.findall(text.casefold())
+        if word in said or any(is_form_of(word, other) for other in said):
+            return text
+        return f"{self._describer.phrases.of(look.fired, look.dominant, quoted=False)}, {text}"
 
     def _peaks(self, token: Int64Array, activation: Float64Array) -> Int64Array:
         """Word of the peak of every sequence, strongest first."""
-        sequence = self.study.tokens.sequence_of(token)
-        order = np.lexsort((token, -activation, sequence))
-        first = order[np.unique(sequence[order], return_index=True)[1]]
-        first = first[np.lexsort((token[first], -activation[first]))]
+        first = self.study.tokens.sequence_peaks(token, activation)
         words: Int64Array = self.words.token_word[token[first]]
         return words
 
     def _choose(self, look: _Look) -> tuple[str, str, float | None]:
         """The label, its kind, and how well its words tell the feature's windows from others."""
-        text, kind = self._compose(look.fired, look.main, look.topic, look.shares)
+        text, kind = self._composer.label(look.fired, look.main, look.topic, look.shares)
         main = look.main
         if main.text in ("years", "numbers") and kind.startswith("class") and main.precision < 0.8:
             digits = [key for key in look.common if self.words.keys[key][0].isnumeric()]
@@ -201,7 +246,7 @@ class SearchLabeler:
                 shown = ", ".join(self.counts.spelling(key) for key in digits[:2])
                 text, kind = f"{main.text}: {shown}", "class with examples"
         elif kind == "class with examples" and look.category:
-            text = self._examples(
+            text = self._composer.examples(
                 look.fired, 3
             )  # what they are says more than how they are written
         weak = main.precision < 0.5 and main.recall < 0.9
@@ -212,7 +257,7 @@ class SearchLabeler:
         value = None
         if look.windows is not None:
             lists = [] if told else look.lists[:COMPARED]
-            texts = [text, *(self._listed(look.fired, keys) for keys in lists)]
+            texts = [text, *(self._composer.listed(look.fired, keys) for keys in lists)]
             auroc = self._word_lists.texts_auroc(texts, look.windows)
             best = int(np.argmax(auroc))
             text, kind = texts[best], "near words" if best else kind
@@ -237,116 +282,21 @@ class SearchLabeler:
             for word in text.replace(",", "").split()
         )
 
-    def _listed(self, fired: Firings, keys: Sequence[int]) -> str:
-        """Words of a list, as they are spelt where it fires, else as they are mostly spelt."""
-        own = set(self.words.key[fired.word].tolist())
-        if len(keys) == 1 and keys[0] in own:
-            return self._describer.phrase(fired, keys[0], quoted=True)
-        return ", ".join(
-            self._describer.phrase(fired, key, quoted=False)
-            if key in own
-            else self.counts.spelling(key)
-            for key in keys
-        )
-
     def _phrases(self, look: _Look) -> list[str]:
         """Phrases of different kinds about a feature, the more telling ones first."""
         fired, main = look.fired, look.main
         described = sorted(self._describer.all(fired), key=lambda c: -c.score)
-        texts = [self._compose(fired, main, look.topic, look.shares)[0]]
+        texts = [self._composer.label(fired, main, look.topic, look.shares)[0]]
         texts += [look.category] if look.category else []
-        texts += [self._listed(fired, keys) for keys in look.lists[:2]]
-        texts += [self._render(fired, description) for description in described]
+        texts += [self._composer.listed(fired, keys) for keys in look.lists[:2]]
+        texts += [self._composer.render(fired, description) for description in described]
         context = [self.counts.key_text(key) for key in look.topic]
         if context:
             texts.append(f"text about {', '.join(context[:4])}")
             texts += context[:3]
         texts += [
-            self._describer.phrase(fired, key, quoted=False)
+            self._describer.phrases.of(fired, key, quoted=False)
             for key in self._describer.leading(fired, 4)
         ]
-        texts.append(self._examples(fired, 3))
+        texts.append(self._composer.examples(fired, 3))
         return [text for text in texts if text]
-
-    def _compose(
-        self, fired: Firings, main: Description, topic: list[int], shares: list[float]
-    ) -> tuple[str, str]:
-        """The label's text, and in a word what kind it is."""
-        head = self._render(fired, main)
-        said = head.casefold()
-        context = [
-            (text, share)
-            for k, share in zip(topic, shares, strict=True)
-            if (text := self.counts.key_text(k)) not in said
-        ]
-        near = [text for text, _ in context]
-        marked = bool(context) and context[0][1] >= 0.25
-        partial = main.kind in ("class", "words") and main.precision < 0.6
-        diffuse = main.score < 0.12 or (main.kind == "words" and main.recall < 0.3)
-        if partial and main.recall >= 0.3:
-            follows = self._modifier(fired, main)
-            if follows:
-                return f"{head} after {follows}", f"{main.kind} after a word"
-        if diffuse and not (main.kind == "words" and main.recall >= 0.3):
-            if marked:
-                return f"text about {', '.join(near)}", "context"
-            examples = self._examples(fired, 4)
-            return (examples, "examples") if examples else (head, main.kind)
-        if main.text == "capitalised names" and main.precision < 0.3 and not marked:
-            examples = self._examples(fired, 3)
-            if examples:
-                return f"{main.text} like {examples}", "class with examples"
-        room = MAX_WORDS - len(head.split()) - 1
-        if main.precision < 0.5 and near and room > 0:
-            return f"{head} near {', '.join(near[: min(room, 3)])}", f"{main.kind} in context"
-        return head, main.kind
-
-    def _examples(self, fired: Firings, count: int) -> str:
-        """Words it peaks on, as they are spelt there."""
-        keys = self._describer.leading(fired, count)
-        return ", ".join(self._describer.phrase(fired, key, quoted=False) for key in keys)
-
-    def _modifier(self, fired: Firings, main: Description) -> str:
-        """What stands before: one word, or a class of words; empty where it varies."""
-        matched = self._matching(fired.word, main)
-        if matched.sum() < 3 or "first words" in main.text or "sentence start" in main.text:
-            return ""
-        weight = fired.weight[matched] / fired.weight[matched].sum()
-        found, inverse = np.unique(self.counts.previous[fired.word[matched]], return_inverse=True)
-        share = np.bincount(inverse, weight)
-        i = int(np.argmax(share))
-        rate = float(self.counts.previous_count[found[i] + 1]) / self.counts.n
-        if found[i] >= 0 and share[i] >= 0.5 and share[i] > 5 * rate:
-            return self.counts.key_text(int(found[i]), quoted=True)
-        before = fired.word[matched] - 1
-        inside = (before >= 0) & (self.counts.previous[fired.word[matched]] >= 0)
-        classes = self.words.classes[:, np.maximum(before, 0)] * inside
-        of_class = classes @ weight
-        lift = of_class / np.maximum(self.counts.class_count / self.counts.n, 1e-9)
-        for c in (0, 1, 2, 4, 6, 7):
-            if of_class[c] >= 0.75 and lift[c] >= 3:
-                return CLASSES[c]
-        return ""
-
-    def _matching(self, word: Int64Array, main: Description) -> BoolArray:
-        if main.kind == "words":
-            return np.isin(self.words.key[word], np.asarray(main.keys, dtype=np.int64))
-        if main.kind == "class":
-            of_class: BoolArray = self.words.classes[CLASSES.index(main.text), word]
-            return of_class
-        return np.ones(len(word), dtype=np.bool_)
-
-    def _render(self, fired: Firings, main: Description) -> str:
-        if main.kind in ("after", "before"):
-            return main.text or f"{main.kind} " + ", ".join(
-                self.counts.key_text(k, True) for k in main.keys
-            )
-        if main.kind != "words":
-            return main.text
-        shown: list[int] = []
-        for key in main.keys:
-            if not self._describer.variant(key, shown):
-                shown.append(key)
-        if len(shown) == 1:
-            return self._describer.phrase(fired, shown[0], quoted=True)
-        return ", ".join(self._describer.phrase(fired, key, quoted=False) for key in shown)

@@ -39,7 +39,10 @@ class FuzzingScorer(JudgedScorer):
         return [(chosen.window, chosen.marked) for chosen in marked_windows(found, seed)]
 
     def prompt(self, question: FitQuestion) -> ChatPrompt:
-        text = marked_text(question.window.example.tokens, question.marked or ())
+        example = question.window.example
+        # A mark on part of a character is a mark on the character.
+        marked = sorted({example.unit_index(index) for index in question.marked or ()})
+        text = marked_text(example.whole.tokens, marked)
         return yes_no_prompt(_SYSTEM, _SHOWN, _ask, question.label, text)
 
 

@@ -1,0 +1,34 @@
+"""A filter of the features table in words, for a person who is about to act on it."""
+
+from __future__ import annotations
+
+import math
+
+from autointerp_core.explore.view import HAS, SCOPES, View
+
+
+def filter_in_words(view: View) -> str:
+    """``“model” in labels and tokens, unreviewed, density from 0.01 %``; ``none: all features``."""
+    parts = []
+    if view.q.strip():
+        parts.append(f"“{view.q.strip()}” in {SCOPES[view.scope].lower()}")
+    if view.status:
+        parts.append(" or ".join(view.status))
+    if view.flagged is not None:
+        parts.append("flagged" if view.flagged else "not flagged")
+    if view.dead is not None:
+        parts.append("dead" if view.dead else "fires")
+    parts += [f"has {HAS[name]}" for name in view.has]
+    for name, (low, high) in view.ranges:
+        parts.append(_range(name, low, high))
+    return ", ".join(parts) if parts else "none, all features"
+
+
+def _range(name: str, low: float, high: float) -> str:
+    scale, unit = (100, " %") if name == "density" else (1, "")
+    said = [name]
+    if not math.isinf(low):
+        said.append(f"from {low * scale:.4g}{unit}")
+    if not math.isinf(high):
+        said.append(f"to {high * scale:.4g}{unit}")
+    return " ".join(said)
