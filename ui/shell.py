@@ -64,8 +64,7 @@ def setup() -> None:
         st.navigation(pages(), position="top")
         st.rerun()
     problems.begin()
-    with session.current().lock:
-        url.settle()
+    url.settle()
     st.html(Path(__file__).parent / "app.css")
     _frame()
     author.ask_if_needed()
