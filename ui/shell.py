@@ -17,7 +17,7 @@ from autointerp_core.errors import AutointerpError
 from autointerp_core.store.study_record import StudyRecord
 from ui import problems, readers, session, url, welcome
 from ui.decisions import author
-from ui.elements import glossary_page
+from ui.elements import glossary_page, pulse
 from ui.marks import marked
 from ui.sentences import sentence
 
@@ -108,6 +108,7 @@ def _frame() -> None:
                     for error in damaged:
                         st.text(marked(str(error)))
             _working()
+            pulse.show()
             glossary_page.button()
             author.badge()
         notice = readers.history().notice
