@@ -193,7 +193,7 @@ def _train(x: torch.Tensor, y: torch.Tensor, *, centred: bool) -> dict[str, torc
         made = acts @ weights["W_dec"] + weights["b_dec"]
         loss = (made - y[at]).square().mean() / scale**2
         optimiser.zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         optimiser.step()
     with torch.no_grad():
         norms = weights["W_dec"].norm(dim=-1, keepdim=True)
