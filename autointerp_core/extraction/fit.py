@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from autointerp_core.arrays import Float64Array, Int64Array
+from autointerp_core.extraction.memory import Blocks
 
 if TYPE_CHECKING:
     import torch
@@ -53,10 +54,6 @@ class Fit:
     """‖y − ŷ‖² of each token [n]."""
     variance: Float64Array
     """‖y − mean y‖² of each token [n], the mean being the sample's."""
-    agreement: Float64Array
-    """⟨y − mean y, ŷ − mean y⟩ of each token [n]."""
-    size: Float64Array
-    """‖ŷ − mean y‖² of each token [n]."""
     l0: Float64Array
     """How many latents fire on each token [n]."""
 
@@ -69,12 +66,6 @@ class Fit:
         value = float(self.unexplained.sum()) / total
         error = SIGMAS * self._error(self.unexplained - value * self.variance) / total
         return Interval(value, max(value - error, 0.0), value + error)
-
-    @property
-    def scale(self) -> float:
-        """The factor by which the reconstruction would have to be multiplied to fit best."""
-        total = float(self.size.sum())
-        return float(self.agreement.sum()) / total if total > 0 else 1.0
 
     @property
     def mean_l0(self) -> Interval:
@@ -113,21 +104,16 @@ def measure_fit(sae: LoadedSAE, x: torch.Tensor, y: torch.Tensor | None, chunks:
 
     target = x if y is None else y
     mean = target.mean(dim=0, dtype=torch.float64).to(torch.float32)
-    step = max(1, _DENSE_ELEMENTS // sae.config.d_sae)
-    parts: list[torch.Tensor] = []
+
+    def block(low: int, high: int) -> torch.Tensor:
+        part, wanted = x[low:high], target[low:high]
+        acts = sae.sae.encode(part)
+        made = sae.reconstruct(part, acts).to(wanted.dtype)
+        columns = [(wanted - made).square(), (wanted - mean).square(), acts != 0]
+        return torch.stack([column.sum(-1, dtype=torch.float64) for column in columns]).cpu()
+
+    blocks = Blocks(_DENSE_ELEMENTS // sae.config.d_sae)
     with torch.inference_mode():
-        for low in range(0, len(x), step):
-            part, wanted = x[low : low + step], target[low : low + step]
-            acts = sae.sae.encode(part)
-            made = sae.reconstruct(part, acts).to(wanted.dtype)
-            centred, made_centred = wanted - mean, made - mean
-            columns = [
-                (wanted - made).square(),
-                centred.square(),
-                centred * made_centred,
-                made_centred.square(),
-                acts != 0,
-            ]
-            parts.append(torch.stack([c.sum(-1, dtype=torch.float64) for c in columns]).cpu())
-    unexplained, variance, agreement, size, l0 = torch.cat(parts, dim=1).numpy()
-    return Fit(chunks, unexplained, variance, agreement, size, l0)
+        parts = [part for _, part in blocks.over(len(x), block)]
+    unexplained, variance, l0 = torch.cat(parts, dim=1).numpy()
+    return Fit(chunks, unexplained, variance, l0)

@@ -10,6 +10,7 @@ import numpy as np
 
 from autointerp_core.arrays import BoolArray, Int64Array
 from autointerp_core.extraction.fit import CHUNK_TOKENS
+from autointerp_core.extraction.memory import is_out_of_memory
 from autointerp_core.extraction.summary import counted_positions
 from autointerp_core.store.study_record import Masks
 from autointerp_core.store.tokenstore import TokenStore
@@ -77,12 +78,11 @@ class Sample:
 
         found: dict[HookPoint, list[torch.Tensor]] = {hook: [] for hook in hooks}
         for batch in self._batches():
-            padded = _padded([self.ids[i] for i in batch])
-            captured = model.run(padded.to(model.device), hooks)
-            for hook in hooks:
-                for line, i in enumerate(batch):
-                    kept = torch.from_numpy(np.flatnonzero(self.looked_at[i])).to(model.device)
-                    found[hook].append(captured[hook][line].float()[kept])
+            lines = _run(model, [self.ids[i] for i in batch], hooks)
+            for i, captured in zip(batch, lines, strict=True):
+                kept = torch.from_numpy(np.flatnonzero(self.looked_at[i])).to(model.device)
+                for hook in hooks:
+                    found[hook].append(captured[hook][kept])
         return {hook: torch.cat(parts) for hook, parts in found.items()}
 
     def _batches(self) -> list[list[int]]:
@@ -119,18 +119,18 @@ def take_sample(
         if missing <= 0:
             break
         sequences = [np.asarray(tokens.ids[low:high]).astype(np.int64) for low, high in batch]
-        captured = model.run(_padded(sequences).to(model.device), hooks)
-        norms = captured[hooks[0]].float().norm(dim=-1).cpu().numpy()
-        for line, (low, high) in enumerate(batch):
+        lines = _run(model, sequences, hooks)
+        for own, (low, high), captured in zip(sequences, batch, lines, strict=True):
+            norms = captured[hooks[0]].norm(dim=-1).cpu().numpy()
             flags = np.asarray(tokens.flags[low:high])
-            counted = counted_positions(flags, norms[line, : high - low], masks, median) > 0
+            counted = counted_positions(flags, norms, masks, median) > 0
             counted &= np.cumsum(counted) <= missing
             missing -= int(counted.sum())
-            ids.append(sequences[line])
+            ids.append(own)
             looked_at.append(counted)
             kept = torch.from_numpy(np.flatnonzero(counted)).to(model.device)
             for hook in hooks:
-                found[hook].append(captured[hook][line].float()[kept])
+                found[hook].append(captured[hook][kept])
     vectors = {hook: torch.cat(parts) for hook, parts in found.items() if parts}
     return Sample(tuple(ids), tuple(looked_at), _chunks(looked_at)), vectors
 
@@ -152,13 +152,27 @@ def _batches(tokens: TokenStore) -> Iterator[list[tuple[int, int]]]:
         yield batch
 
 
-def _padded(sequences: Sequence[Int64Array]) -> torch.Tensor:
+def _run(
+    model: TruncatedModel, sequences: Sequence[Int64Array], hooks: Sequence[HookPoint]
+) -> list[dict[HookPoint, torch.Tensor]]:
+    """Vectors [length, width] of each sequence; in halves where memory runs out."""
     import torch
 
     padded = torch.zeros((len(sequences), max(map(len, sequences))), dtype=torch.long)
     for line, ids in enumerate(sequences):
         padded[line, : len(ids)] = torch.from_numpy(ids)
-    return padded
+    try:
+        captured = model.run(padded.to(model.device), hooks)
+    except (RuntimeError, MemoryError) as error:
+        if len(sequences) == 1 or not is_out_of_memory(error):
+            raise
+    else:
+        return [
+            {hook: captured[hook][line, : len(ids)].float() for hook in hooks}
+            for line, ids in enumerate(sequences)
+        ]
+    middle = len(sequences) // 2
+    return _run(model, sequences[:middle], hooks) + _run(model, sequences[middle:], hooks)
 
 
 def _chunks(looked_at: Sequence[BoolArray]) -> Int64Array:
