@@ -10,7 +10,9 @@ import orjson
 import pandas as pd
 
 from autointerp_core.export import tables
-from autointerp_core.export.result_files import label_rows, write_feature_examples
+from autointerp_core.export.history_file import history_lines
+from autointerp_core.export.html_page import write_html_page
+from autointerp_core.export.result_files import label_rows, labels_content, write_feature_examples
 from ui import readers
 
 
@@ -18,7 +20,7 @@ def labels_json(opened: readers.OpenStudy, features: Sequence[int]) -> bytes:
     """``feature_labels.json`` of these features."""
     rows = label_rows(opened.study, readers.history(), features)
     return orjson.dumps(
-        {"num_features": len(rows), "features": rows},
+        labels_content(opened.study, rows),
         option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE,
     )
 
@@ -29,6 +31,19 @@ def examples_jsonl(opened: readers.OpenStudy, features: Sequence[int]) -> bytes:
         path = Path(folder) / "feature_examples.jsonl"
         write_feature_examples(path, opened.study, features)
         return path.read_bytes()
+
+
+def html_page(opened: readers.OpenStudy, features: Sequence[int]) -> bytes:
+    """These features as one page that opens without a server."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "features.html"
+        write_html_page(path, opened.study, readers.history(), features)
+        return path.read_bytes()
+
+
+def whole_history(opened: readers.OpenStudy) -> bytes:
+    """Every label event of the study's SAE."""
+    return b"".join(history_lines(opened.info, readers.history()))
 
 
 def labels_table(opened: readers.OpenStudy, features: Sequence[int]) -> pd.DataFrame:

@@ -9,6 +9,8 @@ study is picked. Only what widgets hold lies elsewhere, under the widgets' own k
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -20,15 +22,15 @@ KEY = "autointerp"
 
 @dataclass
 class Address:
-    """The feature's address that was put last, those it replaced, and when."""
+    """The address that was put last, as far as the browser may not know it yet."""
 
     values: dict[str, str] = field(default_factory=dict)
-    replaced: list[dict[str, str]] = field(default_factory=list)
-    at: float = 0.0
     drawn: int = 0
     """How many screens had been drawn then: a browser that shows a later one has heard of it."""
+    due: bool = False
+    """Whether no screen was drawn since: what the browser says may be older."""
     pinned: bool = False
-    """Whether keys are being taken: what the browser sends meanwhile does not count."""
+    """Whether keys are being taken: only what they put counts."""
 
 
 @dataclass
@@ -45,8 +47,7 @@ class Session:
     """How many screens with a keyboard were drawn."""
     address: Address = field(default_factory=lambda: Address())
     lock: threading.RLock = field(default_factory=threading.RLock)
-    """Held while something is decided or the address is changed: where runs follow fast, one
-    begins while the one before has not ended yet."""
+    """See :func:`held`."""
     of_session: dict[type, Any] = field(default_factory=dict)
     of_study: dict[type, Any] = field(default_factory=dict)
 
@@ -63,12 +64,36 @@ class Session:
         return came
 
 
+_here = threading.local()
+
+
 def current() -> Session:
     """This session's object."""
+    mine: Session | None = getattr(_here, "held", None)
+    if mine is not None:
+        return mine
     if KEY not in st.session_state:
         st.session_state[KEY] = Session()
     found: Session = st.session_state[KEY]
     return found
+
+
+@contextmanager
+def held() -> Iterator[Session]:
+    """This session's object, nobody else's while the block lasts, and no interruption.
+
+    Where keys and clicks follow fast, a run begins while the one before has not ended yet, and
+    Streamlit ends that one at its next call, callbacks included. What must be done whole is
+    done in here, where nothing asks Streamlit for anything.
+    """
+    known = current()
+    before = getattr(_here, "held", None)
+    with known.lock:
+        _here.held = known
+        try:
+            yield known
+        finally:
+            _here.held = before
 
 
 def memory(kind: type[_T]) -> _T:

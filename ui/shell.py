@@ -17,7 +17,7 @@ from autointerp_core.errors import AutointerpError
 from autointerp_core.store.study_record import StudyRecord
 from ui import problems, readers, session, url, welcome
 from ui.decisions import author
-from ui.elements import glossary_page
+from ui.elements import glossary_page, pulse
 from ui.marks import marked
 from ui.sentences import sentence
 
@@ -64,8 +64,7 @@ def setup() -> None:
         st.navigation(pages(), position="top")
         st.rerun()
     problems.begin()
-    with session.current().lock:
-        url.settle()
+    url.settle()
     st.html(Path(__file__).parent / "app.css")
     _frame()
     author.ask_if_needed()
@@ -109,6 +108,7 @@ def _frame() -> None:
                     for error in damaged:
                         st.text(marked(str(error)))
             _working()
+            pulse.show()
             glossary_page.button()
             author.badge()
         notice = readers.history().notice

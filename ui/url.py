@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from urllib.parse import parse_qsl
@@ -13,21 +12,17 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 from autointerp_core.explore.view import View
 from ui import session
 
-_KEPT = 20
-_ECHO_SECONDS = 1.0
-"""How long after a move an earlier address is taken for an echo, not for the Back button."""
-
 
 def params() -> dict[str, str]:
-    """The address, or the one put last where the browser still sends one it replaced.
+    """The address, or the one put last where the browser has not heard of it yet.
 
-    The browser sends its address with every key and click. Where those follow fast it has not
-    heard yet of the one that the key before led to.
+    The browser sends its address with every key and click. Where those follow fast it is still
+    that of the feature before.
     """
-    said = _said()
-    kept = session.current().address
-    echo = said in kept.replaced and time.monotonic() - kept.at < _ECHO_SECONDS
-    return dict(kept.values) if echo or kept.pinned else said
+    said, kept = _said(), session.current().address
+    if kept.pinned or (kept.due and "feature" in said):
+        return dict(kept.values)
+    return said
 
 
 LOOK = ("tab", "window", "lines", "peak", "plot", "across", "up", "axes")
@@ -41,36 +36,41 @@ def put(values: Mapping[str, str]) -> None:
     known = session.current()
     kept = known.address
     if before != after:
-        moves = "feature" in before and "feature" in after
-        kept.replaced = [e for e in kept.replaced if e != after] + [before] if moves else []
-        kept.replaced = kept.replaced[-_KEPT:]
-        kept.values, kept.at, kept.drawn = after, time.monotonic(), known.drawn
-    if _said() != after:
-        st.query_params.from_dict(after)
+        kept.values, kept.drawn = after, known.drawn
+        kept.due = "feature" in before and "feature" in after
+    if not kept.pinned:
+        _tell(after)
 
 
 def settle() -> None:
-    """Say the address again where the browser sent one that was replaced."""
-    put(params())
+    """Tell the browser the address where it has not heard of it yet."""
+    _tell(params())
+
+
+def drawn() -> None:
+    """A screen is drawn, by a run that nothing has ended: the browser knows the address."""
+    session.current().address.due = False
 
 
 @contextmanager
-def pinned(drawn: int) -> Iterator[None]:
-    """Hold the address still while a key is taken that was pressed on screen number ``drawn``.
+def pinned(screen: int) -> Iterator[None]:
+    """Hold the address still while a key is taken that was pressed on screen number ``screen``.
 
-    Where the browser had not heard yet of the address put last when the key was pressed, that
-    one counts; else what the browser says.
+    Where the address put last came after that screen, it counts; else what the browser says.
     """
     kept = session.current().address
-    if drawn > kept.drawn:
+    if screen > kept.drawn or not kept.values:
         kept.values = _said()
     kept.pinned = True
     try:
         yield
-        if _said() != kept.values:
-            st.query_params.from_dict(kept.values)
     finally:
         kept.pinned = False
+
+
+def _tell(values: dict[str, str]) -> None:
+    if _said() != values:
+        st.query_params.from_dict(values)
 
 
 def _said() -> dict[str, str]:

@@ -9,9 +9,11 @@ from typing import Any, Literal
 
 from autointerp_core.errors import BadInput, LabelRejected
 from autointerp_core.explore.feature_index import Snapshot
+from autointerp_core.export.history_file import check_same_sae
 from autointerp_core.store.decisions import Decision, Outcome
 from autointerp_core.store.events import IMPORTED, NewEvent
 from autointerp_core.store.history import LabelHistory
+from autointerp_core.store.study_record import StudyRecord
 from autointerp_core.store.text_cleaning import clean_label
 
 Effect = Literal["new", "changed", "same", "refused", "unknown"]
@@ -41,13 +43,22 @@ class Imported:
     conflicts: tuple[Outcome, ...] = ()
 
 
-def plan(data: bytes, snapshot: Snapshot) -> list[Change]:
+def plan(data: bytes, snapshot: Snapshot, info: StudyRecord | None = None) -> list[Change]:
     """What importing this file would change; nothing is recorded.
 
+    Args:
+        data: the file.
+        snapshot: the features it is to be imported for.
+        info: their study; where the file says whose features it is about, it must be that SAE's.
+
     Raises:
-        BadInput: it is no label file.
+        BadInput: it is no label file, or one of another SAE.
     """
-    rows = _rows(data)
+    content = _content(data)
+    about = content.get("study")
+    if info is not None and isinstance(about, dict):
+        check_same_sae(about, info)
+    rows = _rows(content)
     return [_change(row, snapshot) for row in rows if row.get("label") is not None]
 
 
@@ -88,12 +99,16 @@ def apply(
     return Imported(len(wanted), tuple(found for found in outcomes if found.theirs is not None))
 
 
-def _rows(data: bytes) -> list[Mapping[str, Any]]:
+def _content(data: bytes) -> Mapping[str, Any]:
     try:
         loaded = json.loads(data.decode("utf-8-sig"))
     except (UnicodeDecodeError, ValueError) as error:
         raise BadInput(f"this is not a JSON file: {error}") from error
-    rows = loaded.get("features") if isinstance(loaded, dict) else None
+    return loaded if isinstance(loaded, dict) else {}
+
+
+def _rows(content: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    rows = content.get("features")
     if not isinstance(rows, list):
         raise BadInput('the file has no list "features"; expected a feature_labels.json')
     for number, row in enumerate(rows):

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import orjson
 
+from autointerp_core.export.history_file import origin
 from autointerp_core.labels.search.labeler import DEAD
 from autointerp_core.store.files import atomic_file, write_json
 from autointerp_core.store.history import LabelHistory
@@ -107,8 +108,12 @@ def write_feature_labels(
     Raises:
         BadInput: a feature is not in the study, or the folder cannot be written.
     """
-    rows = label_rows(study, history, features, scores)
-    write_json(path, {"num_features": len(rows), "features": rows})
+    write_json(path, labels_content(study, label_rows(study, history, features, scores)))
+
+
+def labels_content(study: Study, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """``feature_labels.json`` as a whole: its rows, and whose features they are about."""
+    return {"num_features": len(rows), "study": origin(study.info), "features": rows}
 
 
 def write_feature_examples(

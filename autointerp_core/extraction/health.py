@@ -1,8 +1,9 @@
 """Does this SAE belong at this hook of this model? Measured on every extraction.
 
-A wrong hook, layer, model or normalisation still gives plausible-looking pages. The
-fraction of variance unexplained, FVU = Σ‖x − x̂‖² / Σ‖x − mean x‖², at the hook and at the
-same hook of the neighbouring layers tells them apart.
+A wrong hook, layer, model, normalisation or tokenizer still gives plausible-looking pages. What
+tells them apart is how well the SAE reconstructs where it is read, against what it should not
+reconstruct as well: the same hook of the neighbouring layers, other hooks of the same layer, the
+same text with other token ids, the same text with BOS or without it.
 """
 
 from __future__ import annotations
@@ -12,18 +13,37 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from autointerp_core.extraction.summary import counted_positions
-from autointerp_core.store.study import TokenStore
+from autointerp_core.arrays import Int64Array
+from autointerp_core.extraction.fit import Fit, Interval, measure_fit
+from autointerp_core.extraction.health_rules import Findings, judge
+from autointerp_core.extraction.health_sample import Sample, take_sample
+from autointerp_core.sources.hooks import HookPoint
 from autointerp_core.store.study_record import Masks
+from autointerp_core.store.tokenstore import TokenStore
 
 if TYPE_CHECKING:
-    from autointerp_core.sources.hooks import HookPoint
+    import torch
+
     from autointerp_core.sources.model import TruncatedModel
     from autointerp_core.sources.sae import LoadedSAE
 
 HEALTH_TOKENS = 2_000
-_RECORDED_FACTOR = 1.5
-_L0_FACTOR = 2.0
+CONTROL_TOKENS = 600
+"""Tokens of each comparison with something else than a neighbouring layer."""
+_KINDS = ("resid_pre", "resid_mid", "resid_post", "attn_out", "mlp.hook_in", "mlp_out", "attn.z")
+_SEED = 0
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What is known of model and tokens beside the SAE, for what the check changes on purpose."""
+
+    model_name: str
+    vocabulary: int
+    """Token ids that the model has."""
+    bos_id: int | None
+    """What stands for BOS, whether it is prepended or not; None: there is nothing."""
+    prepends_bos: bool
 
 
 @dataclass(frozen=True)
@@ -34,6 +54,8 @@ class Health:
     l0: float
     n_tokens: int
     warnings: tuple[dict[str, str], ...]
+    measures: tuple[dict[str, Any], ...] = ()
+    """Everything measured, with intervals: name, value, low, high."""
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -41,6 +63,7 @@ class Health:
             "l0": self.l0,
             "n_tokens": self.n_tokens,
             "warnings": list(self.warnings),
+            "measures": list(self.measures),
         }
 
 
@@ -52,78 +75,139 @@ def measure_health(
     tokens: TokenStore,
     masks: Masks,
     median: float,
+    reading: Reading | None = None,
 ) -> Health:
-    """Measure on the study's first ``HEALTH_TOKENS`` counted tokens."""
-    import torch
+    """Measure on the study's first :data:`HEALTH_TOKENS` counted tokens.
 
-    hooks = [hook, *neighbours]
-    collected: dict[HookPoint, list[torch.Tensor]] = {h: [] for h in hooks}
-    missing = HEALTH_TOKENS
-    for sequence in range(tokens.n_sequences):
-        low, high = (int(x) for x in tokens.sequences[sequence : sequence + 2])
-        if low == high:
-            continue
-        ids = torch.from_numpy(np.asarray(tokens.ids[low:high]).astype(np.int64))[None]
-        captured = model.run(ids.to(model.device), hooks)
-        norms = captured[hook][0].float().norm(dim=-1).cpu().numpy()
-        counted = counted_positions(np.asarray(tokens.flags[low:high]), norms, masks, median)
-        keep = torch.from_numpy(np.flatnonzero(counted)[:missing]).to(model.device)
-        for h in hooks:
-            collected[h].append(captured[h][0].float()[keep])
-        missing -= len(keep)
-        if missing <= 0:
-            break
-    n_tokens = HEALTH_TOKENS - max(missing, 0)
-    if n_tokens < 2:
-        return Health({}, 0.0, n_tokens, ())
-    fvu: dict[str, float] = {}
-    l0 = 0.0
-    with torch.inference_mode():
-        for h in hooks:
-            x = torch.cat(collected[h])
-            acts = sae.sae.encode(x)
-            unexplained = (x - sae.sae.decode(acts)).double().square().sum()
-            variance = (x - x.mean(dim=0)).double().square().sum()
-            fvu[h.name] = float(unexplained / variance) if variance > 0 else 0.0
-            if h == hook:
-                l0 = float((acts > 0).sum(dim=-1).float().mean())
-    return Health(fvu, l0, n_tokens, tuple(_warnings(fvu, l0, sae, hook)))
+    Args:
+        neighbours: the same kind of hook in other layers; left out where the model lacks it.
+        reading: without it nothing is compared with other token ids or with BOS.
+    """
+    places = [Place.of(sae, hook)]
+    places += [
+        place
+        for place in (Place.of(sae, each) for each in neighbours)
+        if all(model.has(each) for each in place.hooks)
+    ]
+    wanted = list(dict.fromkeys(each for place in places for each in place.hooks))
+    sample, vectors = take_sample(model, wanted, tokens, masks, median, HEALTH_TOKENS)
+    if sample.n_tokens < 2:
+        return Health({}, 0.0, sample.n_tokens, ())
+    fits = {
+        place: fit for place in places if (fit := _fit(sae, place, vectors, sample)) is not None
+    }
+    own = fits[places[0]]
+    del vectors
+    findings = Findings(
+        hook=hook,
+        own=own,
+        neighbours={place.read.name: fit for place, fit in fits.items() if place != places[0]},
+        config=sae.config,
+        model_name=reading.model_name if reading else "",
+        decoder_norms=sae.sae.W_dec.detach().float().norm(dim=-1).cpu().numpy(),
+    )
+    if reading is not None:
+        findings = _with_controls(findings, model, sae, sample.first(CONTROL_TOKENS), reading)
+    measures = [
+        {"name": name, **_plain(interval)} for name, interval in findings.measures().items()
+    ]
+    return Health(
+        # What a layer of a cross-layer transcoder makes is no reconstruction of anything.
+        fvu=(
+            {place.read.name: fit.fvu.value for place, fit in fits.items()}
+            if sae.config.reconstructs
+            else {}
+        ),
+        l0=own.mean_l0.value,
+        n_tokens=sample.n_tokens,
+        warnings=tuple({"code": code, "message": text} for code, text in judge(findings)),
+        measures=tuple(measures),
+    )
 
 
-def _warnings(
-    fvu: dict[str, float], l0: float, sae: LoadedSAE, hook: HookPoint
-) -> list[dict[str, str]]:
-    own = fvu[hook.name]
-    found = []
+@dataclass(frozen=True)
+class Place:
+    """Where the SAE is read and, for a transcoder, what it is compared with."""
 
-    def warn(code: str, message: str) -> None:
-        found.append({"code": code, "message": message})
+    read: HookPoint
+    predicted: HookPoint | None = None
 
-    best = min(fvu, key=lambda name: fvu[name])
-    if fvu[best] < own:
-        warn(
-            "neighbour",
-            f"the SAE reconstructs {best} better (FVU {fvu[best]:.3f}) than {hook.name} "
-            f"({own:.3f}): is the hook right?",
-        )
-    if own > 1:
-        warn(
-            "fvu",
-            f"the SAE reconstructs {hook.name} worse than the mean does (FVU {own:.2f}): "
-            "wrong model, hook or normalisation?",
-        )
-    recorded = sae.config.recorded_fvu
-    if recorded and own > _RECORDED_FACTOR * recorded:
-        warn(
-            "recorded_fvu",
-            f"FVU is {own:.3f} here, {recorded:.3f} when the SAE was trained: "
-            "wrong model or hook, or very different text?",
-        )
-    declared = sae.config.recorded_l0
-    if (
-        declared
-        and sae.config.k is None
-        and not (declared / _L0_FACTOR <= l0 <= declared * _L0_FACTOR)
-    ):
-        warn("l0", f"{l0:.1f} features fire per token here, {declared:.1f} are declared")
-    return found
+    @classmethod
+    def of(cls, sae: LoadedSAE, hook: HookPoint) -> Place:
+        """``hook`` and, for a transcoder, its output as many layers away as ``hook`` is."""
+        own, target = sae.config.hook, sae.hook_out
+        if target is None or not sae.predicts_output:
+            return cls(hook)
+        if target.layer is None or own.layer is None or hook.layer is None:
+            return cls(hook, target)
+        layer = target.layer + hook.layer - own.layer
+        return cls(hook, target.at(layer)) if layer >= 0 else cls(hook, target)
+
+    @property
+    def hooks(self) -> list[HookPoint]:
+        return [self.read] if self.predicted is None else [self.read, self.predicted]
+
+
+def _with_controls(
+    findings: Findings, model: TruncatedModel, sae: LoadedSAE, sample: Sample, reading: Reading
+) -> Findings:
+    """Add the comparisons with other hooks of the layer, other token ids, and the other BOS."""
+    hook = findings.hook
+    own = Place.of(sae, hook)
+    others: list[Place] = []
+    if hook.layer is not None:
+        kinds = [HookPoint(hook.layer, kind) for kind in _KINDS]
+        others = [Place(each, own.predicted) for each in kinds if each != hook and model.has(each)]
+    vectors = sample.vectors(model, [*own.hooks, *(place.read for place in others)])
+    here = _fit(sae, own, vectors, sample)
+    assert here is not None
+    found = {place.read.name: _fit(sae, place, vectors, sample) for place in others}
+    kinds_found = {name: fit for name, fit in found.items() if fit is not None}
+
+    def changed(other: Sample) -> Fit:
+        fit = _fit(sae, own, other.vectors(model, own.hooks), other)
+        assert fit is not None
+        return fit
+
+    shuffle = np.random.default_rng(_SEED).permutation(reading.vocabulary)
+    shuffled = changed(sample.changed(lambda ids: shuffle[ids]))
+    bos = _other_bos(sample, reading)
+    return findings.with_controls(
+        here=here,
+        kinds=kinds_found,
+        other_ids=shuffled,
+        other_bos=changed(bos) if bos is not None else None,
+        prepends_bos=reading.prepends_bos,
+    )
+
+
+def _other_bos(sample: Sample, reading: Reading) -> Sample | None:
+    """The same text with BOS where it had none, without it where it had one."""
+    bos = reading.bos_id
+    if bos is None:
+        return None
+    if not reading.prepends_bos:
+        return sample.changed(lambda ids: np.concatenate([[bos], ids]), shift=1)
+    if any(len(ids) < 2 or ids[0] != bos for ids in sample.ids):
+        return None
+
+    def without(ids: Int64Array) -> Int64Array:
+        return ids[1:]
+
+    # The first token of a text then stands where the sink is: it does not count.
+    return sample.changed(without, shift=-1)
+
+
+def _fit(
+    sae: LoadedSAE, place: Place, vectors: dict[HookPoint, torch.Tensor], sample: Sample
+) -> Fit | None:
+    """None where vectors there are not as wide as the SAE's."""
+    x = vectors[place.read]
+    y = None if place.predicted is None else vectors[place.predicted]
+    if x.shape[-1] != sae.config.d_in:
+        return None
+    return measure_fit(sae, x, y, sample.chunks)
+
+
+def _plain(interval: Interval) -> dict[str, float]:
+    return {"value": interval.value, "low": interval.low, "high": interval.high}

@@ -2,7 +2,8 @@
 
 It waits for its turn, imports the work, writes how far it is into ``state.json`` and ends.
 Whatever it prints goes to ``log.txt``. SIGTERM and the ``cancel`` file mean the same: stop at
-the next report of progress.
+the next report of progress. Work that reports nothing for a while (loading a model) is
+interrupted where it is, as Ctrl-C would; what it had finished is kept.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import threading
 import time
 import traceback
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import FrameType
 
@@ -29,7 +30,29 @@ from autointerp_core.store.text_cleaning import one_line, safe_json
 
 WRITE_EVERY = 0.2
 _LOOK_EVERY = 0.1
+_PATIENCE = 0.6
+"""Seconds that work told to stop has until its next report, before it is interrupted."""
+_CANCELLED = "cancelled; what was finished is kept, retry resumes from it"
 RUN_LOCK = "run.lock"
+
+
+class Pace:
+    """How fast a stage goes, for reports that do not say themselves how long it takes yet."""
+
+    def __init__(self) -> None:
+        self._stage = ""
+        self._begun = 0.0
+        self._first = 0
+
+    def with_time_left(self, report: Progress) -> Progress:
+        """The report, with the seconds its stage takes at the pace it had so far."""
+        now = time.monotonic()
+        if report.stage != self._stage:
+            self._stage, self._begun, self._first = report.stage, now, report.done
+        passed, done = now - self._begun, report.done - self._first
+        if report.seconds_left is not None or not report.total or done <= 0 or passed < 1:
+            return report
+        return replace(report, seconds_left=max(report.total - report.done, 0) * passed / done)
 
 
 class Worker:
@@ -43,6 +66,8 @@ class Worker:
         self._written = 0.0
         self._writing = threading.Lock()
         self._later: threading.Timer | None = None
+        self._pace = Pace()
+        self._working = False
 
     def on_signal(self, _number: int, _frame: FrameType | None) -> None:
         self._told_to_stop = True
@@ -55,7 +80,7 @@ class Worker:
         """
         self._stop_if_told()
         with self._writing:
-            self._state.update(asdict(report))
+            self._state.update(asdict(self._pace.with_time_left(report)))
             wait = self._written + WRITE_EVERY - time.monotonic()
             if wait <= 0:
                 self._write()
@@ -73,12 +98,15 @@ class Worker:
                 with self._writing:
                     self._state.update(status="running", started=files.now(), message="")
                     self._write()
+                self._watch()
                 work = load(str(self._request["kind"]))
                 result = work(dict(self._request.get("params", {})), self.progress)
             finally:
+                self._working = False
+                signal.signal(signal.SIGINT, signal.SIG_IGN)  # too late to be interrupted
                 lock.release()
         except (Cancelled, KeyboardInterrupt) as error:
-            self._state["message"] = one_line(str(error)) or "cancelled"
+            self._state["message"] = one_line(str(error)) or _CANCELLED
             return self._ended("cancelled", None, 130)
         except AutointerpError as error:
             traceback.print_exc()
@@ -127,7 +155,24 @@ class Worker:
 
     def _stop_if_told(self) -> None:
         if self._told_to_stop or (self._folder / files.CANCEL).exists():
-            raise Cancelled("cancelled; what was finished is kept, retry resumes from it")
+            raise Cancelled(_CANCELLED)
+
+    def _watch(self) -> None:
+        """Interrupt work that goes on after it was told to stop."""
+        self._working = True
+
+        def look() -> None:
+            cancel, told = self._folder / files.CANCEL, 0.0
+            while self._working:
+                time.sleep(_LOOK_EVERY)
+                if not (self._told_to_stop or cancel.exists()):
+                    continue
+                told = told or time.monotonic()
+                if time.monotonic() - told > _PATIENCE and self._working:
+                    signal.raise_signal(signal.SIGINT)
+                    return
+
+        threading.Thread(target=look, name="cancel", daemon=True).start()
 
     def _ended(self, status: str, error: str | None, code: int) -> int:
         with self._writing:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -136,7 +137,7 @@ def build_examples(
     owner = tokens.document_of(windows.token).tolist()
     index, feature = sequence.tolist(), features.tolist()
     first, last = start.tolist(), stop.tolist()
-    return [
+    examples = [
         Example(
             feature=feature[i],
             group=windows.group,
@@ -149,12 +150,17 @@ def build_examples(
             tokens=tuple(texts[i]),
             values=tuple(values[ends[i] - len(texts[i]) : ends[i]]),
             peak_index=peak[i],
+        )
+        for i in range(len(index))
+    ]
+    for i in continues.keys() | openings.keys() | named.keys():
+        examples[i] = replace(
+            examples[i],
             continues=continues.get(i, ()),
             opening=openings.get(i, ""),
             named=named.get(i, ()),
         )
-        for i in range(len(index))
-    ]
+    return examples
 
 
 def _unusual(
@@ -178,7 +184,8 @@ def _unusual(
     window = np.searchsorted(offset, at, "right") - 1
     bare = list(zip(window.tolist(), (at - offset[window]).tolist(), strict=True))
     # Where a sequence ends after the blank put before a document, nothing else can be shown.
-    textless = [w for w, pieces in enumerate(texts) if w not in openings and not any(pieces)]
+    empty = np.flatnonzero(tokens.ends[stop - 1] == tokens.begins(start))
+    textless = [w for w in empty.tolist() if w not in openings]
     bare += [(w, i) for w in textless for i in range(len(texts[w]))]
     named: dict[int, dict[int, str]] = {}
     for w, i in bare:

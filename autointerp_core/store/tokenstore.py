@@ -130,6 +130,16 @@ class TokenStore:
         """Sequence that holds each token index. Empty sequences hold none."""
         return np.searchsorted(self.sequences, token, "right") - 1
 
+    def begins(self, token: IntArray) -> IntArray:
+        """Byte offset at which each token's text starts."""
+        sequence = self.sequence_of(token)
+        # The text of a sequence's first token does not start where the token before it ends.
+        opens = token == self.sequences[sequence]
+        found: IntArray = np.where(
+            opens, self.starts[sequence], self.ends[np.maximum(token - 1, 0)]
+        )
+        return found
+
     def windows(self, token: IntArray, before: int, after: int) -> tuple[IntArray, IntArray]:
         """First and one-past-last token of the window around each token.
 
@@ -180,8 +190,7 @@ class TokenStore:
         ended = token + 1 >= self.sequences[sequence + 1]
         bos = ended & (self.flags[after] & (SPECIAL | CONTINUES) == SPECIAL)
         after = np.minimum(after + bos, self.n_tokens - 1)
-        opens = token == self.sequences[sequence]
-        begin = np.where(opens, self.starts[sequence], self.ends[np.maximum(token - 1, 0)])
+        begin = self.begins(token)
         shared = (self.flags[token] | self.flags[after]) & CONTINUES > 0
         bare = (begin == self.ends[token]) & (self.flags[token] & SPECIAL == 0)
         found: NDArray[np.bool_] = shared | bare
@@ -214,10 +223,7 @@ class TokenStore:
 
     def texts(self, start: IntArray, stop: IntArray) -> list[list[str]]:
         """Token texts of many windows ``[start, stop)``, none of them empty, at once."""
-        sequence = self.sequence_of(start)
-        # The text of a sequence's first token does not start where the token before it ends.
-        opens = start == self.sequences[sequence]
-        first = np.where(opens, self.starts[sequence], self.ends[np.maximum(start - 1, 0)])
+        first = self.begins(start)
         out = []
         for low, begin, high in zip(start.tolist(), first.tolist(), stop.tolist(), strict=True):
             ends = self.ends[low:high].tolist()

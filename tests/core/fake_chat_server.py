@@ -113,7 +113,8 @@ def chat_server(
             refusal = takes.refusal(body)
             error = refuse(body)
             with lock:
-                before = sum(asked == prompt and kind == "ok" for asked, kind in state.asked)
+                replied = [p for p, kind in state.asked if kind == "ok"] if recorded else []
+                before = replied.count(prompt)
                 refused = refusal or error
                 kind = "refused" if refused else fault(len(state.asked), prompt)
                 state.asked.append((prompt, kind))

@@ -276,7 +276,7 @@ def test_full_disk_leaves_no_half_file(
 
     write = write_bytes
     monkeypatch.setattr(feature_shards, "write_bytes", full)
-    for module in ("firings", "native"):
+    for module in ("firings", "native", "summary"):
         monkeypatch.setattr(f"autointerp_core.extraction.{module}.REFERENCE_SEQUENCES", 4)
     output = tmp_path / "results"
     assert main(_arguments(tiny, output)) == 1

@@ -167,3 +167,26 @@ def test_scoring_reads_the_history_of_a_chunk_at_once(
     score_labels(study, sorted(features), history, ScoreConfig(score_windows=5))
     reads = [text for text in statements if "label_events" in text and "SELECT" in text]
     assert len(reads) <= 4, f"{len(reads)} queries for {len(features)} features in one chunk"
+
+
+def test_a_search_label_that_is_there_is_not_made_again(
+    tmp_path: Path, history: LabelHistory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = concept_study(tmp_path / "toy-study", 80)
+    first = record_search_labels(study, [0, 1, 3], history)
+    assert (first.made, first.dead) == (2, 1)
+
+    def never(*given: object) -> None:
+        raise AssertionError("the study's texts are read for nothing")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(CorpusCounts, "__init__", never)
+        again = record_search_labels(study, [0, 1, 3], history)
+        assert (again.made, again.reused, again.dead) == (0, 2, 1)
+    more = record_search_labels(study, [0, 1, 2], history)
+    assert (more.made, more.reused) == (1, 2)
+    everything = Split(study, hold_out=False)
+    assert record_search_labels(study, [0], history, split=everything).made == 1
+    assert record_search_labels(study, [0], history).made == 1
+    sae = study.info.sae_fingerprint
+    assert [e.kind for e in history.history(sae, 0)] == ["generated"] * 3

@@ -362,7 +362,7 @@ https:// http:// api.openai.com evil.test @ : / \ ? # // . 443 8000 v1 %2f %40 ;
 parts = st.sampled_from([*_PARTS.split(), " "])
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(st.lists(parts, min_size=1, max_size=8).map("".join))
 def test_whoever_is_sent_the_key_is_who_the_client_connects_to(url: str) -> None:
     with pytest.MonkeyPatch.context() as patch:

@@ -144,7 +144,7 @@ pieces = st.one_of(words, between, st.sampled_from(MARKERS), st.text(max_size=6)
 replies = st.lists(pieces, max_size=40).map("".join)
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(replies)
 def test_no_marker_survives_in_a_label(reply: str) -> None:
     label = clean_answer(reply)
@@ -156,7 +156,7 @@ def test_no_marker_survives_in_a_label(reply: str) -> None:
     assert not regex.search(r"<[/|]|[|]>|[◁▷｜]|```", label)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(replies, replies, st.sampled_from(THOUGHT_TAGS))
 def test_what_is_thought_never_reaches_the_answer(
     thought: str, after: str, tags: tuple[str, str]

@@ -90,7 +90,7 @@ def test_labels_file(study: Study, history: LabelHistory, tmp_path: Path) -> Non
     write_feature_labels(path, study, history, [2, 3, 5], {2: 0.25})
     found = json.loads(path.read_text(encoding="utf-8"))
     jsonschema.validate(found, schema("feature_labels"))
-    assert list(found) == ["num_features", "features"]
+    assert list(found) == ["num_features", "study", "features"]
     assert found["num_features"] == 3
     assert found["features"] == label_rows(study, history, [2, 3, 5], {2: 0.25})
     assert [p.name for p in path.parent.iterdir()] == ["feature_labels.json"]

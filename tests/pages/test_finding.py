@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from autointerp_core.store.input_scores import add_input_scores
 from autointerp_core.store.study import Study
 from autointerp_core.store.study_names import FILE, study_name
 from tests.pages.conftest import Open
@@ -97,10 +98,8 @@ def test_a_study_has_a_name_that_can_be_given(study: Path, open_page: Open) -> N
     assert texts(app)
 
 
-def test_input_scores_stand_on_the_feature(
-    study: Path, open_page: Open, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("ui.readers.scores", lambda _opened: {6: 0.335})
+def test_input_scores_stand_on_the_feature(study: Path, open_page: Open) -> None:
+    add_input_scores(study, {6: 0.335})
     for page in ("feature", "review"):
         app = open_page(page, study="small", feature="6")
         assert ["Input score", "0.335"] in [pair[:2] for pair in element(app, "pairs")["pairs"]], (

@@ -26,7 +26,7 @@ def test_contexts_that_leave_no_room(
     app = open_page("studies")
     next(box for box in app.selectbox if box.key == "new_sae").set_value("demo").run()
     assert not app.exception
-    context = next(box for box in app.number_input if box.label.startswith("Tokens a sequence"))
+    context = next(box for box in app.number_input if str(box.key).startswith("new_context"))
     assert context.value == shown
     assert ("no room for a token beside BOS" in texts(app)) == (size == 1)
 

@@ -10,6 +10,7 @@ import pytest
 from autointerp_core import jobs
 from autointerp_core.errors import BadInput
 from autointerp_core.export import import_labels, tables
+from autointerp_core.export.history_file import plan_history, read_history_file
 from autointerp_core.store.history import LabelHistory
 from tests.pages.conftest import SAE, Open
 from tests.pages.test_pages import texts
@@ -108,3 +109,48 @@ def test_export_offers_every_file(study: Path, open_page: Open) -> None:
     app = open_page("export", study="small")
     assert {"feature_labels.json", "feature_examples.jsonl"} <= {text.value for text in app.text}
     assert "120 features" in texts(app)
+
+
+def test_the_page_takes_in_a_history_and_shows_it_before(
+    study: Path, open_page: Open, tmp_path: Path
+) -> None:
+    opened = readers.open_study("small")
+    with LabelHistory.open() as history:
+        history.override(SAE, 5, "by hand", author="Ana")
+        history.note(SAE, 5, "a note", author="Ana")
+    data = exporting.whole_history(opened)
+    with LabelHistory.open() as history:
+        history.undo(SAE, 5, author="Ana")
+        events = len(history.history(SAE, 5))
+
+    # Into an installation that knows nothing of it.
+    with LabelHistory.open(tmp_path / "elsewhere.db") as other:
+        file = read_history_file(data)
+        assert plan_history(file, opened.info, other).new_events == len(file.events)
+    app = open_page("export", study="small")
+    app.file_uploader(key="import_file").upload("history.jsonl", data).run()
+    assert "are here already" in texts(app)
+    assert app.button(key="import_apply").disabled
+    with LabelHistory.open() as history:
+        assert len(history.history(SAE, 5)) == events
+
+
+def test_files_of_another_sae_are_refused_in_words(study: Path, open_page: Open) -> None:
+    opened = readers.open_study("small")
+    labels = json.loads(exporting.labels_json(opened, [3, 5]))
+    assert labels["study"]["sae_fingerprint"] == SAE
+    labels["study"]["sae_fingerprint"] = "of-another"
+    history = exporting.whole_history(opened).replace(SAE.encode(), b"of-another")
+    for name, data in (("labels.json", json.dumps(labels).encode()), ("h.jsonl", history)):
+        app = open_page("export", study="small")
+        app.file_uploader(key="import_file").upload(name, data).run()
+        assert "is about another SAE" in texts(app), name
+        assert not [button for button in app.button if button.key == "import_apply"]
+
+
+def test_the_html_page_of_chosen_features_opens_alone(study: Path) -> None:
+    page = exporting.html_page(readers.open_study("small"), [3, 5]).decode()
+    assert page.startswith("<!doctype html>") or page.lower().startswith("<!doctype html>")
+    assert "model 3" in page
+    assert "words 7" not in page
+    assert "http://" not in page.replace("http://www.w3.org", "")

@@ -90,7 +90,7 @@ def memory() -> Decided:
 
 def make(request: Request, author: str) -> None:
     """Save what was decided, or keep it until there is an author."""
-    with session.current().lock:
+    with session.held():
         _make(request, author)
 
 
@@ -132,7 +132,7 @@ def waiting() -> bool:
 
 def resume(author: str) -> None:
     """Save what waited for an author, in the order in which it was decided."""
-    with session.current().lock:
+    with session.held():
         kept = memory()
         requests, kept.waiting = kept.waiting, []
         for request in requests:
@@ -183,7 +183,7 @@ def undo(last: Made, author: str) -> None:
         Decision("undo", last.sae, feature, event=event) for feature, event in last.events
     )
     bulk = "taken back" if last.bulk else ""
-    with session.current().lock:
+    with session.held():
         if last not in memory().made:
             return  # two clicks are one undo
         memory().made.remove(last)

@@ -84,6 +84,7 @@ def show(screen: Screen, keys: Mapping[str, Meaning], on_press: Callable[[Press]
     """Listen to ``keys`` on this screen. Draw it after what the keys act on."""
     kept, known = session.memory(Pressed), session.current()
     known.drawn += 1
+    url.drawn()
     _DESK(
         key=_KEY,
         data={
@@ -134,7 +135,7 @@ def hint(title: str, key: str) -> str:
 def _take(on_press: Callable[[Press], None]) -> None:
     """Callback: every press not taken yet, in order, once."""
     given = session.widget(_KEY).presses or []
-    with session.current().lock:
+    with session.held():
         kept = session.memory(Pressed)
         for each in given:
             if each.get("token") != kept.token or each["number"] <= kept.taken:
@@ -146,6 +147,7 @@ def _take(on_press: Callable[[Press], None]) -> None:
                     on_press(press)
             except AutointerpError as error:
                 decide.tell(press.screen.sae, press.screen.feature, "failed", str(error))
+    url.settle()
 
 
 def _read(given: Mapping[str, Any]) -> Press:

@@ -83,9 +83,10 @@ def _turn(
 
 def _go(opened: readers.OpenStudy, feature: int, document: int) -> None:
     """To another document, at the sequence of its strongest peak."""
-    strongest = opened.study.tokens.sequence_of(opened.study.sequence_peaks(feature)[0])
-    owners = opened.study.tokens.owners[strongest]
-    open_at(opened, int(strongest[int(np.flatnonzero(owners == document)[0])]))
+    peaks = opened.study.sequence_peaks(feature).token
+    owners = opened.study.tokens.document_of(peaks)
+    strongest = peaks[np.flatnonzero(owners == document)[:1]]
+    open_at(opened, int(opened.study.tokens.sequence_of(strongest)[0]))
     session.memory(Reading).example = None
 
 
@@ -120,7 +121,7 @@ def _where(
 def _documents(folder: str, stamp: int, feature: int) -> NDArray[np.int64]:
     """Documents in which a feature fires, the one with the strongest peak first."""
     study = readers.study_of(folder, stamp)
-    owners = study.tokens.owners[study.tokens.sequence_of(study.sequence_peaks(feature)[0])]
+    owners = study.tokens.document_of(study.sequence_peaks(feature).token)
     found, first = np.unique(owners, return_index=True)
     order: NDArray[np.int64] = found[np.argsort(first)].astype(np.int64)
     return order

@@ -25,6 +25,7 @@ _GROUPS = {
 }
 _LAYOUTS = {"wrap": "Wrapped", "line": "Aligned"}
 _ABOUT_TOKENS = (
+    "**By peak token** puts examples with the same peak together, the largest group first.\n\n"
     "Colour and the bar under a token say how strongly the feature fires on it; its frame marks "
     "the peak. Point at a token, or walk the tokens with the arrow keys, for the number. Grey "
     "signs such as ↵ stand for characters that cannot be seen; ◦ is the rest of a character that "
@@ -145,7 +146,6 @@ def _how() -> tuple[int, str, bool]:
     by_peak = st.toggle(
         "By peak token",
         key="by_peak",
-        help="Examples with the same peak token together, the largest group first",
         on_change=look.chosen_in,
         args=("peak", "by_peak"),
     )

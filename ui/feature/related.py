@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from autointerp_core.errors import AutointerpError
 from autointerp_core.explore.cofiring import Companion, companions
 from autointerp_core.explore.decoder_neighbours import Neighbour, neighbours
 from autointerp_core.explore.feature_index import Row, Snapshot
+from autointerp_core.jobs import JobState
 from ui import readers, session, url
 from ui.elements.component import register
 from ui.elements.table import feature_link, missing_reason
@@ -60,16 +62,7 @@ def show(
             on_open_change=lambda: go_to(int(session.widget("related").open)),
         )
         if why_not:
-            running = (job := job_view.latest("neighbours")) is not None and job.active
-            st.button(
-                "Being worked out …" if running else "Work them out",
-                key="neighbours_make",
-                type="tertiary",
-                disabled=running,
-                help="Reads the SAE's weights once, in the background.",
-                on_click=_work_out,
-                args=(opened.name,),
-            )
+            _make(opened.name)
 
 
 @st.cache_data(max_entries=512, show_spinner="Counting shared tokens …")
@@ -85,8 +78,52 @@ def _neighbours(opened: readers.OpenStudy, feature: int) -> tuple[Sequence[Neigh
         return [], f"not known: {error}"
 
 
-def _work_out(study: str) -> None:
-    jobs.submit("neighbours", {"study": study}, f"Decoder neighbours of {study}")
+def _make(study: str) -> None:
+    """Offer to work neighbours out for a study that has none, and follow the job that does."""
+    job = _job(study)
+    if job is not None and job.active:
+        _follow(study)
+        return
+    why = session.study_memory(_Told).refused or (job.error if job is not None else "")
+    if why:
+        st.text(sentence(why))
+    st.button(
+        "Work them out",
+        key="neighbours_make",
+        type="tertiary",
+        help="Reads the SAE's weights once, in the background.",
+        on_click=_submit,
+        args=(study,),
+    )
+
+
+@dataclass
+class _Told:
+    refused: str = ""
+    """Why no job could be started."""
+
+
+def _submit(study: str) -> None:
+    told = session.study_memory(_Told)
+    try:
+        jobs.submit("neighbours", {"study": study}, f"Decoder neighbours of {study}")
+        told.refused = ""
+    except AutointerpError as error:
+        told.refused = str(error)
+
+
+@st.fragment(run_every=2.0)
+def _follow(study: str) -> None:
+    job = _job(study)
+    if job is None or not job.active:
+        st.rerun()
+    st.text(f"Being worked out: {job_view.progress_line(job)}")
+
+
+def _job(study: str) -> JobState | None:
+    """The newest job that works out neighbours for a study."""
+    found = (job for job in jobs.list_jobs() if job.kind == "neighbours")
+    return next((job for job in found if job.params.get("study") == study), None)
 
 
 def _line(snapshot: Snapshot, feature: int, value: str, study: str) -> dict[str, Any]:

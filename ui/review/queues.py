@@ -63,17 +63,16 @@ def left_out(snapshot: Snapshot, queue: Queue) -> int:
 
 def feature_of(snapshot: Snapshot, opened: readers.OpenStudy, queue: Queue) -> int | None:
     """The feature of the address, else the first of the queue that was not skipped."""
-    with session.current().lock:
-        feature = url.feature()
-        if feature is None:
-            order = snapshot.features[snapshot.order(queue.view)]
-            waiting = order[~np.isin(order, list(_skipped()))] if _skipped() else order
-            if not len(waiting):
-                _skipped().clear()
-                waiting = order
-            feature = int(waiting[0]) if len(waiting) else None
-        wanted = {"study": opened.name, **queue.params()}
-        url.put(wanted if feature is None else wanted | {"feature": str(feature)})
+    feature = url.feature()
+    if feature is None:
+        order = snapshot.features[snapshot.order(queue.view)]
+        waiting = order[~np.isin(order, list(_skipped()))] if _skipped() else order
+        if not len(waiting):
+            _skipped().clear()
+            waiting = order
+        feature = int(waiting[0]) if len(waiting) else None
+    wanted = {"study": opened.name, **queue.params()}
+    url.put(wanted if feature is None else wanted | {"feature": str(feature)})
     return feature
 
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from autointerp_core.extraction.estimate import duration
+from autointerp_core.home import studies_dir
 from autointerp_core.jobs import JobState
 from autointerp_core.labels.providers.make import takes_money
 from ui.elements.scores import Shown
@@ -21,11 +24,28 @@ _COUNTS = {
 }
 
 
+Made = tuple[str, str, dict[str, str]]
+"""Title of a link, and the page and address it leads to."""
+
+
+def made(job: JobState) -> Made | None:
+    """A link to what a job made, as far as it is still there."""
+    path = job.params.get("study") or job.result.get("study_path")
+    study = Path(str(path)).name if path else ""
+    if not study or not (studies_dir() / study / "study.json").exists():
+        return None
+    features = job.params.get("features")
+    if isinstance(features, list) and len(features) == 1:
+        feature = str(features[0])
+        return f"Open feature {feature}", "feature", {"study": study, "feature": feature}
+    return "Open its features", "features", {"study": study}
+
+
 def lines(job: JobState) -> list[str]:
-    """Empty for jobs that say nothing about labels."""
-    if job.kind not in ("generate", "score"):
-        return []
+    """What it made, in a line, then all that is known of it."""
     result = job.result
+    if job.kind not in ("generate", "score"):
+        return [_study(job)] if result.get("study_path") else []
     report = _mapping(result.get("scores")) if job.kind == "generate" else result
     found = ["Labels: " + counts] if (counts := _counts(result)) else []
     if job.kind == "generate" and (counts := _counts(report)):
@@ -39,6 +59,17 @@ def lines(job: JobState) -> list[str]:
     found += [f"Stopped early: {stopped}"] if stopped else []
     found += [str(notice) for notice in result.get("notices") or []]
     return [line for line in found if line]
+
+
+def _study(job: JobState) -> str:
+    """``Study of 2,048 features, 12 of them dead · 5 min``."""
+    count, dead = job.result.get("num_features"), job.result.get("num_dead")
+    parts = ["Study" + (f" of {count:,} features" if isinstance(count, int) else " made")]
+    parts[0] += f", {dead:,} of them dead" if isinstance(dead, int) and dead else ""
+    if job.started and job.finished:
+        begun, ended = (datetime.fromisoformat(each) for each in (job.started, job.finished))
+        parts.append(duration((ended - begun).total_seconds()))
+    return " · ".join(parts)
 
 
 def _counts(result: Mapping[str, Any]) -> str:

@@ -74,7 +74,7 @@ def _jobs() -> None:
             st.subheader("Jobs", width="stretch")
             if len(active) < len(found):
                 st.button("Clear ended jobs", key="clear_jobs", type="tertiary", on_click=_clear)
-        for job in found[:20]:
+        for job in job_view.by_recency(found)[:20]:
             job_view.show(job)
 
 

@@ -3,7 +3,8 @@ of every message.
 
 A key belongs to hosts. ``OPENAI_API_KEY`` is sent to OpenAI's own, and to the one that
 ``OPENAI_BASE_URL`` names; ``OPENAI_API_KEYS`` holds one key a host (``host=key, host=key``). Both
-are read from the environment and from ``.streamlit/secrets.toml``, never from a form, a flag or a
+are read from the environment and from ``.streamlit/secrets.toml`` (of the checkout; of the user's
+home where the package is installed), never from a form, a flag or a
 job: whoever types an address must not be sent a key that somebody else set. Keys are read when they
 are needed and held by the SDK's client alone, for as long as a call lasts.
 """
@@ -14,13 +15,14 @@ import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 import regex
 
 from autointerp_core.errors import ParameterError, ProviderSetupError
-from autointerp_core.home import CODE_ROOT
+from autointerp_core.home import CODE_ROOT, IS_CHECKOUT
 
 DEFAULT_SERVER = "https://api.openai.com/v1"
 KEY_NAME = "OPENAI_API_KEY"
@@ -29,6 +31,7 @@ SERVER_NAME = "OPENAI_BASE_URL"
 NO_KEY = "none"
 """What servers without a key of their own are sent: they want a header, any header."""
 HIDDEN = "***"
+SECRETS = ".streamlit/secrets.toml" if IS_CHECKOUT else "~/.streamlit/secrets.toml"
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -83,7 +86,7 @@ def key_name(base_url: str) -> str:
 
 def how_to_set(base_url: str) -> str:
     """What to do so that a server is sent a key."""
-    where = "in the environment, or in .streamlit/secrets.toml"
+    where = f"in the environment, or in {SECRETS}"
     if _is_openai(base_url):
         return f"set {KEY_NAME} {where}"
     host = _host(base_url)
@@ -218,7 +221,8 @@ def _setting(name: str) -> str:
 
 
 def _secrets() -> dict[str, Any]:
-    secrets = CODE_ROOT / ".streamlit" / "secrets.toml"
+    # Never the current folder's: whoever made that folder could bind the key to a host.
+    secrets = (CODE_ROOT if IS_CHECKOUT else Path.home()) / ".streamlit" / "secrets.toml"
     if not secrets.is_file():
         return {}
     try:
@@ -226,8 +230,7 @@ def _secrets() -> dict[str, Any]:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError):
         # Without its cause, which may quote the line that holds the key.
         raise ProviderSetupError(
-            f".streamlit/secrets.toml cannot be read as TOML; write {KEY_NAME} = "
-            '"…" on a line of its own'
+            f'{SECRETS} cannot be read as TOML; write {KEY_NAME} = "…" on a line of its own'
         ) from None
 
 

@@ -531,7 +531,7 @@ class _Spent:
 
 def _pause(first: float) -> Callable[[RetryCallState], float]:
     """How long to wait for the next attempt: as the server says, else twice as long each time."""
-    usual = wait_exponential_jitter(multiplier=first, max=LONGEST_WAIT, jitter=first / 2)
+    usual = wait_exponential_jitter(multiplier=0.875 * first, max=LONGEST_WAIT, jitter=first / 4)
 
     def pause(state: RetryCallState) -> float:
         error = state.outcome.exception() if state.outcome is not None else None

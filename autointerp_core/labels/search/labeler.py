@@ -18,6 +18,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -27,13 +28,15 @@ from autointerp_core.labels.search.categories import category, plural
 from autointerp_core.labels.search.compose import MAX_WORDS, Composer
 from autointerp_core.labels.search.context_words import ContextWords
 from autointerp_core.labels.search.corpus_counts import CorpusCounts, Firings
+from autointerp_core.labels.search.corpus_words import CorpusWords
 from autointerp_core.labels.search.descriptions import Describer, Description, is_form_of
 from autointerp_core.labels.search.word_lists import FeatureWindows, WordLists
 from autointerp_core.progress import Progress, ProgressCallback, silent
 from autointerp_core.store.event_details import SearchEvidence
 from autointerp_core.store.study import Study
 
-METHOD = "search-v2"
+METHOD = "search-v3"
+"""Raised where the same study gives another label: those that are there are then made anew."""
 DEAD = "never fires in this study"
 _LOOSE = (
     "words",
@@ -89,18 +92,37 @@ class SearchLabeler:
     """Makes search labels for the features of one study.
 
     Args:
-        study: the study; its texts are read once, on construction.
+        study: the study; its texts are read once, for the first label.
         documents: use only these documents (so that the others can test the labels).
     """
 
     def __init__(self, study: Study, documents: Sequence[int] | None = None):
-        self.study = study
-        self.counts = CorpusCounts(study, documents)
-        self.words = self.counts.words
-        self._describer = Describer(self.counts)
-        self._composer = Composer(self.counts, self._describer)
-        self._context = ContextWords(self.counts, self._describer)
-        self._word_lists = WordLists(self.counts)
+        self.study, self._documents = study, documents
+
+    @cached_property
+    def counts(self) -> CorpusCounts:
+        return CorpusCounts(self.study, self._documents)
+
+    @property
+    def words(self) -> CorpusWords:
+        """The words of the study's texts."""
+        return self.counts.words
+
+    @cached_property
+    def _describer(self) -> Describer:
+        return Describer(self.counts)
+
+    @cached_property
+    def _composer(self) -> Composer:
+        return Composer(self.counts, self._describer)
+
+    @cached_property
+    def _context(self) -> ContextWords:
+        return ContextWords(self.counts, self._describer)
+
+    @cached_property
+    def _word_lists(self) -> WordLists:
+        return WordLists(self.counts)
 
     def label(self, feature: int) -> SearchLabel:
         """The label of one feature.

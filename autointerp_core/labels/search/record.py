@@ -7,6 +7,8 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from autointerp_core.labels.document_split import HELD_OUT, LABEL, Split
 from autointerp_core.labels.explain.report import GenerationReport
 from autointerp_core.labels.search.labeler import METHOD, SearchLabeler
@@ -37,8 +39,8 @@ def record_search_labels(
 ) -> GenerationReport:
     """Make search labels and record those whose text is new.
 
-    A search label costs nothing to make, so it is always made; one that says what the
-    feature's last search label said already, from the same documents, adds no event.
+    The same study, documents and method give the same label, so one that is there is not made
+    again.
 
     Raises:
         BadInput: a feature is not in the study.
@@ -47,27 +49,33 @@ def record_search_labels(
     report = GenerationReport()
     if not wanted:
         return report
+    for feature in np.setdiff1d(wanted, study.features).tolist():
+        study.stats(feature)  # raises
     split = split or Split(study)
     sae = study.info.sae_fingerprint
     started = time.perf_counter()
     states = history.states(sae, wanted, study.id)
     known = history.generated_index(sae, METHOD, SEARCH, study=study.id)
     live = set(study.table.loc[study.table["num_examples"] > 0, "feature"].tolist())
-    batch: list[NewEvent] = []
-    for found in (labeler or search_labeler(split)).label_all(wanted, progress):
-        state = states[found.feature]
-        if found.text is None:
-            if found.feature not in live:
-                report.dead += 1
-                continue
+    todo = []
+    for feature in wanted:
+        state = states[feature]
+        newest = _newest(state)
+        if feature not in live:
+            report.dead += 1
+        elif state.search_error == HELD_OUT and split.holds_out:
             report.failed += 1
-            if state.search_error != HELD_OUT:
-                batch.append(_event(study, found.feature, FAILED, reason=HELD_OUT))
+        elif newest is not None and (feature, _key(newest, split)) in known:
+            report.reused += 1
+        else:
+            todo.append(feature)
+    batch: list[NewEvent] = []
+    for found in (labeler or search_labeler(split)).label_all(todo, progress) if todo else ():
+        if found.text is None:
+            report.failed += 1
+            batch.append(_event(study, found.feature, FAILED, reason=HELD_OUT))
             continue
         key = _key(found.text, split)
-        if (found.feature, key) in known and _newest(state) == found.text:
-            report.reused += 1
-            continue
         details = SearchDetails(
             study=study.id, documents=split.shown, prompt_hash=key, evidence=found.evidence
         )
