@@ -53,10 +53,6 @@ class Fit:
     """‖y − ŷ‖² of each token [n]."""
     variance: Float64Array
     """‖y − mean y‖² of each token [n], the mean being the sample's."""
-    agreement: Float64Array
-    """⟨y − mean y, ŷ − mean y⟩ of each token [n]."""
-    size: Float64Array
-    """‖ŷ − mean y‖² of each token [n]."""
     l0: Float64Array
     """How many latents fire on each token [n]."""
 
@@ -69,12 +65,6 @@ class Fit:
         value = float(self.unexplained.sum()) / total
         error = SIGMAS * self._error(self.unexplained - value * self.variance) / total
         return Interval(value, max(value - error, 0.0), value + error)
-
-    @property
-    def scale(self) -> float:
-        """The factor by which the reconstruction would have to be multiplied to fit best."""
-        total = float(self.size.sum())
-        return float(self.agreement.sum()) / total if total > 0 else 1.0
 
     @property
     def mean_l0(self) -> Interval:
@@ -120,14 +110,7 @@ def measure_fit(sae: LoadedSAE, x: torch.Tensor, y: torch.Tensor | None, chunks:
             part, wanted = x[low : low + step], target[low : low + step]
             acts = sae.sae.encode(part)
             made = sae.reconstruct(part, acts).to(wanted.dtype)
-            centred, made_centred = wanted - mean, made - mean
-            columns = [
-                (wanted - made).square(),
-                centred.square(),
-                centred * made_centred,
-                made_centred.square(),
-                acts != 0,
-            ]
+            columns = [(wanted - made).square(), (wanted - mean).square(), acts != 0]
             parts.append(torch.stack([c.sum(-1, dtype=torch.float64) for c in columns]).cpu())
-    unexplained, variance, agreement, size, l0 = torch.cat(parts, dim=1).numpy()
-    return Fit(chunks, unexplained, variance, agreement, size, l0)
+    unexplained, variance, l0 = torch.cat(parts, dim=1).numpy()
+    return Fit(chunks, unexplained, variance, l0)

@@ -8,7 +8,7 @@ same text with other token ids, the same text with BOS or without it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -31,6 +31,7 @@ HEALTH_TOKENS = 2_000
 CONTROL_TOKENS = 600
 """Tokens of each comparison with something else than a neighbouring layer."""
 _KINDS = ("resid_pre", "resid_mid", "resid_post", "attn_out", "mlp.hook_in", "mlp_out", "attn.z")
+_FACTORS = (0.25, 0.5, 2.0, 4.0)
 _SEED = 0
 
 
@@ -169,13 +170,27 @@ def _with_controls(
         assert fit is not None
         return fit
 
-    shuffle = np.random.default_rng(_SEED).permutation(reading.vocabulary)
-    shuffled = changed(sample.changed(lambda ids: shuffle[ids]))
+    draws = np.random.default_rng(_SEED)
+    # Ids beyond the tokenizer's own stay as they are.
+    shuffle = np.arange(max(int(ids.max()) for ids in sample.ids) + 1)
+    shuffle[: reading.vocabulary] = draws.permutation(reading.vocabulary)[: len(shuffle)]
+    start = int(reading.prepends_bos)
+
+    def another_order(ids: Int64Array) -> Int64Array:
+        return np.concatenate([ids[:start], draws.permutation(ids[start:])])
+
     bos = _other_bos(sample, reading)
-    return findings.with_controls(
+    return replace(
+        findings,
         here=here,
         kinds=kinds_found,
-        other_ids=shuffled,
+        scaled={
+            factor: measure_fit(sae, vectors[hook] * factor, None, sample.chunks)
+            for factor in _FACTORS
+            if own.predicted is None
+        },
+        other_ids=changed(sample.changed(lambda ids: shuffle[ids])),
+        other_order=changed(sample.changed(another_order)),
         other_bos=changed(bos) if bos is not None else None,
         prepends_bos=reading.prepends_bos,
     )

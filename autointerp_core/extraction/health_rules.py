@@ -6,7 +6,7 @@ texts and, by the interval, on a few short ones.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,11 +24,13 @@ _KIND_BETTER = 1.5
 """The same for another hook of the layer: some are nearly one another (before and after a MLP)."""
 _IDS_MATTER = 1.15
 """Token ids drawn anew must leave at least this many times more unexplained."""
+_ORDER_MATTERS = 1.1
+"""The same for their order."""
+_LAYERS_WITHOUT_ORDER = 4
 _BOS_BETTER = 1.03
 _RECORDED_FACTOR = 1.5
 _L0_FACTOR = 2.0
-_SCALE_FACTOR = 1.5
-"""How far the best factor for a reconstruction may be from 1."""
+_SCALE_BETTER = 1.1
 _NOISE = (0.02, 0.5)
 """Relative noise on unit rows that is told: below is rounding, above is no such thing."""
 Warnings = list[tuple[str, str]]
@@ -50,41 +52,32 @@ class Findings:
     """The SAE's own hook over the tokens of what follows."""
     kinds: dict[str, Fit] = field(default_factory=dict)
     """Other hooks of the same layer."""
+    scaled: dict[float, Fit] = field(default_factory=dict)
+    """The same vectors multiplied by a factor."""
     other_ids: Fit | None = None
     """Every token id replaced by another."""
+    other_order: Fit | None = None
+    """The tokens of each sequence in another order."""
     other_bos: Fit | None = None
     """With BOS if the study has none, without if it has."""
     prepends_bos: bool = False
 
-    def with_controls(
-        self,
-        here: Fit,
-        kinds: dict[str, Fit],
-        other_ids: Fit,
-        other_bos: Fit | None,
-        prepends_bos: bool,
-    ) -> Findings:
-        """These findings and the comparisons made on a part of the tokens."""
-        return replace(
-            self,
-            here=here,
-            kinds=kinds,
-            other_ids=other_ids,
-            other_bos=other_bos,
-            prepends_bos=prepends_bos,
-        )
-
     def measures(self) -> dict[str, Interval]:
         """Each figure under a name, for the record."""
         found = {"fvu": self.own.fvu, "l0": self.own.mean_l0}
-        found["scale"] = Interval(self.own.scale, self.own.scale, self.own.scale)
         for name, fit in self.neighbours.items():
             found[f"unexplained here over {name}"] = self.own.against(fit)
         if self.here is not None:
             for name, fit in self.kinds.items():
                 found[f"unexplained here over {name}"] = self.here.against(fit)
+            for factor, fit in self.scaled.items():
+                found[f"unexplained here over times {factor:g}"] = self.here.against(fit)
             if self.other_ids is not None:
                 found["unexplained with other token ids over here"] = self.other_ids.against(
+                    self.here
+                )
+            if self.other_order is not None:
+                found["unexplained in another order over here"] = self.other_order.against(
                     self.here
                 )
             if self.other_bos is not None:
@@ -165,14 +158,28 @@ def _worse_than_recorded(found: Findings) -> Warnings:
 
 
 def _scale(found: Findings) -> Warnings:
-    scale, own = found.own.scale, found.own.fvu
-    if own.low > 1 or 1 / _SCALE_FACTOR <= scale <= _SCALE_FACTOR:
+    """The SAE reconstructs the same vectors better when they are a power of two as long.
+
+    Longer ones count for top-k only: where a threshold decides, more latents fire on them, and
+    more latents explain more.
+    """
+    if found.here is None:
         return []
+    tried = {
+        factor: found.here.against(fit)
+        for factor, fit in found.scaled.items()
+        if factor < 1 or found.config.k is not None
+    }
+    best = max(tried, key=lambda factor: tried[factor].low, default=None)
+    if best is None or tried[best].low <= _SCALE_BETTER:
+        return []
+    said = f"divided by {1 / best:g}" if best < 1 else f"multiplied by {best:g}"
     return [
         (
             "scale",
-            f"reconstructions of {found.hook.name} would have to be {scale:.2f} times as large to "
-            f"fit (FVU {own.value:.3f}): is a normalisation of the input missing, or one too many?",
+            f"vectors at {found.hook.name} {said} are reconstructed better (FVU "
+            f"{found.scaled[best].fvu.value:.3f}, {found.here.fvu.value:.3f} as they are): is a "
+            "normalisation of the SAE's input missing, or one too many?",
         )
     ]
 
@@ -182,7 +189,7 @@ def _token_ids(found: Findings) -> Warnings:
         return []
     ratio = found.other_ids.against(found.here)
     if ratio.high >= _IDS_MATTER:
-        return []
+        return _order(found)
     return [
         (
             "token_ids",
@@ -194,12 +201,29 @@ def _token_ids(found: Findings) -> Warnings:
     ]
 
 
+def _order(found: Findings) -> Warnings:
+    """In the first layers a token's vector hardly depends on its place: nothing is said there."""
+    if found.here is None or found.other_order is None:
+        return []
+    ratio = found.other_order.against(found.here)
+    if (found.hook.layer or 0) < _LAYERS_WITHOUT_ORDER or ratio.high >= _ORDER_MATTERS:
+        return []
+    return [
+        (
+            "token_order",
+            f"with the tokens of each text in another order the SAE reconstructs about as well "
+            f"(FVU {found.other_order.fvu.value:.3f}, {found.here.fvu.value:.3f} as it is): are "
+            "the tokens in the order of the text?",
+        )
+    ]
+
+
 def _bos(found: Findings) -> Warnings:
     if found.here is None or found.other_bos is None:
         return []
     ratio = found.here.against(found.other_bos)
     contradicts = found.config.prepend_bos != found.prepends_bos
-    if ratio.low <= _BOS_BETTER and not (contradicts and ratio.high > 1):
+    if ratio.low <= _BOS_BETTER and not contradicts:
         return []
     here, other = ("with", "without") if found.prepends_bos else ("without", "with")
     says = f"; the SAE was trained {other} it" if contradicts else ""

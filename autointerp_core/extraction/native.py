@@ -117,7 +117,14 @@ def _reference(
     median = reference_median(tokens, norms) if len(norms) else 0.0
     neighbours = hook.neighbours(resolved.model.n_layers)
     health = measure_health(
-        model, resolved.sae, hook, neighbours, tokens, resolved.config.masks, median
+        model,
+        resolved.sae,
+        hook,
+        neighbours,
+        tokens,
+        resolved.config.masks,
+        median,
+        resolved.reading,
     )
     model.drop_blocks(hook.blocks_needed)
     writer.begin_study(median, health)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from autointerp_core.errors import FeatureRequestError
 from autointerp_core.extraction.config import ExtractionConfig
+from autointerp_core.extraction.health import Reading
 from autointerp_core.extraction.tokens import Tokenisation
 from autointerp_core.progress import Progress, ProgressCallback, silent
 from autointerp_core.sources.chat import parse_roles
@@ -48,6 +49,17 @@ class ResolvedExtraction:
     def study_id(self) -> str:
         """Id of the study that our own engine's numbers go to."""
         return self.identity.study_id(self.model.name, self.hook.slug)
+
+    @property
+    def reading(self) -> Reading:
+        """What the health check may change on purpose."""
+        bos = self.tokenizer.bos_token_id  # id 0 is a real BOS (Pythia)
+        return Reading(
+            model_name=self.model.name,
+            vocabulary=min(len(self.tokenizer), self.model.vocab_size),
+            bos_id=self.tokenizer.eos_token_id if bos is None else bos,
+            prepends_bos=self.tokenisation.prepend_bos,
+        )
 
 
 def resolve(config: ExtractionConfig, progress: ProgressCallback = silent) -> ResolvedExtraction:

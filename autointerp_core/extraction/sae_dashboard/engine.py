@@ -140,7 +140,7 @@ def _begin(
         norms.append(x.norm(dim=-1)[head.real[rows].to(x.device)].cpu().numpy())
     median = reference_median(tokens, np.concatenate(norms)) if norms else 0.0
     health = measure_health(
-        # It asks of the model only ``run`` and ``device``, which BridgeModel has.
+        # It asks of the model only ``run``, ``has`` and ``device``, which BridgeModel has.
         cast("TruncatedModel", model),
         resolved.sae,
         hook,
@@ -148,6 +148,7 @@ def _begin(
         tokens,
         config.masks,
         median,
+        resolved.reading,
     )
     writer.begin_study(median, health, engine=ENGINE, packages=(ENGINE, "transformer-lens"))
 

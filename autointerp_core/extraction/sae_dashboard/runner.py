@@ -22,11 +22,13 @@ import warnings
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from autointerp_core.errors import MissingDependency
 from autointerp_core.store.study import SPECIAL, TokenStore
 
 if TYPE_CHECKING:
@@ -59,6 +61,12 @@ def load_bridge(
     from autointerp_core.sources.model import load_chat_model
 
     model = load_chat_model(config, device, dtype)
+    if hasattr(model.config, "vision_config") and find_spec("torchvision") is None:
+        raise MissingDependency(
+            f"{config.name} is multimodal: TransformerLens would install torchvision by itself, "
+            "and another torch with it; use engine='native', or install a torchvision that fits "
+            "your torch first"
+        )
     return TransformerBridge.boot_transformers(
         config.name, hf_model=model, tokenizer=tokenizer, device=str(device), dtype=dtype
     )
@@ -163,6 +171,10 @@ class BridgeModel:
     def run_with_hooks(self, tokens: torch.Tensor, **options: Any) -> Any:
         return self.bridge.run_with_hooks(tokens.to(self.device), **options)
 
+    def has(self, hook: HookPoint) -> bool:
+        """Whether the bridge knows this hook."""
+        return hook.name in self.bridge.hook_dict
+
     def run(self, ids: torch.Tensor, hooks: Sequence[HookPoint]) -> dict[HookPoint, torch.Tensor]:
         """As ``TruncatedModel.run``: residual vectors [b, s, d_model] in float32 at each hook."""
         import torch
@@ -171,7 +183,8 @@ class BridgeModel:
 
         def keep(point: HookPoint) -> tuple[str, Callable[..., None]]:
             def store(value: torch.Tensor, hook: Any) -> None:
-                captured[point] = value.to(torch.float32, copy=True)
+                # Heads side by side, as everywhere here.
+                captured[point] = value.to(torch.float32, copy=True).flatten(2)
 
             return point.name, store
 
