@@ -9,9 +9,9 @@ library encodes, and plain loops choose examples.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -23,6 +23,7 @@ RELATIVE, FLOOR, TRADES = 2e-4, 0.01, 1e-5
 BEFORE, AFTER, TOP, SINK = 16, 15, 20, 10.0
 
 Encode = Callable[[torch.Tensor], torch.Tensor]
+Key = TypeVar("Key", bound=Hashable)
 
 
 @dataclass
@@ -62,15 +63,33 @@ def hidden_states(
 ) -> Iterable[tuple[int, list[int], list[str], dict[int, torch.Tensor]]]:
     """(document, ids, token texts, residual stream after each of ``layers``) by sequence."""
     blocks = model.model.layers
-    kept: dict[int, torch.Tensor] = {}
+    places = {layer: (blocks[layer], "output") for layer in layers}
+    return values_at(model, tokenizer, texts, places, context)
 
-    def keep(layer: int) -> Callable[..., None]:
-        def hook(_module: Any, _inputs: Any, output: Any) -> None:
-            kept[layer] = (output[0] if isinstance(output, tuple) else output)[0].float()
+
+def values_at(
+    model: Any,
+    tokenizer: Any,
+    texts: Iterable[str],
+    places: Mapping[Key, tuple[Any, str]],
+    context: int,
+) -> Iterable[tuple[int, list[int], list[str], dict[Key, torch.Tensor]]]:
+    """(document, ids, token texts, value ``[n, width]`` at each place) by sequence.
+
+    ``places``: a module and its side, ``"input"`` or ``"output"``, by a name of your choice.
+    """
+    kept: dict[Key, torch.Tensor] = {}
+
+    def keep(key: Key, side: str) -> Callable[..., None]:
+        def hook(_module: Any, inputs: Any, output: Any) -> None:
+            value = inputs if side == "input" else output
+            kept[key] = (value[0] if isinstance(value, tuple) else value)[0].float()
 
         return hook
 
-    handles = [blocks[layer].register_forward_hook(keep(layer)) for layer in layers]
+    handles = [
+        module.register_forward_hook(keep(key, side)) for key, (module, side) in places.items()
+    ]
     try:
         for document, text in enumerate(texts):
             encoded = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
@@ -97,11 +116,11 @@ def _pieces(text: str, offsets: Sequence[tuple[int, int]]) -> list[str]:
 
 
 def collect(
-    stream: Iterable[tuple[int, list[int], list[str], dict[int, torch.Tensor]]],
-    encoders: dict[str, tuple[int, Encode, list[int]]],
+    stream: Iterable[tuple[int, list[int], list[str], dict[Key, torch.Tensor]]],
+    encoders: dict[str, tuple[Key, Encode, list[int]]],
     special: set[int],
 ) -> dict[str, Truth]:
-    """Truth for each encoder: name → (layer, encode, features)."""
+    """Truth for each encoder: name → (layer or place, encode, features)."""
     truths = {name: Truth(features) for name, (_, _, features) in encoders.items()}
     norms: dict[str, list[np.ndarray]] = {name: [] for name in encoders}
     for document, ids, texts, hidden in stream:
