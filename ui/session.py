@@ -28,7 +28,7 @@ class Address:
     drawn: int = 0
     """How many screens had been drawn then: a browser that shows a later one has heard of it."""
     due: bool = False
-    """Whether no screen was drawn since: what the browser says may be older."""
+    """Whether no page was drawn to its end since: what the browser says may be older."""
     pinned: bool = False
     """Whether keys are being taken: only what they put counts."""
 

@@ -48,7 +48,10 @@ def settle() -> None:
 
 
 def drawn() -> None:
-    """A screen is drawn, by a run that nothing has ended: the browser knows the address."""
+    """The page is drawn to its end: the browser knows the address.
+
+    Not earlier: what a run says while the next one begins may never reach the browser.
+    """
     session.current().address.due = False
 
 

@@ -9,6 +9,7 @@ const DRAFT = "autointerp draft "
 const OPENING_MS = 4000
 const GATHER_MS = 350
 const HOLD_MS = 3000
+const LOST_MS = 1500
 const NO_TEXT = new Set(["checkbox", "radio", "button", "submit", "reset", "range", "file", "color", "image"])
 
 // One for the whole page, whichever element is drawn: they share the queue.
@@ -132,6 +133,8 @@ function keyboard(component) {
   acknowledge(data)
   desk.data = data
   if (desk.place !== parentElement) desk.sentTo = desk.acknowledged // another page: what is left goes again
+  // Sent long ago and not taken: the connection was gone.
+  if (Date.now() - desk.sentAt > LOST_MS) desk.sentTo = desk.acknowledged
   desk.place = parentElement
   desk.send = setStateValue
   desk.there = true

@@ -84,7 +84,6 @@ def show(screen: Screen, keys: Mapping[str, Meaning], on_press: Callable[[Press]
     """Listen to ``keys`` on this screen. Draw it after what the keys act on."""
     kept, known = session.memory(Pressed), session.current()
     known.drawn += 1
-    url.drawn()
     _DESK(
         key=_KEY,
         data={

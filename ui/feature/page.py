@@ -60,6 +60,7 @@ def show(opened: readers.OpenStudy) -> None:
         sides.numbers(opened, snapshot, row, numbers)
         with left:
             related.show(opened, snapshot, row, go_to)
+    url.drawn()
 
 
 def _feature(snapshot: Snapshot, view: View, opened: readers.OpenStudy) -> int:

@@ -75,6 +75,7 @@ def show(opened: readers.OpenStudy) -> None:
     keys, kept.show_keys = kept.show_keys, False
     if keys:
         _cheat_sheet()
+    url.drawn()
 
 
 def _panel(opened: readers.OpenStudy, row: Row, place: Place, queue: queues.Queue) -> None:
