@@ -93,6 +93,13 @@ class Worker:
 
     def run(self) -> int:
         """Wait, work, record how it ended; returns the exit status."""
+        before = signal.getsignal(signal.SIGINT)
+        try:
+            return self._run()
+        finally:
+            signal.signal(signal.SIGINT, before or signal.SIG_DFL)
+
+    def _run(self) -> int:
         try:
             lock = self._wait_for_turn()
             try:
@@ -160,6 +167,8 @@ class Worker:
 
     def _watch(self) -> None:
         """Interrupt work that goes on after it was told to stop."""
+        # What starts in the background of a shell may have been told to ignore it.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         self._working = True
 
         def look() -> None:
