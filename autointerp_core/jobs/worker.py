@@ -8,6 +8,7 @@ interrupted where it is, as Ctrl-C would; what it had finished is kept.
 
 from __future__ import annotations
 
+import _thread
 import os
 import signal
 import sys
@@ -92,6 +93,13 @@ class Worker:
 
     def run(self) -> int:
         """Wait, work, record how it ended; returns the exit status."""
+        before = signal.getsignal(signal.SIGINT)
+        try:
+            return self._run()
+        finally:
+            signal.signal(signal.SIGINT, before or signal.SIG_DFL)
+
+    def _run(self) -> int:
         try:
             lock = self._wait_for_turn()
             try:
@@ -159,6 +167,8 @@ class Worker:
 
     def _watch(self) -> None:
         """Interrupt work that goes on after it was told to stop."""
+        # What starts in the background of a shell may have been told to ignore it.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         self._working = True
 
         def look() -> None:
@@ -169,7 +179,7 @@ class Worker:
                     continue
                 told = told or time.monotonic()
                 if time.monotonic() - told > _PATIENCE and self._working:
-                    signal.raise_signal(signal.SIGINT)
+                    _interrupt_main()
                     return
 
         threading.Thread(target=look, name="cancel", daemon=True).start()
@@ -192,6 +202,15 @@ class Worker:
     def _write(self) -> None:
         files.write(self._folder, files.STATE, self._state)
         self._written = time.monotonic()
+
+
+def _interrupt_main() -> None:
+    """As Ctrl-C does; where the system can, also out of a call that waits."""
+    main_thread = threading.main_thread().ident
+    if hasattr(signal, "pthread_kill") and main_thread is not None:
+        signal.pthread_kill(main_thread, signal.SIGINT)
+    else:
+        _thread.interrupt_main()
 
 
 def main(arguments: list[str]) -> int:

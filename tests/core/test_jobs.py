@@ -20,7 +20,7 @@ from autointerp_core.home import CODE_ROOT, jobs_dir
 from autointerp_core.jobs import state as files
 from autointerp_core.jobs import worker as worker_module
 from autointerp_core.jobs.kinds import KINDS
-from autointerp_core.jobs.worker import Worker
+from autointerp_core.jobs.worker import Pace, Worker
 from autointerp_core.progress import Progress
 
 PATIENCE = 30.0
@@ -287,3 +287,30 @@ def test_every_kind_names_a_module_and_a_function() -> None:
         module, _, name = where.partition(":")
         assert module.startswith("autointerp_core."), kind
         assert name.isidentifier(), kind
+
+
+def test_work_that_reports_nothing_is_interrupted_when_cancelled() -> None:
+    job = jobs.submit("selftest", {"steps": 2, "pause": 60}, "silent for a minute")
+    deadline = time.monotonic() + 60
+    while jobs.get(job.id).stage != "count":
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    jobs.cancel(job.id)
+    begun = time.monotonic()
+    while jobs.get(job.id).active:
+        assert time.monotonic() - begun < 20, "it went on as if nothing had been said"
+        time.sleep(0.05)
+    ended = jobs.get(job.id)
+    assert ended.status == "cancelled"
+    assert "retry resumes" in ended.message
+
+
+def test_a_stage_that_does_not_say_how_long_it_takes_is_timed() -> None:
+    pace = Pace()
+    assert pace.with_time_left(Progress("a", 0, 100)).seconds_left is None
+    pace._begun -= 10  # ten seconds ago
+    assert pace.with_time_left(Progress("a", 25, 100)).seconds_left == pytest.approx(30, rel=0.05)
+    said = Progress("a", 50, 100, seconds_left=7.0)
+    assert pace.with_time_left(said) is said
+    assert pace.with_time_left(Progress("b", 50, 100)).seconds_left is None  # a new stage
+    assert pace.with_time_left(Progress("b", 60, 0)).seconds_left is None

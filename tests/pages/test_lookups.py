@@ -170,8 +170,8 @@ def test_absent_weights_are_told(study: Path) -> None:
 
 def test_estimates_grow_with_the_work() -> None:
     sae = {"d_in": 576, "d_sae": 2048, "layer": 9, "k": 32}
-    few = estimate(sae, [{"text": "x" * 400}], "text", 1000, 512)
-    many = estimate(sae, [{"text": "x" * 400}], "text", 100_000, 512)
+    few = estimate(sae, ["x" * 400], 1000, 512)
+    many = estimate(sae, ["x" * 400], 100_000, 512)
     assert many.seconds > few.seconds
     assert many.disk > few.disk
     assert many.memory == few.memory

@@ -76,11 +76,12 @@ def show() -> None:
                 f"{own} is taken unless you give another."
             )
         with st.container(key="new_features_part", gap="small"):
-            features, scores, ready = _features()
+            features, scores, ready = _features(sae)
         if sae is None or data is None or not model:
             st.text("Give an SAE, a model and a dataset; then it can start.")
             return
-        st.text(estimate(sae, data["rows"], data["column"], int(rows), int(context)).text())
+        with st.container(key="new_estimate"):
+            st.text(_estimate(sae, data, features, int(rows), int(context), labels))
         params = {
             "feature_indices": features,
             "feature_scores": scores or None,
@@ -145,9 +146,9 @@ def _model(sae: dict[str, Any] | None) -> str:
         "Model: hub id or folder", known, key=f"new_model_{known}", placeholder="meta-llama/…"
     )
     name = (name or "").strip()
-    if sae is not None and name and name != "demo":
+    if sae is not None and name:
         try:
-            probe.sae(sae["path"], sae["id"], name)
+            sae |= probe.sae(sae["path"], sae["id"], name).get("model", {})
         except BadInput as error:
             _wrong(error)
             return ""
@@ -187,18 +188,38 @@ def _dataset() -> dict[str, Any] | None:
     except BadInput as error:
         _wrong(error)
         return None
-    columns = found["columns"] or ["text"]
-    default = columns.index("text") if "text" in columns else 0
+    columns, likeliest = found["columns"], found["likeliest"]
+    default = columns.index(likeliest) if likeliest in columns else 0
     column = st.selectbox(
         "Column with the text", columns, default, key=f"new_column_{given}", width=280
     )
+    if column in found["wrong"]:
+        _wrong(BadInput(found["wrong"][column]))
+        return None
+    records = found["records"][column]
     with st.container(key="preview", border=True, gap="xxsmall"):
-        for row in found["rows"][:_PREVIEW]:
-            st.text(marked(str(row.get(column, ""))[:160].replace("\n", "↵ ")))
-    return {"path": given, "column": column, "rows": found["rows"]}
+        for record in records[:_PREVIEW]:
+            st.text(marked(record[:160].replace("\n", "↵ ")) or "(empty)")
+    return {"path": given, "column": column, "records": records}
 
 
-def _features() -> tuple[Any, dict[int, float], bool]:
+def _estimate(
+    sae: dict[str, Any], data: dict[str, Any], features: Any, rows: int, context: int, labels: str
+) -> str:
+    records = data["records"]
+    found = estimate(
+        sae,
+        records,
+        rows if len(records) >= probe.ROWS else min(rows, len(records)),
+        context,
+        features=len(features) if isinstance(features, list) else None,
+        llm=labels == "local",
+        speed=probe.speed(),
+    )
+    return found.text()
+
+
+def _features(sae: dict[str, Any] | None) -> tuple[Any, dict[int, float], bool]:
     """Which features, their scores, and whether the choice can be used."""
     which = st.segmented_control(
         "Features",
@@ -212,7 +233,10 @@ def _features() -> tuple[Any, dict[int, float], bool]:
         return "all", {}, True
     text: str | Path = ""
     if which == "list":
-        text = st.text_input("Feature numbers", key="new_list", placeholder="11, 313, 251") or ""
+        text = (
+            st.text_input("Feature numbers", key="new_list", placeholder="11, 313, 251, 500-520")
+            or ""
+        )
     else:
         upload = st.file_uploader(
             'JSON: {"feature_indices": […], "scores": […]}', type="json", key="new_features"
@@ -226,7 +250,15 @@ def _features() -> tuple[Any, dict[int, float], bool]:
         _wrong(error)
         return None, {}, False
     scores = {int(feature): float(score) for feature, score in asked.scores.items()}
-    count = len(asked.indices or ())
+    indices = asked.indices or ()
+    d_sae = int((sae or {}).get("d_sae") or 0)
+    beyond = [feature for feature in indices if d_sae and feature >= d_sae]
+    if beyond:
+        named = ", ".join(f"{feature:,}" for feature in beyond[:5])
+        more = f" and {len(beyond) - 5:,} more" if len(beyond) > 5 else ""
+        _wrong(BadInput(f"this SAE has features 0–{d_sae - 1:,}; it has no {named}{more}"))
+        return None, {}, False
+    count = len(indices)
     st.text(f"{count:,} features" + (f", {len(scores):,} of them with a score" if scores else ""))
     return list(asked.indices or ()), scores, True
 

@@ -12,9 +12,12 @@ from typing import Any
 import streamlit as st
 
 from autointerp_core.errors import BadInput
+from autointerp_core.extraction.machine_speed import REFERENCE, MachineSpeed, known
 from autointerp_core.store.text_cleaning import one_line
 
 _SECONDS = 90
+ROWS = 40
+"""So many rows of a dataset are looked at; fewer records mean that it has no more."""
 _ROOT = Path(__file__).resolve().parents[2]
 _PATH = os.pathsep.join(filter(None, [str(_ROOT), os.environ.get("PYTHONPATH", "")]))
 """Where the other process finds ``ui``; it runs in the same folder as the app, so that relative
@@ -31,12 +34,24 @@ def sae(path: str, sae_id: str, model: str) -> dict[str, Any]:
 
 
 def dataset(path: str) -> dict[str, Any]:
-    """``columns`` and the first ``rows`` of a dataset.
+    """A dataset's ``columns``; by column the first ``records`` or what is ``wrong`` with it; and
+    the ``likeliest`` to hold text.
 
     Raises:
         BadInput: not found or malformed.
     """
-    return _ask(json.dumps({"what": "dataset", "path": path}))
+    return _ask(json.dumps({"what": "dataset", "path": path, "rows": ROWS}))
+
+
+def speed() -> MachineSpeed:
+    """How fast this machine is: measured once, kept in the home folder."""
+    found = known()
+    if found is not None:
+        return found
+    try:
+        return MachineSpeed(**_ask(json.dumps({"what": "speed"})))
+    except BadInput:
+        return REFERENCE  # an estimate all the same
 
 
 def _ask(request: str) -> dict[str, Any]:

@@ -8,21 +8,24 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
-from autointerp_core.errors import AutointerpError
+from autointerp_core.errors import AutointerpError, BadInput
+
+_CHARACTERS = 20_000
 
 
 def look(asked: dict[str, Any]) -> dict[str, Any]:
     """What was asked about, as JSON values."""
     if asked["what"] == "dataset":
-        from autointerp_core.sources.dataset import preview_rows
+        return _dataset(asked["path"], asked["rows"])
+    if asked["what"] == "speed":
+        from autointerp_core.extraction.machine_speed import known, measure
 
-        columns, rows = preview_rows(asked["path"], 20)
-        return {
-            "columns": columns,
-            "rows": [{k: str(v)[:2000] for k, v in r.items()} for r in rows],
-        }
+        return asdict(known() or measure())
+    from autointerp_core.sources.hook_check import check_hook
     from autointerp_core.sources.model_files import inspect_model
     from autointerp_core.sources.sae import check_fits, inspect_sae
 
@@ -39,12 +42,73 @@ def look(asked: dict[str, Any]) -> dict[str, Any]:
         "layout": sae.layout,
     }
     model_path = asked.get("model")
-    # The demo model is prepared on first use, which takes long; the demo SAE is known to fit.
-    if model_path and model_path != "demo":
+    # The demo model is prepared on first use, which takes long.
+    if model_path and (model_path != "demo" or demo_is_prepared()):
         model = inspect_model(model_path)
         check_fits(sae, model)
+        check_hook(sae.hook, model)
         found["model"] = {"n_layers": model.n_layers, "d_model": model.d_model}
     return found
+
+
+def demo_is_prepared() -> bool:
+    from autointerp_core.home import models_dir
+
+    return models_dir().is_dir() and any(models_dir().glob("*/config.json"))
+
+
+def _dataset(path: str, n_rows: int) -> dict[str, Any]:
+    """A dataset's columns, each with the records that its first rows give, or why they give none.
+
+    Raises:
+        BadInput: it cannot be read, or holds nothing.
+    """
+    from autointerp_core.sources.cells import read_cell
+    from autointerp_core.sources.dataset import TOOLS, preview_rows
+
+    columns, rows = preview_rows(path, n_rows)
+    if not rows:
+        raise BadInput(f"{path} is empty; expected texts, a row each")
+    records: dict[str, list[str]] = {}
+    wrong: dict[str, str] = {}
+    for column in columns:
+        try:
+            read = [
+                read_cell(row.get(column), row.get(TOOLS), f"row {number}", column)[1]
+                for number, row in enumerate(rows)
+            ]
+        except BadInput as error:
+            wrong[column] = str(error)
+            continue
+        records[column] = [record[:_CHARACTERS] for record in read]
+        why = no_text(column, read)
+        # A column may begin further down, as far as was not looked.
+        if why and (len(rows) < n_rows or any(record.strip() for record in read)):
+            wrong[column] = why
+    return {"columns": columns, "records": records, "wrong": wrong, "likeliest": likeliest(records)}
+
+
+def no_text(column: str, records: Sequence[str]) -> str:
+    """Why a column's records are nothing to run a model on; empty where they are."""
+    filled = [record for record in records if record.strip()]
+    if not filled:
+        return f"column {column!r} holds no text in its first {len(records)} rows; choose another"
+    if not any(character.isalpha() for record in filled for character in record):
+        return (
+            f"column {column!r} holds no text but values such as {filled[0][:40]!r}; choose another"
+        )
+    return ""
+
+
+def likeliest(records: Mapping[str, Sequence[str]]) -> str | None:
+    """The column that most looks like text: words and length count, then the name ``text``."""
+
+    def looks(column: str) -> tuple[bool, float]:
+        found = records[column]
+        words = sum(len(record.split()) for record in found) / max(len(found), 1)
+        return not no_text(column, found), words * (1.5 if column.lower() == "text" else 1.0)
+
+    return max(records, key=looks, default=None)
 
 
 def main() -> None:
