@@ -286,6 +286,12 @@ class StudyWriter:
         lacking = self._lacking("logits.safetensors")
         if not lacking:
             return
+        sae = self.resolved.sae.config
+        if not sae.writes_residual:
+            written = (sae.hook_out or sae.hook).name
+            said = f"left out: the SAE's decoder writes to {written}, not to the residual stream"
+            self.progress(Progress("logits", message=said))
+            return
         head = load_head(self.resolved.model, self.resolved.device)
         for each in lacking:
             write_logits(

@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from autointerp_core.errors import AutointerpError, BadInput
 from autointerp_core.extraction.run import extract
+from autointerp_core.progress import Progress
 from autointerp_core.sources.sae import load_sae
 from autointerp_core.store.study import Study
 from tests.core.extraction_fixtures import HOOK, Tiny, make_tiny
@@ -177,3 +178,27 @@ def test_search_labels_of_signed_features_are_words(tiny: Tiny, tmp_path: Path) 
     labeler = SearchLabeler(study)
     labels = [labeler.label(feature) for feature in range(16)]
     assert sum(bool(label.text) for label in labels) > 8
+
+
+@pytest.mark.parametrize(
+    ("hook", "width", "logits"),
+    [
+        ("blocks.2.attn.hook_z", 32, False),
+        ("blocks.2.mlp.hook_post", 64, False),
+        ("blocks.2.mlp.hook_in", 32, False),
+        ("blocks.2.hook_mlp_out", 32, True),
+        ("blocks.2.hook_resid_mid", 32, True),
+    ],
+)
+def test_logits_only_of_directions_in_the_residual_stream(
+    tiny: Tiny, tmp_path: Path, hook: str, width: int, logits: bool
+) -> None:
+    sae = tiny_saelens(tmp_path / "sae", d_in=width, hook=hook, architecture="jumprelu")
+    said: list[Progress] = []
+    request = tiny.request(sae_path=str(sae), sae_id=None, logits=True, features=(1, 2))
+    study = extract(request, tmp_path / "studies", said.append).study
+    top, bottom = study.logits(1)
+    assert bool(top) is bool(bottom) is logits
+    told = [note.message or "" for note in said if note.stage == "logits"]
+    assert any(f"writes to {hook}" in message for message in told) is not logits
+    assert study.stats(1).fired > 0
