@@ -27,8 +27,12 @@ if TYPE_CHECKING:
     from autointerp_core.sources.sae import LoadedSAE
 
 CHUNK_TOKENS = 32
-SIGMAS = 3.0
+_SIGMAS = 3.0
 """Standard errors to either side of an interval: of right loads 99.7 % lie inside."""
+_LEAST_CHUNKS = 5
+"""Fewer say nothing."""
+_WIDEST = 20.0
+"""Half an interval at most, as a logarithm: what a few chunks say."""
 _DENSE_ELEMENTS = 1 << 25
 """Elements of one dense block of SAE activations."""
 _LEAST = 1e-9
@@ -37,7 +41,7 @@ _LEAST = 1e-9
 
 @dataclass(frozen=True)
 class Interval:
-    """A value with the bounds of :data:`SIGMAS` standard errors."""
+    """A value with the bounds of three standard errors (more of few chunks) to either side."""
 
     value: float
     low: float
@@ -64,14 +68,14 @@ class Fit:
         if total <= 0:
             return Interval(0.0, 0.0, 0.0)
         value = float(self.unexplained.sum()) / total
-        error = SIGMAS * self._error(self.unexplained - value * self.variance) / total
+        error = self._error(self.unexplained - value * self.variance) / total
         return Interval(value, max(value - error, 0.0), value + error)
 
     @property
     def mean_l0(self) -> Interval:
         """How many latents fire on a token, on average."""
         value = float(self.l0.mean())
-        error = SIGMAS * self._error(self.l0 - value) / len(self.l0)
+        error = self._error(self.l0 - value) / len(self.l0)
         return Interval(value, max(value - error, 0.0), value + error)
 
     def against(self, other: Fit) -> Interval:
@@ -81,7 +85,7 @@ class Fit:
         """
         logs = self._log_share() - other._log_share()
         value = float(logs.mean())
-        error = SIGMAS * self._error(logs - value) / len(logs)
+        error = min(self._error(logs - value) / len(logs), _WIDEST)
         return Interval(math.exp(value), math.exp(value - error), math.exp(value + error))
 
     def _log_share(self) -> Float64Array:
@@ -90,12 +94,25 @@ class Fit:
         return np.log(np.clip(share, _LEAST, 1 / _LEAST))
 
     def _error(self, deviations: Float64Array) -> float:
-        """Standard error of the sum of ``deviations`` [n], which themselves sum to nothing."""
+        """Half an interval of the sum of ``deviations`` [n], which themselves sum to nothing."""
         sums = np.bincount(self.chunks, weights=deviations)
         n = len(sums)
-        if n < 2:
-            return float(np.abs(deviations).sum()) + 1.0
-        return math.sqrt(n / (n - 1) * float(np.square(sums).sum()))
+        if n < _LEAST_CHUNKS:
+            return _WIDEST * len(deviations)
+        # Few chunks may agree by chance: never less than if tokens were independent.
+        square = max(float(np.square(sums).sum()), float(np.square(deviations).sum()))
+        return _sigmas(n - 1) * math.sqrt(n / (n - 1) * square)
+
+
+def _sigmas(freedom: int) -> float:
+    """Student's t for :data:`_SIGMAS` of a normal distribution (Cornish and Fisher's series)."""
+    z = _SIGMAS
+    return (
+        z
+        + (z**3 + z) / (4 * freedom)
+        + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * freedom**2)
+        + (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / (384 * freedom**3)
+    )
 
 
 def measure_fit(sae: LoadedSAE, x: torch.Tensor, y: torch.Tensor | None, chunks: Int64Array) -> Fit:
