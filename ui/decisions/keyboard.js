@@ -90,10 +90,14 @@ function flush() {
 
 function acknowledge(data) {
   if (desk.data && desk.data.token !== data.token) {
-    // The server began anew: what it had not taken may or may not have been saved; the page
-    // shows which, and nothing is decided a second time.
-    desk.queue = []
-    desk.sentTo = desk.acknowledged = desk.number
+    // The server began anew and took nothing of this. What it had saved before it ended shows
+    // in the feature's last event; where that is the one seen, the press goes to the new one.
+    desk.queue = desk.queue.filter((p) => !p.screen || (p.screen.feature === data.screen.feature && p.screen.seen === data.screen.seen))
+    for (const press of desk.queue) {
+      press.token = data.token
+      if (press.screen) press.screen = { ...press.screen, run: data.run }
+    }
+    desk.acknowledged = desk.sentTo = 0
   }
   desk.acknowledged = Math.max(desk.acknowledged, data.taken)
   desk.number = Math.max(desk.number, data.taken)
