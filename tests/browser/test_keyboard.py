@@ -111,7 +111,7 @@ def test_keys_are_dead_while_a_dialog_is_open_or_opens(
     # And while the form that a click opens is on its way.
     page.goto(page.url.replace("/review", "/feature"))
     settled(page)
-    page.locator(".st-key-generate button").click()
+    page.get_by_role("button", name="Regenerate").click()
     fast(page, "12fuj")
     expect(page.get_by_role("dialog")).to_contain_text("Generate labels")
     page.keyboard.press("Escape")

@@ -248,6 +248,25 @@ def test_a_text_that_was_proposed_is_accepted_and_keeps_its_source(
     ]
 
 
+def test_undo_pressed_before_the_page_is_drawn_takes_back_the_last_thing_done(
+    study: Path, open_page: Open
+) -> None:
+    with LabelHistory.open() as history:
+        history.override(SAE, 6, "Eve's own", author="Eve")
+    app = open_page("feature", study="small", feature="6")
+    element, data = own_element(app, "keyboard")
+    both = [
+        {"number": number, "token": data["token"], "run": data["run"], "do": do, "event": None,
+         "text": "", "draft": "", **data["screen"]}
+        for number, do in ((1, "flag"), (2, "undo"), (3, "undo"))
+    ]  # fmt: skip
+    widgets = app._tree.get_widget_states()
+    widgets.widgets.add(id=element, json_value=json.dumps({"presses": both}))
+    app._run(widgets)
+    assert (states(SAE)[6].label, states(SAE)[6].flagged) == ("Eve's own", False)
+    assert [kind for kind, _, _ in events(6)] == ["overridden", "flagged", "undone"]
+
+
 def test_a_draft_is_forgotten_only_once_it_is_saved(study: Path, open_page: Open) -> None:
     app = open_page("feature", study="small", feature="6", author="")
     send(app, "note", text="look again")

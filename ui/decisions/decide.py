@@ -197,10 +197,12 @@ def tell(sae: str, feature: int, kind: Kind, message: str, text: str = "") -> No
 
 def _seen(decision: Decision) -> Decision:
     """The session's own decisions count as seen, also where the page was not drawn since."""
-    topic = TOPICS.get(decision.action)
-    if topic is None or decision.based_on is None:
+    if decision.based_on is None:
         return decision
-    own = memory().own.get((*decision.key, topic), 0)
+    topic = TOPICS.get(decision.action)
+    # Undo is about the last thing done, whatever its topic: a flag set a moment ago, too.
+    topics = set(TOPICS.values()) if topic is None else {topic}
+    own = max(memory().own.get((*decision.key, each), 0) for each in topics)
     return replace(decision, based_on=max(decision.based_on, own))
 
 
