@@ -50,7 +50,8 @@ def test_from_a_file_to_an_export(
     table.locator("tbody td.c-label").first.click()
     settled(page)
     title = page.locator(".st-key-feature_title")
-    first = page.locator(".st-key-proposal_search").inner_text().splitlines()[1]
+    proposal = page.locator(".st-key-proposal_search [data-testid=stText]")
+    first = proposal.nth(1).inner_text()
     page.locator(".st-key-accept_search button").click()
     expect(title).to_contain_text("accepted")
     settled(page)

@@ -176,7 +176,6 @@ def _more(opened: readers.OpenStudy, row: Row, group: str, shown: int, short: bo
             icon=":material/article:",
             on_click=_read,
             args=(opened, row.feature),
-            help="Every document in which the feature fires, strongest first",
         )
         with st.container(key="quiet_amount", width="stretch"):
             st.text(_told(row, group, shown))

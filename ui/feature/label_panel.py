@@ -13,7 +13,7 @@ from ui import readers
 from ui.decisions import author, decide, keyboard
 from ui.decisions.callback import act
 from ui.decisions.keyboard import Meaning, Screen
-from ui.elements import hint, scores, scoreview
+from ui.elements import hint, scoreview
 from ui.elements.table import missing_reason
 from ui.feature import candidates, label_history, proposals
 from ui.marks import marked
@@ -26,8 +26,8 @@ _BADGES: dict[str, tuple[str, Literal["green", "blue", "gray"]]] = {
     "unreviewed": (":material/radio_button_unchecked:", "gray"),
 }
 _RUNS = (
-    ("generate", "Regenerate", ":material/refresh:", "Have labels proposed, or proposed anew"),
-    ("score", "Score", ":material/fact_check:", scores.ABOUT),
+    ("generate", "Regenerate", ":material/refresh:"),
+    ("score", "Score", ":material/fact_check:"),
 )
 
 
@@ -103,12 +103,11 @@ def _actions(opened: readers.OpenStudy, row: Row, actions: DeltaGenerator) -> No
         )
         if not row.dead:
             place = start.place_of(row.feature)
-            for what, title, icon, told in _RUNS:
+            for what, title, icon in _RUNS:
                 st.button(
                     title,
                     key=what,
                     icon=icon,
-                    help=told,
                     on_click=form.ask,
                     args=(what, [row.feature], place),
                 )

@@ -166,7 +166,7 @@ def _hub() -> str:
 
 
 def _dataset() -> dict[str, Any] | None:
-    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+    with st.container(horizontal=True, vertical_alignment="top", gap="small"):
         path = st.text_input(
             "Dataset: hub id, folder or file",
             key="new_data",
