@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PORT ?= 8501
 
-.PHONY: app demo check test lint oracle bench bench-ui bench-labels parity chromium install install-dev
+.PHONY: app demo check test lint oracle bench bench-ui bench-labels bench-health parity chromium install install-dev
 
 app: demo  ## install, build the demo study once, serve the app
 	$(BIN)/streamlit run app.py --server.port $(PORT)
@@ -33,6 +33,9 @@ bench: install-dev  ## extraction against its limit and against sae-dashboard
 
 parity: install-dev demo  ## every architecture, layout, hook and family against its publisher's own class
 	$(BIN)/python -m benchmarks.parity
+
+bench-health: install-dev demo  ## which deliberate mistakes the health check tells; silence on right loads
+	$(BIN)/python -m benchmarks.health
 
 bench-ui: install-dev chromium  ## waits in the browser on large synthetic studies
 	$(BIN)/python -m benchmarks.ui

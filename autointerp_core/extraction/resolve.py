@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from autointerp_core.errors import FeatureRequestError
+from autointerp_core.errors import FeatureRequestError, SAESourceError
 from autointerp_core.extraction.config import ExtractionConfig
 from autointerp_core.extraction.health import Reading
 from autointerp_core.extraction.tokens import Tokenisation
@@ -54,9 +54,10 @@ class ResolvedExtraction:
     def reading(self) -> Reading:
         """What the health check may change on purpose."""
         bos = self.tokenizer.bos_token_id  # id 0 is a real BOS (Pythia)
+        rows = self.tokenisation.embedding_rows
         return Reading(
             model_name=self.model.name,
-            vocabulary=min(len(self.tokenizer), self.model.vocab_size),
+            vocabulary=min(len(self.tokenizer), rows or self.model.vocab_size),
             bos_id=self.tokenizer.eos_token_id if bos is None else bos,
             prepends_bos=self.tokenisation.prepend_bos,
         )
@@ -72,6 +73,8 @@ def resolve(config: ExtractionConfig, progress: ProgressCallback = silent) -> Re
     from autointerp_core.sources.dataset import open_dataset
     from autointerp_core.sources.documents import Documents
     from autointerp_core.sources.model import (
+        embedding_rows,
+        find_hook,
         inspect_model,
         load_tokenizer,
         model_fingerprint,
@@ -86,6 +89,13 @@ def resolve(config: ExtractionConfig, progress: ProgressCallback = silent) -> Re
     rows = open_dataset(config.dataset_path, config.column, config.n_rows)
     model = inspect_model(config.model_path, progress)
     check_fits(sae_config, model)
+    for hook, width in ((sae_config.hook, sae_config.d_in), (sae_config.hook_out, None)):
+        found = find_hook(model, hook) if hook is not None else None
+        if found is not None and width is not None and found != width:
+            raise SAESourceError(
+                f"the SAE {sae_config.source} reads vectors of width {width}, but {model.name} is "
+                f"{found} wide at {sae_config.hook.name}; give the model this SAE was trained on"
+            )
     device = resolve_device(config.device)
     dtype = resolve_dtype(config.dtype, model, device)
     prepend = sae_config.prepend_bos if config.prepend_bos is None else config.prepend_bos
@@ -95,7 +105,7 @@ def resolve(config: ExtractionConfig, progress: ProgressCallback = silent) -> Re
     tokenizer = load_tokenizer(model)
     documents = Documents(rows, tokenizer, parse_roles(config.chat_roles))
     tokenisation = Tokenisation.of(
-        tokenizer, context, prepend, pack=config.pack, embedding_rows=model.vocab_size
+        tokenizer, context, prepend, pack=config.pack, embedding_rows=embedding_rows(model)
     )
     for notice in tokenisation.notices:
         progress(Progress("preparing", message=f"note: {notice}"))

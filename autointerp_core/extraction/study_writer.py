@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from autointerp_core.errors import BadInput
+from autointerp_core.errors import BadInput, HookError, ModelSourceError
 from autointerp_core.extraction.firings import Shard, plan_shards
 from autointerp_core.extraction.neighbours import write_neighbours
 from autointerp_core.extraction.record import new_record
@@ -280,19 +280,20 @@ class StudyWriter:
 
     def _logits(self) -> None:
         """Logits of every pass that lacks them; the head is loaded only when one does."""
-        from autointerp_core.extraction.logits import write_logits
-        from autointerp_core.sources.model import load_head
+        from autointerp_core.extraction.logits import load_direction_head, write_logits
 
         lacking = self._lacking("logits.safetensors")
         if not lacking:
             return
-        sae = self.resolved.sae.config
-        if not sae.writes_residual:
-            written = (sae.hook_out or sae.hook).name
-            said = f"left out: the SAE's decoder writes to {written}, not to the residual stream"
-            self.progress(Progress("logits", message=said))
+        resolved = self.resolved
+        written = resolved.sae.hook_out or resolved.hook
+        try:
+            head = load_direction_head(resolved.model, written, resolved.device)
+        except (HookError, ModelSourceError) as error:
+            # Everything else of the study is there: it is not lost for want of these.
+            message = f"note: no top and bottom logits: {error}"
+            self.progress(Progress("logits", message=message))
             return
-        head = load_head(self.resolved.model, self.resolved.device)
         for each in lacking:
             write_logits(
                 each / "logits.safetensors",

@@ -56,6 +56,32 @@ _SAME_EVERYWHERE = {
     "post_feedforward_layernorm.output": "mlp_out",
 }
 
+_STREAM = frozenset(
+    {
+        "resid_pre",
+        "resid_mid",
+        "resid_post",
+        "attn_out",
+        "attn.hook_out",
+        "mlp_in",
+        "mlp.hook_out",
+        "mlp_out",
+        EMBED,
+    }
+)
+_STREAM_MODULES = frozenset(
+    f"{name}.output"
+    for name in (
+        "self_attn",
+        "attn",
+        "attention",
+        "self_attention",
+        "mlp",
+        "feed_forward",
+        "ffn",
+        "block_sparse_moe",
+    )
+)
 _TRANSFORMER_LENS = re.compile(r"blocks\.(\d+)\.([\w.]+)")
 _ROOTS = r"(?:(?:model|transformer|gpt_neox|language_model|base_model|decoder|backbone)\.)*"
 _MODULE = re.compile(_ROOTS + r"(?:layers|h)\.(\d+)((?:\.\w+)*)")
@@ -152,6 +178,18 @@ class HookPoint:
             f"{given!r} is no hook point; expected one like blocks.19.hook_resid_post, "
             "blocks.19.hook_mlp_out or layers.19.mlp"
         )
+
+    @property
+    def adds_to_stream(self) -> bool:
+        """Whether vectors here are, or are added to, the residual stream."""
+        if self.kind == MODULE:
+            return self.module in _STREAM_MODULES
+        return self.kind in _STREAM
+
+    @property
+    def read_by_projection(self) -> bool:
+        """Whether the module read here writes into the residual stream by its weights alone."""
+        return self.kind in ("attn.z", "mlp.hook_post")
 
     def at(self, layer: int) -> HookPoint:
         """The same kind of hook in another block."""

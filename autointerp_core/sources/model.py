@@ -18,6 +18,7 @@ from autointerp_core.sources.model_files import (
 )
 from autointerp_core.sources.model_load import (
     TruncatedModel,
+    find_hook,
     load_chat_model,
     load_head,
     load_truncated,
@@ -31,6 +32,7 @@ __all__ = [
     "ModelConfig",
     "TruncatedModel",
     "embedding_rows",
+    "find_hook",
     "inspect_model",
     "load_chat_model",
     "load_head",

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from autointerp_core.errors import HookError, ModelSourceError
+from autointerp_core.sources.hooks import EMBED, HookPoint
 from autointerp_core.sources.hub import one_line
 from autointerp_core.sources.model_files import ModelConfig, weight_files, weights_folder
 from autointerp_core.sources.model_run import TruncatedModel
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-__all__ = ["TruncatedModel", "load_chat_model", "load_head", "load_truncated"]
+__all__ = ["TruncatedModel", "find_hook", "load_chat_model", "load_head", "load_truncated"]
 
 # What a decoder calls the norm before the unembedding; a norm that is None is left out (OPT).
 _FINAL_NORMS = (
@@ -66,6 +67,33 @@ def load_truncated(
     model = _decoder(_load(AutoModel, config, kept, dtype))
     blocks = find_blocks(model, kept, config.name)
     return TruncatedModel(model.to(device), blocks, device, config)
+
+
+def find_hook(config: ModelConfig, hook: HookPoint) -> int | None:
+    """Check that a model has a hook, without its weights.
+
+    Returns:
+        How wide vectors there are; None where the modules do not say.
+
+    Raises:
+        HookError: it has none of that kind in that layer.
+    """
+    import torch
+    from transformers import AutoModel
+
+    if hook.kind in ("resid_pre", "resid_post", EMBED):
+        return config.d_model
+    try:
+        with _quiet(), torch.device("meta"):
+            text = _hf_config(weights_folder(config), hook.blocks_needed, config).get_text_config()
+            model = _decoder(AutoModel.from_config(text))
+            blocks = find_blocks(model, hook.blocks_needed, config.name)
+    # Not every model can be built short or empty; then loading it tells.
+    except Exception:
+        return None
+    skeleton = TruncatedModel(model, blocks, torch.device("meta"), config)
+    width = skeleton.width(hook)
+    return config.hook_width(hook) if width is None else width
 
 
 def load_head(config: ModelConfig, device: torch.device) -> Callable[[torch.Tensor], torch.Tensor]:

@@ -86,6 +86,36 @@ class TruncatedModel:
         lacking = next(hook.name for hook in places if hook not in captured)
         raise ModelSourceError(f"the model ended without passing {lacking}")
 
+    def project(self, hook: HookPoint, vectors: torch.Tensor) -> torch.Tensor:
+        """What the module that reads ``hook`` makes of ``vectors`` [n, width], without its bias.
+
+        Returns:
+            [n, d_model], float32.
+
+        Raises:
+            HookError: as :meth:`run`.
+        """
+        import torch
+
+        module, _ = self._find(hook)
+        dtype = next(module.parameters()).dtype
+        with torch.inference_mode():
+            given = vectors.to(self.device, dtype)
+            made: torch.Tensor = module(given) - module(torch.zeros_like(given[:1]))
+        return made.float()
+
+    def width(self, hook: HookPoint) -> int | None:
+        """How wide vectors at ``hook`` are, where a module's shape tells.
+
+        Raises:
+            HookError: as :meth:`run`.
+        """
+        module, place = self._find(hook)
+        # GPT-2's Conv1D says nx (in) and nf (out).
+        names = ("in_features", "nx") if place.side == INPUT else ("out_features", "nf")
+        found = (getattr(module, name, None) for name in names)
+        return next((int(width) for width in found if isinstance(width, int)), None)
+
     def has(self, hook: HookPoint) -> bool:
         """Whether :meth:`run` can give this hook."""
         try:

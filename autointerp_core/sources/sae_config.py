@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from autointerp_core.errors import SAESourceError
-from autointerp_core.sources.hooks import EMBED, MODULE, HookPoint
+from autointerp_core.sources.hooks import HookPoint
 
 ELEMENTWISE = (
     "standard",
@@ -25,18 +25,6 @@ ELEMENTWISE = (
 """Architectures where a latent's activation does not depend on other latents."""
 SIGNED = ("abstopk",)
 """Architectures whose activations may be negative."""
-_RESIDUAL_KINDS = (
-    EMBED,
-    "resid_pre",
-    "resid_mid",
-    "resid_post",
-    "attn_out",
-    "attn.hook_out",
-    "mlp_in",
-    "mlp.hook_out",
-    "mlp_out",
-)
-_RESIDUAL_MODULES = ("mlp.output", "self_attn.output", "attn.output", "attention.output")
 
 
 @dataclass(frozen=True)
@@ -81,18 +69,6 @@ class SAEConfig:
     def predicts_output(self) -> bool:
         """Whether it predicts another place of the model than it reads."""
         return self.hook_out is not None
-
-    @property
-    def writes_residual(self) -> bool:
-        """Whether its decoder's rows are directions of the residual stream.
-
-        Not where it reconstructs heads (hook_z), the MLP's hidden layer, or normed vectors: what
-        such a direction does to the logits is not seen by the unembedding alone.
-        """
-        target = self.hook_out or self.hook
-        if target.kind == MODULE:
-            return target.module in _RESIDUAL_MODULES
-        return target.kind in _RESIDUAL_KINDS
 
     @property
     def elementwise(self) -> bool:

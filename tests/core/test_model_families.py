@@ -18,7 +18,13 @@ import torch
 from autointerp_core.errors import HookError
 from autointerp_core.sources import model_load
 from autointerp_core.sources.hooks import HOOK_KINDS, HookPoint
-from autointerp_core.sources.model import inspect_model, load_head, load_tokenizer, load_truncated
+from autointerp_core.sources.model import (
+    find_hook,
+    inspect_model,
+    load_head,
+    load_tokenizer,
+    load_truncated,
+)
 from tests.core.model_families import (
     FAMILIES,
     VOCABULARY,
@@ -377,3 +383,60 @@ def test_blocks_that_cannot_be_built_short_are_cut_after_loading(
     hook = HookPoint(1, "resid_post")
     assert model.n_blocks == 2
     close(model.run(ids, [hook])[hook], after[1])
+
+
+# --- logits of hooks that are not the residual stream ---------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("family", "kind", "module"),
+    [
+        ("llama", "attn.z", "self_attn.o_proj"),
+        ("llama", "mlp.hook_post", "mlp.down_proj"),
+        ("gpt2", "attn.z", "attn.c_proj"),
+        ("gpt2", "mlp.hook_post", "mlp.c_proj"),
+    ],
+)
+def test_directions_inside_a_block_go_through_its_projection(
+    tmp_path: Path, family: str, kind: str, module: str
+) -> None:
+    """By hand: decoder row × the projection's weight, then norm and unembedding."""
+    from autointerp_core.extraction.logits import load_direction_head
+
+    path = save_family(tmp_path / "m", family)
+    torch.manual_seed(2)
+    whole = untruncated(path, family)
+    weight = whole.blocks[1].get_submodule(module).weight
+    weight = (weight if family == "gpt2" else weight.T).detach()
+    rows = torch.randn(7, len(weight))
+    given = load_direction_head(inspect_model(str(path)), HookPoint(1, kind), CPU)(rows)
+    inner = whole.model.base_model
+    norm = inner.ln_f if family == "gpt2" else inner.norm
+    with torch.no_grad():
+        close(given, whole.model.lm_head(norm(rows @ weight)))
+
+
+def test_directions_that_reach_no_token_are_refused(tmp_path: Path) -> None:
+    from autointerp_core.extraction.logits import load_direction_head
+
+    config = inspect_model(str(save_family(tmp_path / "m", "llama")))
+    with pytest.raises(HookError, match="not added to the residual stream"):
+        load_direction_head(config, HookPoint(1, "ln2.normalized"), CPU)
+
+
+# --- before any weight is read ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("family", of(*JOINED))
+def test_a_hook_is_found_and_measured_without_weights(family: str, folder: Path) -> None:
+    config = inspect_model(str(folder))
+    model = load_truncated(config, config.n_layers, torch.float32, CPU)
+    ids = torch.arange(4)[None]
+    for kind in HOOK_KINDS:
+        hook = HookPoint(2, kind)
+        if not model.has(hook):
+            with pytest.raises(HookError):
+                find_hook(config, hook)
+            continue
+        width = find_hook(config, hook)
+        assert width in (None, model.run(ids, [hook])[hook].shape[-1]), kind
