@@ -1,0 +1,18 @@
+"""What holds for every test: how many threads it may take, and which tests are slow."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # A worker a core: more threads than cores only wait for each other. Before torch is imported.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whatever runs the demo model is slow: preparing it alone takes 20 s."""
+    for item in items:
+        if "demo_model" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.slow)
