@@ -25,7 +25,7 @@ PAGES: tuple[tuple[str, tuple[str, ...]], ...] = (
             ".st-key-group >> text=Judged",
         ),
     ),
-    ("feature", (".st-key-generate button", "text=OpenAI or compatible server")),
+    ("feature", (".st-key-generate button >> visible=true", "text=OpenAI or compatible server")),
     ("review", ()),
     ("studies", (".st-key-new_open summary",)),
     ("export", ()),

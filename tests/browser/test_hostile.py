@@ -96,7 +96,7 @@ def test_hostile_text_is_shown_as_text(
     settled(page)
     page.locator(".st-key-example_controls").get_by_text("img src x onerror").last.click()
     expect(page.locator(".st-key-tokens .why").first).to_have_text(LABEL)
-    page.locator(".st-key-generate button").click()
+    page.locator(".st-key-generate button >> visible=true").click()
     expect(page.get_by_role("dialog")).to_contain_text("Generate labels of feature 1")
     page.keyboard.press("Escape")
     settled(page)

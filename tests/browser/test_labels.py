@@ -147,7 +147,7 @@ def test_canned_answers_give_no_scores_and_say_why(page: Page, home: Path, serve
     page.goto(f"{server.url}/feature?study=small&feature=4")
     settled(page)
     expect(page.locator(".st-key-scores_search")).to_contain_text("not scored yet")
-    page.locator(".st-key-generate button").click()
+    page.locator(".st-key-generate button >> visible=true").click()
     form = page.get_by_role("dialog")
     form.get_by_text("Scripted").click()
     expect(form).to_contain_text("the labels mean nothing")

@@ -61,7 +61,7 @@ def test_from_a_file_to_an_export(
     expect(title).to_contain_text("my own words")
     settled(page)
 
-    page.locator(".st-key-generate button").click()
+    page.locator(".st-key-generate button >> visible=true").click()
     form = page.get_by_role("dialog")
     form.get_by_role("button", name="Embedding").click()  # no scores: that is another test
     settled(page)
