@@ -7,6 +7,7 @@ residual stream.
 
 from __future__ import annotations
 
+import json
 import re
 from functools import partial
 from pathlib import Path
@@ -360,6 +361,28 @@ def test_the_docs_list_what_is_tested(tmp_path: Path) -> None:
     """Made by ``python -m tests.core.model_families``."""
     made = {name: save_family(tmp_path / str(i), name) for i, name in enumerate(FAMILIES)}
     assert DOCS.read_text(encoding="utf-8") == families_table(made)
+
+
+@pytest.mark.parametrize("model_type", ["gemma3n", "gemma4", "gemma3"])
+def test_the_text_model_inside_a_wrapper_needs_no_vision_library(
+    tmp_path: Path, ids: torch.Tensor, model_type: str
+) -> None:
+    """As published: text weights under ``model.language_model``, towers that need timm beside."""
+    from safetensors.torch import load_file, save_file
+
+    path = save_family(tmp_path / "m", f"{model_type}_text")
+    after, _ = untruncated(path, f"{model_type}_text").outputs(ids)
+    weights = load_file(path / "model.safetensors")
+    inside = {name.replace("model.", "model.language_model.", 1): w for name, w in weights.items()}
+    inside["model.vision_tower.timm_model.conv_stem.weight"] = torch.zeros(3, 3)
+    save_file(inside, path / "model.safetensors", metadata={"format": "pt"})
+    text = json.loads((path / "config.json").read_text())
+    (path / "config.json").write_text(json.dumps({"model_type": model_type, "text_config": text}))
+    config = inspect_model(str(path))
+    hook = HookPoint(1, "resid_post")
+    close(load_truncated(config, 2, torch.float32, CPU).run(ids, [hook])[hook], after[1])
+    place = HookPoint(1, "mlp_out")
+    assert find_hook(config, place) == config.d_model
 
 
 def test_blocks_that_cannot_be_built_short_are_cut_after_loading(
