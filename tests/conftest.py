@@ -5,6 +5,11 @@ from __future__ import annotations
 import os
 
 import pytest
+from hypothesis import settings
+
+# A busy machine is no counterexample.
+settings.register_profile("no deadline", deadline=None)
+settings.load_profile("no deadline")
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     # A worker a core: more threads than cores only wait for each other. Before torch is imported.
