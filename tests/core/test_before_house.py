@@ -177,6 +177,7 @@ def test_kept_history_has_every_kind_of_event() -> None:
     }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("home", "features", "name"),
     [("home", "all", "all"), ("home", "asked.json", "asked"), ("early", EARLY, "early")],
@@ -208,6 +209,7 @@ def test_backup_alone_gives_the_same_states(work: Path, home: str) -> None:
     assert states(work / home) == expected_json(f"{home}_states.json")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("home", ["home", "early"])
 def test_a_new_decision_goes_on_top(work: Path, home: str) -> None:
     sae = decide_on_top(work / home, 6, "Judges, again")

@@ -288,6 +288,7 @@ def test_full_disk_leaves_no_half_file(
     assert main(_arguments(tiny, output)) == 0
 
 
+@pytest.mark.slow
 def test_shell_script_in_a_process_of_its_own(tiny: Tiny, tmp_path: Path) -> None:
     environment = {
         **os.environ,
@@ -360,6 +361,7 @@ def test_public_names_are_documented_and_lazy() -> None:
     assert done.stdout.strip() == "ok", done.stderr
 
 
+@pytest.mark.slow
 def test_no_module_of_the_core_imports_streamlit() -> None:
     code = (
         "import sys, pkgutil, importlib, autointerp_core as a\n"

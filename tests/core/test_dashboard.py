@@ -89,6 +89,7 @@ def all_firings(study: Study) -> dict[tuple[int, int], float]:
     return out
 
 
+@pytest.mark.slow
 def test_agrees_with_native_on_the_demo(tmp_path: Path) -> None:
     from autointerp_core.sources.sae import inspect_sae
 
@@ -196,6 +197,7 @@ def test_sae_stays_as_it_was(tiny_world: Path, sae: str) -> None:
     )
 
 
+@pytest.mark.slow
 def test_stopped_run_goes_on_at_the_next_block(tiny_world: Path, tmp_path: Path) -> None:
     def stop(progress: Progress) -> None:
         if progress.stage == "sae-dashboard" and progress.done >= 48:
@@ -215,6 +217,7 @@ def test_stopped_run_goes_on_at_the_next_block(tiny_world: Path, tmp_path: Path)
     assert len(again.computed) == 0
 
 
+@pytest.mark.slow
 def test_out_of_memory_halves_the_batch(
     tiny_world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

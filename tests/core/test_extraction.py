@@ -51,6 +51,7 @@ def plain(tiny: Tiny, tmp_path_factory: pytest.TempPathFactory) -> Study:
         return extract(tiny.request(), studies).study
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", ["saelens", "sparsify"])
 def test_equals_brute_force(tiny: Tiny, tmp_path: Path, layout: str) -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -102,6 +103,7 @@ def test_sizes_change_no_result(
     _assert_same(plain, other)
 
 
+@pytest.mark.slow
 def test_threads_change_no_result(tiny: Tiny, plain: Study, tmp_path: Path) -> None:
     threads = torch.get_num_threads()
     torch.set_num_threads(2)
@@ -274,6 +276,7 @@ def test_bos_is_prepended_and_not_counted(tiny: Tiny, tmp_path: Path) -> None:
                 assert "".join(pieces) in text
 
 
+@pytest.mark.slow
 def test_killed_ten_times_ends_byte_identical(tiny: Tiny, plain: Study, tmp_path: Path) -> None:
     """kill -9 at random moments, in processes forked from one that has imported everything."""
     script = tmp_path / "killed.py"

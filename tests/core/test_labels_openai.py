@@ -71,6 +71,7 @@ def mixed(number: int, prompt: str) -> str:
     return ("429", "500", "cut", "garbage", "empty")[number // 5 % 5] if number % 5 == 0 else "ok"
 
 
+@pytest.mark.slow
 def test_a_thousand_features_with_every_fifth_reply_failing() -> None:
     """Ideal: all places busy all the time, for as long as the server takes for each request that
     it received; and the waits it asked of one prompt, the longest such, which nothing can hide
@@ -447,6 +448,7 @@ for c in getattr(p, sys.argv[2])(prompts(200)):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("call", ["complete", "yes_no"])
 def test_killed_and_resumed_no_answered_prompt_is_sent_twice(call: str) -> None:
     with chat_server(seconds=0.01, chances=lambda _: {"Yes": 0.5, "No": 0.5}) as server:

@@ -144,6 +144,7 @@ pieces = st.one_of(words, between, st.sampled_from(MARKERS), st.text(max_size=6)
 replies = st.lists(pieces, max_size=40).map("".join)
 
 
+@pytest.mark.slow
 @settings(max_examples=250, deadline=None)
 @given(replies)
 def test_no_marker_survives_in_a_label(reply: str) -> None:
@@ -210,6 +211,7 @@ def test_labels_that_only_look_odd_stand(label: str) -> None:
     assert clean_answer(label) == label
 
 
+@pytest.mark.slow
 def test_room_to_think_is_given_once_and_remembered() -> None:
     shape = SHAPES["cut off: open thought, then an answer"]["replies"]
     with chat_server(recorded=lambda name, n: shape[0] if name == "0" and n == 0 else shape[1]) as (

@@ -40,6 +40,7 @@ def history(tmp_path: Path) -> Iterator[LabelHistory]:
         yield opened
 
 
+@pytest.mark.slow
 def test_rows_follow_the_rules(study: Study, history: LabelHistory) -> None:
     sae = study.info.sae_fingerprint
     record_search_labels(study, [2, 3, 5], history)

@@ -159,6 +159,7 @@ pieces_of_text = st.one_of(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.lists(st.lists(pieces_of_text, max_size=30).map("".join), min_size=1, max_size=5),
@@ -183,6 +184,7 @@ def test_hostile_text_gives_short_settled_labels(
             assert found.text == " ".join(found.text.split())
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.lists(pieces_of_text, max_size=30).map("".join), min_size=1, max_size=4))
 def test_every_token_belongs_to_the_unit_it_stands_in(

@@ -78,6 +78,7 @@ def corpora(draw: st.DrawFn) -> list[str]:
     return documents + draw(st.lists(st.sampled_from(documents), max_size=8))
 
 
+@pytest.mark.slow
 @settings(
     max_examples=12,
     deadline=None,

@@ -77,6 +77,7 @@ def test_the_difference_is_the_projects_tolerance() -> None:
     assert difference(torch.zeros(2, 2), torch.zeros(2, 2)) == (1.0, "nothing fires")
 
 
+@pytest.mark.slow
 def test_every_kind_of_the_directory_has_a_row() -> None:
     names = [case.name for case in parity.directory_cases()]
     assert len(names) == len(set(names)) >= 40

@@ -110,6 +110,7 @@ def test_what_is_unusual_is_said(tmp_path: Path) -> None:
     assert describe_sae(str(tmp_path / "b")).unusual == ()
 
 
+@pytest.mark.slow
 def test_the_command_prints_one_json_object(tmp_path: Path) -> None:
     made(tmp_path, "saelens")
     command = [sys.executable, "-m", "autointerp_core", "inspect-sae"]

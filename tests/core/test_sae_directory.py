@@ -39,6 +39,7 @@ def entry_of(release: str, sae_id: str | None) -> sae_directory.Entry:
     return next(e for e in found if sae_id is None or e.sae_id == sae_id)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("release", "sae_id"), ENTRIES)
 def test_an_entry_loads_as_its_publisher_computes_it(
     tmp_path: Path, release: str, sae_id: str | None

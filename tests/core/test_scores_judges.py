@@ -84,6 +84,7 @@ def test_no_text_reads_like_a_mark(text: str) -> None:
     assert ">>" not in plain(text)
 
 
+@pytest.mark.slow
 @given(
     st.lists(st.text(alphabet="<> a\n", max_size=4), min_size=1, max_size=8).flatmap(
         lambda tokens: st.tuples(

@@ -255,6 +255,7 @@ def _dataset_error(tmp_path: Path, given: str, **environment: str) -> str:
     return done.stdout.strip()
 
 
+@pytest.mark.slow
 def test_datasets_on_the_hub(tmp_path: Path) -> None:
     folder = tmp_path / "repo"
     folder.mkdir()
@@ -274,6 +275,7 @@ def test_datasets_on_the_hub(tmp_path: Path) -> None:
     assert all("\n" not in answer for answer in answers.values())
 
 
+@pytest.mark.slow
 def test_datasets_out_of_reach(tmp_path: Path) -> None:
     assert "HF_HUB_OFFLINE is set" in _dataset_error(tmp_path, "me/texts", HF_HUB_OFFLINE="1")
     message = _dataset_error(tmp_path, "me/texts", HF_ENDPOINT=NOWHERE)

@@ -216,6 +216,7 @@ def test_dropping_blocks(tmp_path: Path) -> None:
         loaded.run(ids, [HookPoint(2, "resid_post")])
 
 
+@pytest.mark.slow
 def test_more_blocks_than_there_are(tmp_path: Path) -> None:
     config = inspect_model(str(tiny_llama(tmp_path)))
     with pytest.raises(HookError, match="has 4 layers"):
@@ -545,6 +546,7 @@ def test_a_broken_gguf(tmp_path: Path) -> None:
     assert "model.gguf, other.gguf" in failing(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_real_gguf_is_inspected() -> None:
     import importlib.util
 

@@ -87,6 +87,7 @@ def test_what_cannot_be_used_is_refused_before_anything_is_written(
         assert list(history.all_events()) == []
 
 
+@pytest.mark.slow
 def test_no_model_is_loaded_for_it(study: Study, tmp_path: Path) -> None:
     code = f"""
 import sys

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[2]
 _SCRIPT = """
 import importlib, pkgutil, sys
@@ -24,6 +26,7 @@ assert not found, found
 """
 
 
+@pytest.mark.slow
 def test_app_pages_and_ui_leave_torch_out(study: Path) -> None:
     pages = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "pages").glob("*.py"))
     assert pages

@@ -98,6 +98,7 @@ def test_a_study_has_a_name_that_can_be_given(study: Path, open_page: Open) -> N
     assert texts(app)
 
 
+@pytest.mark.slow
 def test_input_scores_stand_on_the_feature(study: Path, open_page: Open) -> None:
     add_input_scores(study, {6: 0.335})
     for page in ("feature", "review"):

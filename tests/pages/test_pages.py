@@ -189,6 +189,7 @@ def test_a_damaged_label_database_is_told_in_words(
         assert "Traceback" not in texts(app)
 
 
+@pytest.mark.slow
 def test_a_damaged_study_is_told_in_words(study: Path, open_page: Open) -> None:
     (study / "tokens" / "ids.bin").write_bytes(b"123")
     assert "is damaged" in texts(open_page("features", study="small"))
