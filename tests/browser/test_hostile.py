@@ -49,6 +49,8 @@ def test_hostile_text_is_shown_as_text(
             NewEvent(SAE, f, "generated", LABEL, source="llm:<b>x", method="plain")
             for f in range(8)
         )
+        # A second text: the list of proposals is there only where it has more than one.
+        history.record(SAE, 1, "generated", f"2 {LABEL}", source="search", method="x")
         history.note(SAE, 1, LABEL + "\x00\ud800", author="<i>Eve</i> :red[x]")
         history.override(SAE, 2, LABEL, author="<i>Eve</i> :red[x]", reason=LABEL)
     seed_score(tmp_path, 1, LABEL, name)

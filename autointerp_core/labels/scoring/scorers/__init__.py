@@ -152,7 +152,9 @@ class ScorerRun:
 
     @property
     def measure(self) -> str:
-        return SCORERS[self.scorer].measure
+        found = SCORERS.get(self.scorer)
+        # What a scorer that is not installed here said is read as a probability of yes.
+        return found.measure if found is not None else BALANCED_ACCURACY
 
     @property
     def complete(self) -> bool:
