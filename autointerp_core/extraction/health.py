@@ -159,7 +159,9 @@ def _with_controls(
     if hook.layer is not None:
         kinds = [HookPoint(hook.layer, kind) for kind in _KINDS]
         others = [Place(each, own.predicted) for each in kinds if each != hook and model.has(each)]
-    vectors = sample.vectors(model, [*own.hooks, *(place.read for place in others)])
+    # What a transcoder predicts may be one of the others: each hook once.
+    wanted = dict.fromkeys([*own.hooks, *(place.read for place in others)])
+    vectors = sample.vectors(model, list(wanted))
     here = _fit(sae, own, vectors, sample)
     assert here is not None
     found = {place.read.name: _fit(sae, place, vectors, sample) for place in others}

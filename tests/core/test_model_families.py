@@ -49,7 +49,7 @@ NO_BRIDGE = (
     "ministral", "helium", "diffllama", "persimmon", "phimoe", "gemma3n_text", "biogpt",
 )  # fmt: skip
 # TransformerBridge does not get through their forward pass (linear attention, Mamba layers).
-BRIDGE_FAILS = ("qwen3_next", "qwen3_5_text", "granitemoehybrid")
+BRIDGE_FAILS = ("qwen3_next", "qwen3_5_text", "qwen3_5_moe_text", "granitemoehybrid")
 # Blocks that add more than attention and MLP (Mamba beside attention, inputs by layer, several
 # streams), or norm the sum itself.
 ADDS_MORE = ("falcon_h1", "gemma4_text", "gemma3n_text", "openai-gpt", "opt with projection")
