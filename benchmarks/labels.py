@@ -172,7 +172,8 @@ def embedding_values(
             silent = (np.isin(kind, (EASY, HARD)), kind == EASY, kind == HARD)
             active = run.said[~silent[0]]
             values = [value_of(AUROC, active, run.said[part]) for part in silent]
-            out[run.feature] = tuple(np.nan if v is None else v for v in values)  # type: ignore[assignment]
+            whole, easy, hard = (np.nan if v is None else v for v in values)
+            out[run.feature] = (whole, easy, hard)
     return out
 
 
