@@ -70,6 +70,7 @@ def resolve(config: ExtractionConfig, progress: ProgressCallback = silent) -> Re
         BadInput: as the message says.
         Cancelled: raised by ``progress``.
     """
+    from autointerp_core.sources.control_sae import read_control
     from autointerp_core.sources.dataset import open_dataset
     from autointerp_core.sources.documents import Documents
     from autointerp_core.sources.model import (
@@ -111,6 +112,7 @@ def resolve(config: ExtractionConfig, progress: ProgressCallback = silent) -> Re
         progress(Progress("preparing", message=f"note: {notice}"))
     # Such texts once got a second BOS: what was made then is another study.
     once = prepend and tokenizer.bos_token and documents.holds(str(tokenizer.bos_token))
+    control = read_control(config.sae_path)
     identity = Identity(
         model=model_fingerprint(model),
         tokenizer=tokenizer_fingerprint(tokenizer),
@@ -125,6 +127,7 @@ def resolve(config: ExtractionConfig, progress: ProgressCallback = silent) -> Re
         dtype=str(dtype).removeprefix("torch."),
         pack=config.pack or None,
         bos_once=True if once else None,
+        control=None if control is None else control.name,
         **documents.identity,
     )
     return ResolvedExtraction(
