@@ -6,6 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from autointerp_core.extraction.kept import bring_in
 from autointerp_core.extraction.upgrades import add_neighbours
 from autointerp_core.labels.config import LabelConfig, ScoreConfig
 from autointerp_core.labels.providers.make import NONE
@@ -84,4 +85,5 @@ def run_neighbours_job(params: dict[str, Any], progress: ProgressCallback) -> di
 
 
 def _subject(params: dict[str, Any]) -> tuple[Study, list[int]]:
-    return Study(Path(params["study"])), [int(feature) for feature in params["features"]]
+    features = [int(feature) for feature in params["features"]]
+    return bring_in(Study(Path(params["study"])), features), features
