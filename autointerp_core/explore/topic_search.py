@@ -25,7 +25,7 @@ import regex
 from numpy.typing import NDArray
 
 from autointerp_core.arrays import Float32Array, Float64Array
-from autointerp_core.labels.embedders import Embedder, KnownTexts, default_embedder
+from autointerp_core.labels.embedders import Embedder, KnownTexts, default_embedder, unquoted
 from autointerp_core.store.feature_shards import Pass
 from autointerp_core.store.study import Study
 
@@ -151,7 +151,7 @@ class TopicSearch:
         owners, pieces = [], []
         for at, label in enumerate(labels):
             if label:
-                parts = [part.strip() for part in _LABEL_PIECE.split(label) if part.strip()]
+                parts = [part.strip() for part in _LABEL_PIECE.split(unquoted(label)) if part.strip()]
                 owners += [at] * len(parts)
                 pieces += parts
         if pieces:
