@@ -25,7 +25,7 @@ import regex
 from numpy.typing import NDArray
 
 from autointerp_core.arrays import Float32Array, Float64Array
-from autointerp_core.labels.embedders import Embedder, KnownTexts, default_embedder
+from autointerp_core.labels.embedders import Embedder, KnownTexts, default_embedder, unquoted
 from autointerp_core.store.feature_shards import Pass
 from autointerp_core.store.study import Study
 
@@ -151,13 +151,15 @@ class TopicSearch:
         owners, pieces = [], []
         for at, label in enumerate(labels):
             if label:
-                parts = [part.strip() for part in _LABEL_PIECE.split(label) if part.strip()]
+                parts = [
+                    part.strip() for part in _LABEL_PIECE.split(unquoted(label)) if part.strip()
+                ]
                 owners += [at] * len(parts)
                 pieces += parts
         if pieces:
-            said = self._known.vectors(pieces) @ asked
+            alike = self._known.vectors(pieces) @ asked
             in_label = np.zeros(len(features))
-            np.maximum.at(in_label, np.asarray(owners), said)
+            np.maximum.at(in_label, np.asarray(owners), alike)
             best = np.maximum(best, in_label)
         # One odd word that is alike says less than several.
         together: Float64Array = 0.6 * best + 0.4 * mean
