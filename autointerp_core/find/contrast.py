@@ -192,10 +192,10 @@ def _pool(
     if positive.corpus is not negative.corpus:
         features = np.intersect1d(features, negative.corpus.features)
         if not len(features):
-            raise BadInput("the two studies share no feature; extract the same ones in both")
+            raise BadInput("the two sides share no feature; extract the same ones in both")
         absent = len(positive.corpus.features) - len(features)
         if absent:
-            notices.append(f"{absent:,} features are in one of the studies only, and left out")
+            notices.append(f"{absent:,} features are known of one side only, and left out")
     else:
         kept = np.setdiff1d(negative.documents, positive.documents)
         negative = Side(negative.corpus, kept, negative.name)

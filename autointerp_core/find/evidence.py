@@ -94,9 +94,11 @@ def gather(
     activation: NDArray[np.floating],
 ) -> Evidence:
     """Evidence from firings, in any order: the place in ``features`` and the document of each."""
-    order = np.lexsort((document, row))
-    row, document = row[order], document[order]
-    strength = np.abs(activation[order]).astype(np.float64)
+    key = row * (int(document.max(initial=0)) + 1) + document
+    if len(key) and (key[1:] < key[:-1]).any():
+        order = np.argsort(key, kind="stable")
+        row, document, activation = row[order], document[order], activation[order]
+    strength = np.abs(activation).astype(np.float64)
     new = np.ones(len(row), dtype=bool)
     new[1:] = (row[1:] != row[:-1]) | (document[1:] != document[:-1])
     first = np.flatnonzero(new)

@@ -110,9 +110,12 @@ class Ranked:
             value: one of :data:`VALUES`.
         """
         values, row, features = document_values(found, lengths, value), found.row, found.features
-        order = np.lexsort((values, row))
+        # By feature, then value: strengths are positive, so their bits are in their order, and one
+        # sort of whole numbers does.
+        bits = values.astype(np.float32).view(np.uint32).astype(np.uint64)
+        order = np.argsort((row.astype(np.uint64) << np.uint64(32)) | bits)
         new = np.ones(len(order), dtype=bool)
-        ordered_row, ordered = row[order], values[order]
+        ordered_row, ordered = row[order], bits[order]
         new[1:] = (ordered_row[1:] != ordered_row[:-1]) | (ordered[1:] != ordered[:-1])
         first = np.flatnonzero(new)
         size = np.diff(np.append(first, len(order)))
