@@ -6,6 +6,7 @@ from pathlib import Path
 
 from autointerp_core.export.result_files import write_feature_examples, write_feature_labels
 from autointerp_core.export.tables import csv, history_table, labels_table, parquet
+from autointerp_core.extraction.kept import bring_in
 from autointerp_core.feature_request import FeatureRequest
 from autointerp_core.store.files import check_writable, write_bytes
 from autointerp_core.store.history import LabelHistory
@@ -33,6 +34,7 @@ def export_study(study: str, features: str = "all", output_dir: str | Path = "."
     wanted = list(asked.indices) if asked.indices is not None else opened.features.tolist()
     output = Path(output_dir).expanduser()
     check_writable(output)
+    opened = bring_in(opened, wanted)
     with LabelHistory.open() as history:
         labels = labels_table(opened, history, wanted, asked.scores)
         events = history_table(history, opened.info.sae_fingerprint)

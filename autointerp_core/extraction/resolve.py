@@ -97,6 +97,7 @@ def resolve(config: ExtractionConfig, progress: ProgressCallback = silent) -> Re
         BadInput: as the message says.
         Cancelled: raised by ``progress``.
     """
+    from autointerp_core.sources.control_sae import read_control
     from autointerp_core.sources.dataset import open_dataset
     from autointerp_core.sources.documents import Documents
     from autointerp_core.sources.model import model_fingerprint
@@ -125,6 +126,7 @@ def resolve(config: ExtractionConfig, progress: ProgressCallback = silent) -> Re
     prepend = tokenisation.prepend_bos
     # Such texts once got a second BOS: what was made then is another study.
     once = prepend and tokenizer.bos_token and documents.holds(str(tokenizer.bos_token))
+    control = read_control(config.sae_path)
     identity = Identity(
         model=model_fingerprint(pair.model),
         tokenizer=tokenizer_fingerprint(tokenizer),
@@ -139,6 +141,7 @@ def resolve(config: ExtractionConfig, progress: ProgressCallback = silent) -> Re
         dtype=str(pair.dtype).removeprefix("torch."),
         pack=config.pack or None,
         bos_once=True if once else None,
+        control=None if control is None else control.name,
         **documents.identity,
     )
     return ResolvedExtraction(
