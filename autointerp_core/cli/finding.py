@@ -119,8 +119,10 @@ def find_label(
     top: Annotated[int, typer.Option(help="Features to give at most.", min=1)] = 10,
 ) -> None:
     """Find features by meaning: in their labels and in the words they fire on, as JSON."""
-    from autointerp_core.find.by_meaning import MeaningSearch, studies_of
+    from autointerp_core.explore.by_meaning import MeaningSearch, studies_of
+    from autointerp_core.store.history import LabelHistory
 
-    with MeaningSearch(studies_of(study, sae)) as search:
-        found = search.find(meaning, top)
+    search = MeaningSearch(studies_of(study, sae))
+    with LabelHistory.open() as history:
+        found = search.find(meaning, history, top)
     print(json.dumps([each.to_json() for each in found], indent=2, ensure_ascii=False))
