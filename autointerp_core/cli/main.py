@@ -13,7 +13,14 @@ from collections.abc import Sequence
 
 import typer
 
-from autointerp_core.cli import exchange, installation, labelling, playground, sources
+from autointerp_core.cli import (
+    exchange,
+    finding,
+    installation,
+    labelling,
+    playground,
+    sources,
+)
 from autointerp_core.cli.terminal import TERMINAL, one_line
 from autointerp_core.errors import AutointerpError
 
@@ -24,7 +31,7 @@ commands = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for room in (labelling, playground, exchange, installation, sources):
+for room in (labelling, finding, playground, exchange, installation, sources):
     room.register(commands)
 
 
