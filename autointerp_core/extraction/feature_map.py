@@ -135,9 +135,7 @@ def lay_out(
     return FeatureMap(features, places, families(places, config.least_family), record)
 
 
-def kept_neighbours(
-    study: Study, k: int
-) -> tuple[NDArray[np.int64], NDArray[np.float32]] | None:
+def kept_neighbours(study: Study, k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]] | None:
     """Rows and cosines ``[N, k]`` of each feature's nearest, from what the study keeps.
 
     None where it keeps fewer than ``k`` that are features of the study.
