@@ -14,6 +14,7 @@ from collections.abc import Sequence
 import typer
 
 from autointerp_core.cli import (
+    comparing,
     exchange,
     finding,
     installation,
@@ -31,7 +32,7 @@ commands = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for room in (labelling, finding, playground, exchange, installation, sources):
+for room in (labelling, finding, playground, comparing, exchange, installation, sources):
     room.register(commands)
 
 

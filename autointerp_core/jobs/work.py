@@ -6,6 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from autointerp_core.explore.compare.matching import match
 from autointerp_core.extraction.feature_map import MapConfig, make_map
 from autointerp_core.extraction.kept import bring_in
 from autointerp_core.extraction.upgrades import add_neighbours
@@ -91,6 +92,13 @@ def run_map_job(params: dict[str, Any], progress: ProgressCallback) -> dict[str,
     study = Study(study_folder(str(params["study"])))
     made = make_map(study, MapConfig(**settings), progress)
     return {"study": study.id, "features": len(made.features)}
+
+
+def run_compare_job(params: dict[str, Any], progress: ProgressCallback) -> dict[str, Any]:
+    """Which feature of the SAE of study ``params["a"]`` is which of ``params["b"]``'s (ids)."""
+    a, b = (Study(study_folder(str(params[side]))) for side in ("a", "b"))
+    found = match(a, b, progress)
+    return {"a": a.id, "b": b.id, "features": len(found.features)}
 
 
 def _subject(params: dict[str, Any]) -> tuple[Study, list[int]]:
