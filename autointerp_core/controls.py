@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from autointerp_core.progress import ProgressCallback, silent
+from autointerp_core.progress import Progress, ProgressCallback, silent
 from autointerp_core.store.events import IMPORTED, NewEvent
 
 if TYPE_CHECKING:
@@ -61,7 +61,12 @@ def _control(
     from autointerp_core.labels.search.record import record_search_labels
 
     request = control_request(study, kind, tuple(features), device=config.device, progress=progress)
-    control = extract(request, studies_dir(), progress).study
+
+    def told(step: Progress) -> None:
+        if step.stage != "health":  # that it does not fit the model is what it is for
+            progress(step)
+
+    control = extract(request, studies_dir(), told).study
     carry_labels(study, control, features, history)
     opener = encoder_of(control, config.device)
     if isinstance(config, LabelConfig):

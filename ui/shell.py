@@ -41,6 +41,7 @@ def pages() -> list[Page]:
         st.Page(_PAGES / "feature.py", title="Feature"),
         st.Page(_PAGES / "review.py", title="Review"),
         st.Page(_PAGES / "studies.py", title="Studies"),
+        st.Page(_PAGES / "report.py", title="Report"),
         st.Page(_PAGES / "export.py", title="Export"),
     ]
 

@@ -123,6 +123,7 @@ def judges(data: ReportData) -> list[Table]:
         if skill is None:
             continue
         value = data.calibrations.corrected_together([each.result for each in scorer.features])
+        hopeless = "not possible: it hardly tells yes from no"
         corrected.append(
             [
                 s.judge,
@@ -130,9 +131,7 @@ def judges(data: ReportData) -> list[Table]:
                 f"{skill.yes.share:.3f} of {skill.yes.n:,}",
                 f"{skill.no.share:.3f} of {skill.no.n:,}",
                 f"{s.mean:.3f} ({s.low:.3f}–{s.high:.3f})",
-                _interval(value)
-                if value is not None
-                else "not possible: it hardly tells yes from no",
+                hopeless if value is None else _interval(value),
             ]
         )
     pairs = [

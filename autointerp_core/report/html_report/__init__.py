@@ -40,8 +40,8 @@ def write_report(path: Path, study: Study, history: LabelHistory) -> ReportData:
     with atomic_file(path) as handle:
         handle.write(head.replace("$TITLE", escape(f"Label report of {study.id}")).encode())
         handle.write(f"<style>\n{style}</style>\n".encode())
-        handle.write(json_block("facts", _facts(data)))
-        handle.write(json_block("sections", _sections(study, data)))
+        handle.write(json_block("data-facts", _facts(data)))
+        handle.write(json_block("data-sections", _sections(study, data)))
         handle.write(f"<script>{plotly}</script>\n<script>{script}</script>\n</html>\n".encode())
     return data
 

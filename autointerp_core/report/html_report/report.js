@@ -87,7 +87,7 @@ function figure(spec) {
   return box
 }
 
-const facts = read("facts")
+const facts = read("data-facts")
 document.querySelector("h1").textContent = facts.title
 for (const [name, value] of facts.rows) {
   const pair = make("div")
@@ -95,7 +95,7 @@ for (const [name, value] of facts.rows) {
   document.getElementById("facts").append(pair)
 }
 const KINDS = { text: (part) => make("p", part.faint ? "faint" : "", part.text), table, figure, feature, heading: (part) => make("h3", "", part.text) }
-for (const section of read("sections")) {
+for (const section of read("data-sections")) {
   main.append(make("h2", "", section.title))
   let row = null
   for (const part of section.parts) {
