@@ -20,6 +20,7 @@ from autointerp_core.cli import (
     installation,
     labelling,
     playground,
+    report,
     sources,
 )
 from autointerp_core.cli.terminal import TERMINAL, one_line
@@ -32,7 +33,8 @@ commands = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for room in (labelling, finding, playground, comparing, exchange, installation, sources):
+ROOMS = (labelling, finding, playground, comparing, report, exchange, installation, sources)
+for room in ROOMS:
     room.register(commands)
 
 
