@@ -18,6 +18,8 @@ class Batch:
     name: str
     features: tuple[int, ...]
     files: tuple[str, ...]
+    parts: tuple[str, ...] = ()
+    """Files that only ``close`` needs; they are gone when the export is finished."""
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,15 +17,15 @@ from autointerp_core.errors import BadInput, OutputError
 from autointerp_core.exchange.config import ExportConfig
 from autointerp_core.exchange.format import Format, Plan
 from autointerp_core.exchange.registry import export_format
+from autointerp_core.exchange.run_names import LOCK, MANIFEST
 from autointerp_core.exchange.subject import Subject
 from autointerp_core.progress import Progress, ProgressCallback, silent
 from autointerp_core.store.files import check_writable, write_bytes, writing
 from autointerp_core.store.history import LabelHistory
 from autointerp_core.store.study import Study
 
-MANIFEST = ".autointerp-export.json"
-"""In an export's folder: what it is of, and which batches are written."""
-_LOCK = ".autointerp-export.lock"
+_CLOSING = "closing"
+"""Stands in the manifest for the files that are written once all batches are."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,8 @@ class Exported:
     """Batches that an earlier run, which was interrupted, had written."""
     left_out: tuple[str, ...] = ()
     sent: str | None = None
+    closing: tuple[Path, ...] = ()
+    """The files that were written last, such as an index."""
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -72,6 +74,7 @@ def export_features(
     output_dir: str | Path,
     config: ExportConfig | None = None,
     progress: ProgressCallback = silent,
+    scores: Mapping[int, float] | None = None,
 ) -> Exported:
     """Write some features of a study in a format.
 
@@ -83,6 +86,7 @@ def export_features(
         features: which, in any order; repeats count once.
         output_dir: a folder, made where it is not there.
         progress: called once a batch.
+        scores: input scores that win over the study's.
 
     Raises:
         BadInput: no such format, a feature that is not in the study, or one of what it needs.
@@ -91,18 +95,19 @@ def export_features(
         MissingDependency: the format needs a package that is not installed.
     """
     chosen = export_format(format_name)
-    wanted = tuple(sorted({int(feature) for feature in features}))
+    asked = tuple(dict.fromkeys(int(feature) for feature in features))
+    wanted = tuple(sorted(asked))
     if not wanted:
         raise BadInput("there is no feature to export; give at least one")
     for feature in wanted if len(wanted) < len(study.features) else ():
         study.locate(feature)  # raises
-    subject = Subject(study, history, wanted, config or ExportConfig())
+    subject = Subject(study, history, wanted, config or ExportConfig(), asked, dict(scores or {}))
     plan = chosen.plan(subject)
     folder = Path(output_dir).expanduser()
     check_writable(folder)
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / _LOCK)
+    lock = FileLock(folder / LOCK)
     try:
         with lock.acquire(timeout=0):
             return _Export(chosen, subject, plan, folder, progress).run()
@@ -112,7 +117,7 @@ def export_features(
         ) from error
     finally:
         with suppress(OSError):
-            (folder / _LOCK).unlink()
+            (folder / LOCK).unlink()
 
 
 class _Export:
@@ -129,12 +134,15 @@ class _Export:
         self.key = _key(chosen, subject)
 
     def run(self) -> Exported:
+        if not self.plan.batches:
+            return self._at_once()
         done = self._resume()
-        reused = len(done)
+        reused = len(done.keys() - {_CLOSING})
         total = len(self.subject.features)
         counted = 0
-        started, begun_at = time.perf_counter(), sum(
-            len(b.features) for b in self.plan.batches if b.name in done
+        started, begun_at = (
+            time.perf_counter(),
+            sum(len(b.features) for b in self.plan.batches if b.name in done),
         )
         self._say(begun_at, total, started, begun_at)
         for batch in self.plan.batches:
@@ -142,22 +150,39 @@ class _Export:
             if batch.name in done:
                 continue
             self.format.write(self.subject, batch, self.folder)
-            done[batch.name] = list(batch.files)
+            done[batch.name] = [*batch.files, *batch.parts]
             self._keep(done)
             self._say(counted, total, started, begun_at)
-        self.format.close(self.subject, self.plan, self.folder)
-        done["closing"] = list(self.plan.closing)
-        self._keep(done)
+        if _CLOSING not in done:
+            self.format.close(self.subject, self.plan, self.folder)
+            done[_CLOSING] = list(self.plan.closing)
+            self._keep(done)
+        for part in [one for batch in self.plan.batches for one in batch.parts]:
+            _remove(self.folder, part)
         sent = self.format.send(self.subject, self.plan, self.folder, self.progress)
+        return self._report(reused, None if sent is None else sent.line)
+
+    def _at_once(self) -> Exported:
+        """A format without batches: each of its files replaces the one that was there."""
+        started = time.perf_counter()
+        total = len(self.subject.features)
+        self._say(0, total, started, 0)
+        self.format.close(self.subject, self.plan, self.folder)
+        self._say(total, total, started, 0)
+        return self._report(0, None)
+
+    def _report(self, reused: int, sent: str | None) -> Exported:
+        plan = self.plan
         return Exported(
             self.format.name,
             self.folder,
-            total,
-            self.plan.n_files,
-            len(self.plan.batches),
+            len(self.subject.features),
+            plan.n_files,
+            len(plan.batches),
             reused,
-            self.plan.left_out,
-            None if sent is None else sent.line,
+            plan.left_out,
+            sent,
+            tuple(self.folder / name for name in plan.closing),
         )
 
     def _say(self, done: int, total: int, started: float, begun_at: int) -> None:
@@ -173,18 +198,32 @@ class _Export:
         if not isinstance(files, dict):
             return {}
         if kept.get("key") == self.key:
-            names = {batch.name for batch in self.plan.batches}
-            return {
-                name: listed
-                for name, listed in files.items()
-                if name in names and all((self.folder / one).is_file() for one in listed)
-            }
+            return self._whole(files)
         for listed in files.values():
             for name in listed if isinstance(listed, list) else ():
                 _remove(self.folder, str(name))
         with writing(self.folder):
             (self.folder / MANIFEST).unlink(missing_ok=True)
         return {}
+
+    def _whole(self, files: dict[str, list[str]]) -> dict[str, list[str]]:
+        """What was written by this export and is still there."""
+        names = {_CLOSING: self.plan.closing} | {b.name: b.files for b in self.plan.batches}
+        found = {
+            name: files[name]
+            for name, listed in names.items()
+            if name in files and all((self.folder / one).is_file() for one in listed)
+        }
+        if len(found) == len(names):
+            return found
+        # Some of it is missing, so it is put together again, and that takes the parts, too.
+        found.pop(_CLOSING, None)
+        parts = {batch.name: batch.parts for batch in self.plan.batches}
+        return {
+            name: listed
+            for name, listed in found.items()
+            if all((self.folder / one).is_file() for one in parts[name])
+        }
 
     def _read(self) -> dict[str, Any]:
         try:
@@ -201,9 +240,16 @@ class _Export:
 def _remove(folder: Path, name: str) -> None:
     """Remove a file that an earlier export wrote; nothing outside its folder."""
     path = folder / name
-    if path.resolve().is_relative_to(folder.resolve()):
-        with writing(path):
-            path.unlink(missing_ok=True)
+    if not path.resolve().is_relative_to(folder.resolve()):
+        return
+    with writing(path):
+        path.unlink(missing_ok=True)
+        parent = path.parent
+        if parent != folder and parent.is_dir() and not any(parent.iterdir()):
+            parent.rmdir()
+        parent = path.parent
+        if parent != folder and parent.is_dir() and not any(parent.iterdir()):
+            parent.rmdir()
 
 
 def _key(chosen: Format, subject: Subject) -> str:
@@ -216,8 +262,8 @@ def _key(chosen: Format, subject: Subject) -> str:
         "version": chosen.version,
         "study": hashlib.sha256((subject.study.folder / "study.json").read_bytes()).hexdigest(),
         "labels": [subject.version, subject.moment],
-        "features": hashlib.sha256(repr(subject.features).encode()).hexdigest(),
-        "scores": dict(sorted(subject.study.input_scores().items())),
+        "features": hashlib.sha256(repr(subject.asked).encode()).hexdigest(),
+        "scores": dict(sorted(subject.scores.items())),
         "settings": settings,
     }
     raw = orjson.dumps(about, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +19,7 @@ from autointerp_core.exchange.config import ExportConfig
 from autointerp_core.store.events import LabelEvent
 from autointerp_core.store.history import LabelHistory, LabelState, derive
 from autointerp_core.store.neighbours import Neighbour, read_neighbours
+from autointerp_core.store.records import LogitSides
 from autointerp_core.store.study import (
     GROUPS,
     Example,
@@ -26,13 +27,18 @@ from autointerp_core.store.study import (
     Histogram,
     Study,
 )
-from autointerp_core.store.records import LogitSides
 from autointerp_core.store.study_record import StudyRecord
 
 BLOCK = 64
 """Features read together."""
 _LAYER = re.compile(r"(?:^|\.)(?:blocks|layers|h)\.(\d+)(?:\.|$)")
 _BEGINNING = "1970-01-01T00:00:00.000000Z"
+
+
+def layer_of(hook: str) -> int | None:
+    """The layer that a hook point names; None where it names none."""
+    found = _LAYER.search(hook)
+    return int(found.group(1)) if found else None
 
 
 @dataclass(frozen=True)
@@ -70,10 +76,24 @@ class Subject:
     history: LabelHistory
     features: tuple[int, ...]
     config: ExportConfig = field(default_factory=ExportConfig)
+    order: tuple[int, ...] = ()
+    """The same features as they were asked for; empty: as above."""
+    given_scores: Mapping[int, float] = field(default_factory=dict)
+    """Input scores that win over the study's."""
 
     @property
     def info(self) -> StudyRecord:
         return self.study.info
+
+    @property
+    def asked(self) -> tuple[int, ...]:
+        """The features in the order in which they were asked for."""
+        return self.order or self.features
+
+    @cached_property
+    def scores(self) -> Mapping[int, float]:
+        """Input scores by feature."""
+        return {**self.study.input_scores(), **self.given_scores}
 
     @cached_property
     def version(self) -> int:
@@ -100,15 +120,17 @@ class Subject:
         Raises:
             BadInput: it names none.
         """
-        found = _LAYER.search(self.info.hook)
+        found = layer_of(self.info.hook)
         if found is None:
             raise BadInput(
                 f"the hook point {self.info.hook!r} of study {self.study.id} names no layer, and "
                 "this format files features by layer; export as dataset or html instead"
             )
-        return int(found.group(1))
+        return found
 
-    def views(self, features: Sequence[int], groups: Sequence[str] = GROUPS) -> Iterator[FeatureView]:
+    def views(
+        self, features: Sequence[int], groups: Sequence[str] = GROUPS
+    ) -> Iterator[FeatureView]:
         """What is known of each of these (ascending) features, with examples of ``groups``."""
         for start in range(0, len(features), BLOCK):
             yield from self._block(features[start : start + BLOCK], groups)
@@ -120,7 +142,6 @@ class Subject:
             for feature, examples in self.study.iter_examples(features, group, limit=limit):
                 found[feature][group] = examples
         labels = self.labels(features)
-        scores = self.study.input_scores()
         for feature in features:
             place, row = self.study.locate(feature)
             yield FeatureView(
@@ -131,7 +152,7 @@ class Subject:
                 self.study.histogram(feature),
                 tuple(read_neighbours(place.folder, row) or ()),
                 labels[feature],
-                scores.get(feature),
+                self.scores.get(feature),
             )
 
     def labels(self, features: Sequence[int]) -> dict[int, Labelled]:

@@ -2,9 +2,10 @@
 
 ``{model}/{layer}-{set}/`` holds ``release|model|sourceset|source.jsonl`` and, 1,024 features a
 batch, ``features/``, ``activations/`` and ``explanations/batch-N.jsonl.gz``: what the importer of
-hijohnnylin/neuronpedia reads (``apps/webapp/app/api/admin/import/route.ts``). Beside it
-``saedashboard/batch-N.json``. Scores have no table there that files may fill, so they lie in
-``scores/``, which only our own importer reads.
+hijohnnylin/neuronpedia reads (``apps/webapp/app/api/admin/import/route.ts``). Its table of
+explanations refers to those of ways of explaining and of models, so ``config/`` names ours. Beside
+it ``saedashboard/batch-N.json``. Scores have no file there, so they lie in ``scores/``, which only
+our own importer reads.
 """
 
 from __future__ import annotations
@@ -26,8 +27,9 @@ from autointerp_core.exchange.neuronpedia.rows import (
     explanation_id,
     explanation_rows,
     feature_row,
+    type_name,
 )
-from autointerp_core.exchange.subject import Subject
+from autointerp_core.exchange.subject import BLOCK, Subject
 from autointerp_core.export.history_file import origin
 from autointerp_core.store.files import atomic_file, write_bytes
 
@@ -35,6 +37,7 @@ FEATURES_A_BATCH = 1024
 ORIGIN = "autointerp.json"
 """Whose features the folder is about, for our own importer."""
 _TABLES = ("features", "activations", "explanations", "scores")
+_CONFIG = ("config/explanation_type.jsonl", "config/explanation_model_type.jsonl")
 _HEADS = ("release.jsonl", "model.jsonl", "sourceset.jsonl", "source.jsonl", ORIGIN)
 _OPTIONS = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_APPEND_NEWLINE
 
@@ -49,12 +52,13 @@ def _plan(subject: Subject) -> Plan:
     batches = Scale(FEATURES_A_BATCH, files=files).batches(subject.features)
     return Plan(
         batches,
-        tuple(f"{root}/{name}" for name in _HEADS),
+        (*(f"{root}/{name}" for name in _HEADS), *_CONFIG),
         (
             f"{root}/: release, model, sourceset and source.jsonl",
             f"{root}/features, activations, explanations, scores: batch-N.jsonl.gz, "
             f"{len(batches)} of each, {FEATURES_A_BATCH:,} features a batch",
             f"saedashboard/batch-N.json: {len(batches)}",
+            "config/: ways of explaining and models that the explanations name",
         ),
     )
 
@@ -169,6 +173,31 @@ def _close(subject: Subject, plan: Plan, folder: Path) -> None:
     }
     for name, row in rows.items():
         write_bytes(root / name, orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE))
+    for name, lines in zip(_CONFIG, _named(subject, names), strict=True):
+        write_bytes(folder / name, b"".join(lines))
+
+
+def _named(subject: Subject, names: Names) -> tuple[list[bytes], list[bytes]]:
+    """A line for each way of explaining, and one for each model, that some explanation names."""
+    types: set[str] = set()
+    models: set[str] = set()
+    for start in range(0, len(subject.features), BLOCK):
+        for labelled in subject.labels(subject.features[start : start + BLOCK]).values():
+            for one in explanations(labelled):
+                types.add(type_name(one))
+                models |= {one.model} if one.model is not None else set()
+
+    def lines(found: set[str], **more: Any) -> list[bytes]:
+        return [
+            orjson.dumps(
+                {"name": name, "displayName": name, "description": name}
+                | {"creatorName": names.creator, "featured": False, **more},
+                option=orjson.OPT_APPEND_NEWLINE,
+            )
+            for name in sorted(found)
+        ]
+
+    return lines(types, creatorId=names.creator, isAttention=False), lines(models)
 
 
 FORMAT = Format(

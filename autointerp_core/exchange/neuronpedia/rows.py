@@ -22,12 +22,20 @@ from autointerp_core.store.study import GROUPS, Example
 _QUARTER = 0.25
 _TOP = -1.0
 """What SAEDashboard writes for the bounds of the top examples, which are no interval."""
-_EMPTY = (
-    "neuron_alignment_indices neuron_alignment_values neuron_alignment_l1 "
-    "correlated_neurons_indices correlated_neurons_l1 correlated_neurons_pearson "
-    "correlated_features_indices correlated_features_l1 correlated_features_pearson "
-    "logits_hist_data_bar_heights logits_hist_data_bar_values decoder_weights_dist"
-).split()
+_EMPTY = [
+    "neuron_alignment_indices",
+    "neuron_alignment_values",
+    "neuron_alignment_l1",
+    "correlated_neurons_indices",
+    "correlated_neurons_l1",
+    "correlated_neurons_pearson",
+    "correlated_features_indices",
+    "correlated_features_l1",
+    "correlated_features_pearson",
+    "logits_hist_data_bar_heights",
+    "logits_hist_data_bar_values",
+    "decoder_weights_dist",
+]
 """What a study does not hold: lists that stay empty."""
 
 
@@ -145,11 +153,16 @@ def explanation_rows(view: FeatureView, names: Names, subject: Subject) -> Itera
             "index": str(view.feature),
             "authorId": names.creator,
             "description": one.text,
-            "typeName": one.method or one.source,
+            "typeName": type_name(one),
             "explanationModelName": one.model,
             "notes": f"{one.source} {one.decided}".strip(),
             "createdAt": times.get(one.event, subject.moment),
         }
+
+
+def type_name(one: Explanation) -> str:
+    """What Neuronpedia calls a way of explaining: the method, else who said it."""
+    return one.method or one.source
 
 
 def explanation_id(one: Explanation, feature: int, names: Names) -> str:
