@@ -191,7 +191,8 @@ def _measure_map(page: Page, server: Server) -> dict[str, list[float]]:
         page.mouse.up()
         page.wait_for_function(
             f"(before) => {{ const head = document.querySelector('.st-key-chosen');"
-            f" return head && head.innerText !== before && ({DEEP})('.st-key-map_table tbody, tbody tr') }}",
+            " return head && head.innerText !== before"
+            f" && ({DEEP})('.st-key-map_table tbody, tbody tr') }}",
             arg=before,
             polling="raf",
         )

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from typing import TYPE_CHECKING, Annotated, Any, ParamSpec, TypeVar
+from typing import Annotated, Any, ParamSpec, TypeVar
 
-from autointerp_core.errors import AutointerpError, MissingDependency
+from mcp.server import MCPServer
+from mcp.server.mcpserver.exceptions import ToolError
+from mcp_types import ToolAnnotations
+from pydantic import Field
+
+from autointerp_core.errors import AutointerpError
 from autointerp_core.service import answers
 from autointerp_core.service.desk import Desk
-
-if TYPE_CHECKING:
-    from mcp.server import MCPServer
 
 NAME = "autointerp"
 _INSTRUCTIONS = (
@@ -27,6 +29,26 @@ _INSTRUCTIONS = (
 )
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
+_StudyId = Annotated[str, Field(description="Id of a study, from list_studies.")]
+_Feature = Annotated[int, Field(description="Index of the feature.", ge=0)]
+_Label = Annotated[str, Field(description="At most 9 words.")]
+_READS = ToolAnnotations(read_only_hint=True, open_world_hint=False)
+_ADDS = ToolAnnotations(
+    read_only_hint=False, destructive_hint=False, idempotent_hint=True, open_world_hint=False
+)
+
+
+def _in_words(function: Callable[_P, _R]) -> Callable[_P, _R]:
+    """Errors of ours as the tool's answer, in one line."""
+
+    @wraps(function)
+    def called(*given: _P.args, **named: _P.kwargs) -> _R:
+        try:
+            return function(*given, **named)
+        except AutointerpError as error:
+            raise ToolError(" ".join(str(error).split())) from error
+
+    return called
 
 
 def make_server(desk: Desk, agent: str | None = None) -> MCPServer[Any]:
@@ -35,51 +57,19 @@ def make_server(desk: Desk, agent: str | None = None) -> MCPServer[Any]:
     Args:
         desk: answers the questions.
         agent: the name under which everything is proposed; None: each call says its own.
-
-    Raises:
-        MissingDependency: the package ``mcp`` is not installed.
     """
-    try:
-        from mcp.server import MCPServer
-        from mcp.server.mcpserver.exceptions import ToolError
-        from mcp_types import ToolAnnotations
-        from pydantic import Field
-    except ImportError as error:
-        raise MissingDependency(
-            f"the MCP server needs the package mcp ({error.name} is missing); run: "
-            "pip install 'mcp>=2.3,<3'"
-        ) from error
-
-    def in_words(function: Callable[_P, _R]) -> Callable[_P, _R]:
-        """Errors of ours as the tool's answer, in one line."""
-
-        @wraps(function)
-        def called(*given: _P.args, **named: _P.kwargs) -> _R:
-            try:
-                return function(*given, **named)
-            except AutointerpError as error:
-                raise ToolError(" ".join(str(error).split())) from error
-
-        return called
-
     server: MCPServer[Any] = MCPServer(NAME, instructions=_INSTRUCTIONS)
-    reads = ToolAnnotations(read_only_hint=True, open_world_hint=False)
-    adds = ToolAnnotations(
-        read_only_hint=False, destructive_hint=False, idempotent_hint=True, open_world_hint=False
-    )
-    study_id = Annotated[str, Field(description="Id of a study, from list_studies.")]
-    number = Annotated[int, Field(description="Index of the feature.", ge=0)]
 
-    @server.tool(annotations=reads)
-    @in_words
+    @server.tool(annotations=_READS)
+    @_in_words
     def list_studies() -> list[answers.StudySummary]:
         """The studies here: model, SAE, hook point, dataset, and how many features."""
         return desk.studies()
 
-    @server.tool(annotations=reads)
-    @in_words
+    @server.tool(annotations=_READS)
+    @_in_words
     def search_features(
-        study: study_id,
+        study: _StudyId,
         query: Annotated[str, Field(description="A word, or a few.")],
         by: Annotated[
             str, Field(description="meaning, words, labels, or examples (the text itself).")
@@ -90,44 +80,44 @@ def make_server(desk: Desk, agent: str | None = None) -> MCPServer[Any]:
         """Features about something, by meaning or by word, best first."""
         return desk.search(study, query, by, limit, offset)
 
-    @server.tool(annotations=reads)
-    @in_words
+    @server.tool(annotations=_READS)
+    @_in_words
     def read_feature(
-        study: study_id,
-        feature: number,
+        study: _StudyId,
+        feature: _Feature,
         examples: Annotated[int, Field(ge=0, le=50)] = 10,
     ) -> answers.FeatureCard:
         """A feature: its strongest examples token by token, logits, labels and their scores."""
         return desk.feature(study, feature, examples)
 
-    @server.tool(annotations=reads)
-    @in_words
+    @server.tool(annotations=_READS)
+    @_in_words
     def encode_text(
-        study: study_id,
+        study: _StudyId,
         text: Annotated[str, Field(description="Any text, at most 20,000 characters.")],
         top: Annotated[int, Field(ge=1, le=200)] = 10,
     ) -> answers.Encoded:
         """Which features fire on each token of a text; the first call loads the model."""
         return desk.encode(study, text, top)
 
-    @server.tool(annotations=adds)
-    @in_words
+    @server.tool(annotations=_ADDS)
+    @_in_words
     def propose_label(
-        study: study_id,
-        feature: number,
-        label: Annotated[str, Field(description="At most 9 words.")],
+        study: _StudyId,
+        feature: _Feature,
+        label: _Label,
         name: Annotated[str, Field(description="Your name, shown to people.")],
         reason: Annotated[str, Field(description="Why, in a sentence.")] = "",
     ) -> answers.Proposed:
         """Propose a label. A person decides; nothing is accepted or changed by this."""
         return desk.propose(study, feature, label, agent or name, reason)
 
-    @server.tool(annotations=adds)
-    @in_words
+    @server.tool(annotations=_ADDS)
+    @_in_words
     def score_label(
-        study: study_id,
-        feature: number,
-        label: Annotated[str, Field(description="At most 9 words.")],
+        study: _StudyId,
+        feature: _Feature,
+        label: _Label,
     ) -> answers.LabelScore:
         """How well a label tells the feature's text from other text; 0.5 is a guess."""
         return desk.score(study, feature, label)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Annotated
 
 import typer
@@ -38,12 +37,6 @@ def mcp(
     ] = None,
 ) -> None:
     """Run the MCP server on stdin and stdout, for an agent that starts it."""
-    from autointerp_core.agents.server import make_server
-    from autointerp_core.service.desk import Desk
+    from autointerp_core.agents.run import run_mcp
 
-    desk = Desk()
-    try:
-        make_server(desk, agent).run("stdio")
-    finally:
-        desk.close()
-        sys.stdout.flush()
+    run_mcp(agent)

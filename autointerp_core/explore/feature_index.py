@@ -100,6 +100,24 @@ class Snapshot:
             top_tokens=tuple(self.tokens[at].as_py() or ()),
         )
 
+    def kept_row(self, study: Study, feature: int) -> Row:
+        """The line of a feature that is not in the table, but whose firings the study keeps.
+
+        Raises:
+            BadInput: they are not kept.
+        """
+        found = study.locate(feature).found.table.iloc[0]
+        return Row(
+            feature=feature,
+            state=self.state(feature),
+            density=float(found["density"]),
+            max=float(found["max"]),
+            mean=float(found["mean"]),
+            fired=int(found["fired"]),
+            num_examples=int(found["num_examples"]),
+            top_tokens=tuple(found["top_tokens"]),
+        )
+
     def at(self, feature: int) -> int | None:
         """Row of a feature, None where the study does not hold it."""
         place = int(np.searchsorted(self.features, feature))

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from autointerp_core.extraction.feature_map import MapConfig, make_map
+from autointerp_core.extraction.kept import bring_in
 from autointerp_core.extraction.upgrades import add_neighbours
 from autointerp_core.labels.config import LabelConfig, ScoreConfig
 from autointerp_core.labels.providers.make import NONE
@@ -93,4 +94,5 @@ def run_map_job(params: dict[str, Any], progress: ProgressCallback) -> dict[str,
 
 
 def _subject(params: dict[str, Any]) -> tuple[Study, list[int]]:
-    return Study(Path(params["study"])), [int(feature) for feature in params["features"]]
+    features = [int(feature) for feature in params["features"]]
+    return bring_in(Study(Path(params["study"])), features), features

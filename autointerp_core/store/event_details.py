@@ -195,8 +195,10 @@ class ScorerResult:
     def from_json(cls, name: str, raw: Any) -> Self:
         """From a mapping, or (of old or foreign events) from the value alone."""
         found: Mapping[str, Any] = raw if isinstance(raw, Mapping) else {"value": raw}
-        numbers = ("value", "low", "high", "shuffled", "easy", "hard", "floor", "auroc")
-        numbers += ("hit", "rejected")
+        numbers = (
+            *("value", "low", "high", "shuffled", "easy", "hard", "floor", "auroc"),
+            *("hit", "rejected"),
+        )
         return cls(
             name=name,
             n=_count(found.get("n")),

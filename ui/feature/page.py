@@ -40,12 +40,11 @@ def show(opened: readers.OpenStudy) -> None:
         snapshot = opened.snapshot()
         view = url.view()
         feature = _feature(snapshot, view, opened)
-        at = snapshot.at(feature)
-        if at is None:
-            _walk(find_place(snapshot, view, feature), view)
-            raise BadInput(_absent(opened, snapshot, feature))
-        row = snapshot.row(at)
         place = find_place(snapshot, view, feature)
+        row = readers.row(opened, snapshot, feature)
+        if row is None:
+            _walk(place, view)
+            raise BadInput(_absent(opened, snapshot, feature))
         _walk(place, view)
         left, decide, numbers = sides.columns()
         # In the order in which a person looks: the browser draws what comes first first.

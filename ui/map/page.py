@@ -94,10 +94,10 @@ def _packed(array: NDArray[Any]) -> str:
     return base64.b64encode(np.ascontiguousarray(array).tobytes()).decode("ascii")
 
 
-def _controls(
-    drawn: Drawn, snapshot: Snapshot, looked: Looked, found: NDArray[np.int64]
-) -> None:
-    with st.container(key="map_controls", horizontal=True, vertical_alignment="center", gap="small"):
+def _controls(drawn: Drawn, snapshot: Snapshot, looked: Looked, found: NDArray[np.int64]) -> None:
+    with st.container(
+        key="map_controls", horizontal=True, vertical_alignment="center", gap="small"
+    ):
         session.set_widget("map_colour", looked.colour)
         st.selectbox(
             "Colour by",

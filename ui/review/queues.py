@@ -43,9 +43,7 @@ class Queue:
     @property
     def view(self) -> View:
         """Those that fire and wait for a decision, in the queue's order."""
-        view = replace(
-            QUEUES[self.order][1], status=("unreviewed",), dead=False, among=self.among
-        )
+        view = replace(QUEUES[self.order][1], status=("unreviewed",), dead=False, among=self.among)
         return view if self.every else view.with_range("density", USUAL)
 
     def params(self) -> dict[str, str]:
