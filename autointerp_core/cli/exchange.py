@@ -44,6 +44,7 @@ def export(given: Mapping[str, Any]) -> None:
     """
     from autointerp_core.exchange.run import Exported, export_features, preview
     from autointerp_core.exchange.subject import Subject
+    from autointerp_core.extraction.kept import bring_in
     from autointerp_core.feature_request import FeatureRequest
     from autointerp_core.jobs import list_jobs
     from autointerp_core.jobs.old_scores import adopt_scores_of_jobs
@@ -59,6 +60,7 @@ def export(given: Mapping[str, Any]) -> None:
     study = Study(folder)
     asked = FeatureRequest.parse(given["feature_indices"])
     wanted = list(asked.indices) if asked.indices is not None else study.features.tolist()
+    study = bring_in(study, wanted)
     with LabelHistory.open() as history:
         if given["preview"]:
             chosen = tuple(sorted(set(wanted)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from autointerp_core.exchange.subject import Labelled
@@ -29,6 +29,8 @@ class Explanation:
     decided: str = ""
     """``accepted`` or ``overridden`` where a person decided on it, else empty."""
     event: int = 0
+    validate: Mapping[str, Any] = field(default_factory=dict)
+    """Scores on the documents that choose, by scorer."""
 
     @property
     def model(self) -> str | None:
@@ -38,7 +40,12 @@ class Explanation:
     @property
     def numbers(self) -> dict[str, float]:
         """The scores that are numbers, by scorer."""
-        found = {name: value_of(score) for name, score in self.scores.items()}
+        return self.numbers_of(self.scores)
+
+    @staticmethod
+    def numbers_of(scores: Mapping[str, Any]) -> dict[str, float]:
+        """What of some scores is a number, by scorer."""
+        found = {name: value_of(score) for name, score in scores.items()}
         return {name: value for name, value in found.items() if value is not None}
 
 
@@ -53,7 +60,7 @@ def explanations(labelled: Labelled) -> list[Explanation]:
     for proposal in state.proposals:
         newest[proposal.text, proposal.source] = proposal
     found = [
-        Explanation(p.text, p.source, p.method, p.scores, False, "", p.event_id)
+        Explanation(p.text, p.source, p.method, p.scores, False, "", p.event_id, p.validate)
         for p in newest.values()
     ]
     if state.label is None:
@@ -69,6 +76,7 @@ def explanations(labelled: Labelled) -> list[Explanation]:
         True,
         decided,
         state.current_event or 0,
+        shown.validate if shown is not None else {},
     )
     rest = [each for each in found if (each.text, each.source) != (first.text, first.source)]
     return [first, *rest]

@@ -30,7 +30,7 @@ class FoundFeature:
     max: float
     top_tokens: list[str]
     score: float | None
-    """The label's mean score on test documents; null where it has none."""
+    """What the label is ranked by, on documents kept for choosing; null where it is not scored."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class SaidLabel:
     decided: str
     """``accepted`` or ``overridden`` by a person; empty for a proposal."""
     scores: dict[str, float]
-    """By scorer."""
+    """By scorer, on documents kept for choosing (what test documents say is for people)."""
 
 
 @dataclass(frozen=True)

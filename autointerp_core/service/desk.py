@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 import threading
 from collections.abc import Sequence
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from autointerp_core.errors import ParameterError
-from autointerp_core.exchange.explanations import explanations
+from autointerp_core.exchange.explanations import Explanation, explanations
 from autointerp_core.exchange.subject import Labelled
 from autointerp_core.explore.feature_index import Snapshot
 from autointerp_core.explore.view import MAX_QUERY, View
@@ -136,7 +135,7 @@ class Desk:
             _logits(lowered),
             [
                 answers.SaidLabel(
-                    one.text, one.source, one.method, one.current, one.decided, one.numbers
+                    one.text, one.source, one.method, one.current, one.decided, _chosen_by(one)
                 )
                 for one in explanations(labelled)
             ],
@@ -272,7 +271,6 @@ def _within(name: str, value: int, low: int, high: int) -> None:
 
 def _found(snapshot: Snapshot, at: int) -> answers.FoundFeature:
     row = snapshot.row(at)
-    score = float(snapshot.score[at])
     return answers.FoundFeature(
         row.feature,
         row.state.label,
@@ -280,7 +278,7 @@ def _found(snapshot: Snapshot, at: int) -> answers.FoundFeature:
         row.density,
         row.max,
         list(row.top_tokens),
-        None if math.isnan(score) else score,
+        row.state.score,
     )
 
 
@@ -294,6 +292,11 @@ def _example(example: Example) -> answers.ExampleText:
         list(whole.values),
         whole.peak_index,
     )
+
+
+def _chosen_by(one: Explanation) -> dict[str, float]:
+    """Scores on the documents that choose; of a text from elsewhere, what came with it."""
+    return one.numbers_of(one.validate or one.scores)
 
 
 def _logits(side: Sequence[TokenLogit]) -> list[answers.Logit]:
