@@ -21,6 +21,7 @@ from autointerp_core.cli import (
     labelling,
     playground,
     report,
+    services,
     sources,
 )
 from autointerp_core.cli.terminal import TERMINAL, one_line
@@ -33,7 +34,10 @@ commands = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-ROOMS = (labelling, finding, playground, comparing, report, exchange, installation, sources)
+ROOMS = (
+    *(labelling, finding, playground, comparing, report, exchange),
+    *(installation, sources, services),
+)
 for room in ROOMS:
     room.register(commands)
 
