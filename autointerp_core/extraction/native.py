@@ -29,7 +29,8 @@ from autointerp_core.extraction.summary import reference_median
 from autointerp_core.progress import Progress, ProgressCallback
 
 if TYPE_CHECKING:
-    from autointerp_core.extraction.study_writer import OpenPass, StudyWriter
+    from autointerp_core.extraction.pass_folder import OpenPass
+    from autointerp_core.extraction.study_writer import StudyWriter
     from autointerp_core.sources.model import TruncatedModel
 
 
@@ -109,6 +110,7 @@ def _model(
     from autointerp_core.sources.model import load_truncated
 
     progress(Progress("preparing", message=f"loading {resolved.model.name}"))
+    _tell_of_more_gpus(resolved, progress)
     blocks = min(resolved.hook.blocks_needed + neighbour, resolved.model.n_layers)
     model = load_truncated(resolved.model, blocks, resolved.dtype, resolved.device)
     try:
@@ -119,6 +121,15 @@ def _model(
             import torch
 
             torch.cuda.empty_cache()
+
+
+def _tell_of_more_gpus(resolved: ResolvedExtraction, progress: ProgressCallback) -> None:
+    import torch
+
+    count = torch.cuda.device_count() if resolved.device.type == "cuda" else 0
+    if count > 1 and resolved.config.device is None:
+        told = f"note: one of {count} GPUs is used; --engine ray uses them all"
+        progress(Progress("preparing", message=told))
 
 
 def _reference(

@@ -63,13 +63,22 @@ class ResolvedExtraction:
         )
 
 
-def resolve(config: ExtractionConfig, progress: ProgressCallback = silent) -> ResolvedExtraction:
+def resolve(
+    config: ExtractionConfig,
+    progress: ProgressCallback = silent,
+    computes_on: str | None = None,
+) -> ResolvedExtraction:
     """Find model, SAE and dataset, check that they fit, and work out which study it is.
+
+    Args:
+        computes_on: kind of device that the model runs on, where that is another machine's.
 
     Raises:
         BadInput: as the message says.
         Cancelled: raised by ``progress``.
     """
+    import torch
+
     from autointerp_core.sources.dataset import open_dataset
     from autointerp_core.sources.documents import Documents
     from autointerp_core.sources.model import (
@@ -96,8 +105,12 @@ def resolve(config: ExtractionConfig, progress: ProgressCallback = silent) -> Re
                 f"the SAE {sae_config.source} reads vectors of width {width}, but {model.name} is "
                 f"{found} wide at {sae_config.hook.name}; give the model this SAE was trained on"
             )
-    device = resolve_device(config.device)
-    dtype = resolve_dtype(config.dtype, model, device)
+    if computes_on is None:
+        device = resolve_device(config.device)
+        dtype = resolve_dtype(config.dtype, model, device)
+    else:  # what is done here, logits and the like, is done on what is here
+        device = resolve_device(None if computes_on == "cuda" else "cpu")
+        dtype = resolve_dtype(config.dtype, model, torch.device(computes_on))
     prepend = sae_config.prepend_bos if config.prepend_bos is None else config.prepend_bos
     context = context_size(sae_config, config.context_size, model.context_size, prepend)
     progress(Progress("preparing", message="loading the SAE"))
