@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 import typer
 
-from autointerp_core.cli import exchange, installation, labelling, sources
+from autointerp_core.cli import exchange, installation, label_database, labelling, sources
 from autointerp_core.cli.terminal import TERMINAL, one_line
 from autointerp_core.errors import AutointerpError
 
@@ -24,7 +24,7 @@ commands = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for room in (labelling, exchange, installation, sources):
+for room in (labelling, exchange, label_database, installation, sources):
     room.register(commands)
 
 

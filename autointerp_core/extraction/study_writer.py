@@ -309,8 +309,9 @@ class StudyWriter:
     def _unfinished(self) -> list[Path]:
         """Folders of passes that were begun and are not part of the study, by name."""
         record = self._record
-        finished = {entry.name for entry in record.passes} if record else set()
-        finished |= {entry.name for entry in record.kept or ()} if record else set()
+        finished: set[str] = set()
+        if record:
+            finished = {e.name for e in record.passes} | {e.name for e in record.kept or ()}
         folder = self.folder / "passes"
         found = sorted(folder.iterdir()) if folder.is_dir() else []
         return [child for child in found if child.name not in finished]

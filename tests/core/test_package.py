@@ -37,6 +37,7 @@ def version_of(requirement: Requirement) -> str:
         ("zst", ("requirements.txt",)),
         ("sae-dashboard", ("requirements.txt",)),
         ("ray", ("requirements-dev.txt",)),
+        ("postgres", ("requirements-dev.txt",)),
         ("dev", ("requirements-dev.txt",)),
     ],
 )
