@@ -24,6 +24,7 @@ from autointerp_core.explore.label_columns import LABEL_COLUMNS, scores_of
 from autointerp_core.explore.text_search import TextSearch
 from autointerp_core.explore.topic_search import TopicSearch
 from autointerp_core.explore.view import STATUSES, View
+from autointerp_core.store import selections
 from autointerp_core.store.event_details import by_rank
 from autointerp_core.store.history import LabelHistory, LabelState
 from autointerp_core.store.study import Study
@@ -101,6 +102,24 @@ class Snapshot:
             top_tokens=tuple(self.tokens[at].as_py() or ()),
         )
 
+    def kept_row(self, study: Study, feature: int) -> Row:
+        """The line of a feature that is not in the table, but whose firings the study keeps.
+
+        Raises:
+            BadInput: they are not kept.
+        """
+        found = study.locate(feature).found.table.iloc[0]
+        return Row(
+            feature=feature,
+            state=self.state(feature),
+            density=float(found["density"]),
+            max=float(found["max"]),
+            mean=float(found["mean"]),
+            fired=int(found["fired"]),
+            num_examples=int(found["num_examples"]),
+            top_tokens=tuple(found["top_tokens"]),
+        )
+
     def at(self, feature: int) -> int | None:
         """Row of a feature, None where the study does not hold it."""
         place = int(np.searchsorted(self.features, feature))
@@ -157,6 +176,9 @@ class Snapshot:
             keep &= (self.numbers["fired"] == 0) == view.dead
         for name in view.has:
             keep &= self._has(name)
+        if view.among:
+            chosen = selections.read(view.among)
+            keep &= np.isin(self.features, [] if chosen is None else chosen)
         for name, (low, high) in view.ranges:
             values = self.column(name, view.by)
             keep &= (values >= low) & (values <= high)

@@ -182,6 +182,10 @@ class ScorerResult:
     auroc: float | None = None
     """Of a judge's probabilities, where they are more than yes and no: above the floor although
     the balanced accuracy is not, where a judge can tell windows apart but leans to one answer."""
+    hit: float | None = None
+    """Of a judge that says yes or no: share of active windows that it said yes to."""
+    rejected: float | None = None
+    """Share of silent windows that it said no to."""
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON, numbers to four digits, null where unknown."""
@@ -192,6 +196,7 @@ class ScorerResult:
         """From a mapping, or (of old or foreign events) from the value alone."""
         found: Mapping[str, Any] = raw if isinstance(raw, Mapping) else {"value": raw}
         numbers = ("value", "low", "high", "shuffled", "easy", "hard", "floor", "auroc")
+        more = ("hit", "rejected")
         return cls(
             name=name,
             n=_count(found.get("n")),
@@ -202,7 +207,7 @@ class ScorerResult:
             measure=str(found.get("measure") or ""),
             judge=str(found.get("judge") or ""),
             reason=str(found["reason"]) if found.get("reason") else None,
-            **{key: number(found.get(key)) for key in numbers},
+            **{key: number(found.get(key)) for key in (*numbers, *more)},
         )
 
 
@@ -334,6 +339,58 @@ class ScoreDetails:
     def results(self) -> dict[str, ScorerResult]:
         """:meth:`result` of every scorer."""
         return {name: ScorerResult.from_json(name, raw) for name, raw in self.scores.items()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeasuredDetails:
+    """Of a ``measured`` event: what a measure found of a feature, or of one of its labels."""
+
+    results: Mapping[str, ScorerResult]
+    """By name."""
+    more: Mapping[str, Any] = field(default_factory=dict)
+    """What the results rest on: each measure's own."""
+    label: str | None = None
+    """The label that was measured; None where the feature was."""
+    study: str | None = None
+    key: str | None = None
+    """A hash of what was asked, so that the same is not asked twice."""
+    missing: int = 0
+    """Answers that could not be had."""
+    tokens_in: int = 0
+    tokens_out: int = 0
+    seconds: float = 0.0
+    cost: float | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "results": {name: result.to_json() for name, result in self.results.items()},
+            "more": dict(self.more),
+            "label": self.label,
+            "study": self.study,
+            "key": self.key,
+            "missing": self.missing,
+            "tokens_in": self.tokens_in,
+            "tokens_out": self.tokens_out,
+            "seconds": round(self.seconds, 4),
+            "cost": self.cost,
+        }
+
+    @classmethod
+    def from_json(cls, details: Mapping[str, Any]) -> MeasuredDetails:
+        found = details.get
+        results = _mapping(found("results"))
+        return cls(
+            results={name: ScorerResult.from_json(name, raw) for name, raw in results.items()},
+            more=_mapping(found("more")),
+            label=found("label"),
+            study=found("study"),
+            key=found("key"),
+            missing=_count(found("missing")) or 0,
+            tokens_in=_count(found("tokens_in")) or 0,
+            tokens_out=_count(found("tokens_out")) or 0,
+            seconds=number(found("seconds")) or 0.0,
+            cost=number(found("cost")),
+        )
 
 
 def by_rank(names: Iterable[str]) -> list[str]:

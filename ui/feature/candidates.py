@@ -93,7 +93,8 @@ def show(state: LabelState, sae: str, then: int | None = None) -> None:
     """The list, worked out only while it is open."""
     count = len({" ".join(p.text.lower().split()) for p in state.proposals})
     foreign = from_elsewhere(state)
-    if count < 2 and not foreign:
+    above = {state.label_llm, state.label_search}
+    if all(proposal.text in above for proposal in state.proposals) and count < 2 and not foreign:
         return  # it stands above already
     box = st.expander(
         f"All proposals ({count + len(foreign)})",

@@ -40,13 +40,11 @@ def show(opened: readers.OpenStudy) -> None:
         snapshot = opened.snapshot()
         view = url.view()
         feature = _feature(snapshot, view, opened)
-        at = snapshot.at(feature)
-        if at is None:
-            _walk(find_place(snapshot, view, feature), view, snapshot.ranking(view.by))
-            raise BadInput(_absent(opened, snapshot, feature))
-        row = snapshot.row(at)
         place = find_place(snapshot, view, feature)
+        row = readers.row(opened, snapshot, feature)
         _walk(place, view, snapshot.ranking(view.by))
+        if row is None:
+            raise BadInput(_absent(opened, snapshot, feature))
         left, decide, numbers = sides.columns()
         # In the order in which a person looks: the browser draws what comes first first.
         with decide:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from autointerp_core.explore.view import HAS, SCOPES, View
+from autointerp_core.store import selections
 
 
 def filter_in_words(view: View, ranking: str = "") -> str:
@@ -25,6 +26,9 @@ def filter_in_words(view: View, ranking: str = "") -> str:
     for name, (low, high) in view.ranges:
         known_as = f"{ranking} score".strip() if name == "score" else name
         parts.append(_range(name, known_as, low, high))
+    if view.among:
+        chosen = selections.read(view.among)
+        parts.append("a selection" if chosen is None else f"a selection of {len(chosen):,}")
     return ", ".join(parts) if parts else "none, all features"
 
 

@@ -37,17 +37,26 @@ class Queue:
     order: str = "density"
     every: bool = False
     """Whatever their density."""
+    among: str = ""
+    """Name of a selection that it is made of; empty: all features."""
     by: str = ""
     """The scorer that ranks, where one was chosen."""
 
     @property
     def view(self) -> View:
         """Those that fire and wait for a decision, in the queue's order."""
-        view = replace(QUEUES[self.order][1], status=("unreviewed",), dead=False, by=self.by)
+        view = replace(
+            QUEUES[self.order][1],
+            status=("unreviewed",),
+            dead=False,
+            among=self.among,
+            by=self.by,
+        )
         return view if self.every else view.with_range("density", USUAL)
 
     def params(self) -> dict[str, str]:
-        found = {"queue": self.order, "of": "all" if self.every else "", "by": self.by}
+        every = "all" if self.every else ""
+        found = {"queue": self.order, "of": every, "among": self.among, "by": self.by}
         return {name: text for name, text in found.items() if text}
 
 
@@ -56,7 +65,8 @@ def asked() -> Queue:
     given = url.params()
     order = given.get("queue", "density")
     order = order if order in QUEUES else "density"
-    return Queue(order, given.get("of") == "all", url.view().by)
+    view = url.view()
+    return Queue(order, given.get("of") == "all", view.among, view.by)
 
 
 def left_out(snapshot: Snapshot, queue: Queue) -> int:
@@ -115,6 +125,8 @@ def top(
     if not queue.every:
         density = snapshot.numbers["density"]
         held &= (density >= USUAL[0]) & (density <= USUAL[1])
+    if queue.among:
+        held &= np.isin(np.arange(len(snapshot)), snapshot.order(View(among=queue.among)))
     total = int(held.sum())
     done = int((held & (snapshot.status > 0)).sum())
     with st.container(key="review_top", horizontal=True, vertical_alignment="center", gap="small"):
@@ -174,12 +186,15 @@ def top(
                 " · ".join(
                     [
                         f"{done:,} of {total:,} reviewed",
+                        *(["in a selection"] if queue.among else []),
                         *_others(snapshot, queue),
                         *_pace(total - done, sae),
                         *_known(snapshot, queue),
                     ]
                 )
             )
+        if queue.among:
+            st.button("All features", key="queue_leave", on_click=_leave, args=(queue,))
         st.button(
             keyboard.hint("Keys", "H"), key="keys", icon=":material/keyboard:", on_click=ask_keys
         )
@@ -240,4 +255,9 @@ def _rank(before: Queue, key: str) -> None:
 def _requeue(before: Queue) -> None:
     order = session.widget(f"queue_{before.order}")
     every = bool(session.widget(f"queue_of_{before.every}"))
-    url.put({"study": url.study(), **Queue(order, every, before.by).params()})
+    url.put({"study": url.study(), **replace(before, order=order, every=every).params()})
+
+
+def _leave(queue: Queue) -> None:
+    """Callback: the same queue of all features."""
+    url.put({"study": url.study(), **replace(queue, among="").params()})

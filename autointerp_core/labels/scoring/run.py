@@ -89,7 +89,8 @@ def score_labels(
     wanted = sorted({int(feature) for feature in features})
     for feature in wanted:
         study.stats(feature)  # raises
-    made = config.make_provider() if config.judged and judge is None else None
+    asks = judge is None and bool(judged(config.window_scorers))
+    made = config.make_provider() if asks else None
     asked = made or judge
     try:
         run = _Scoring(
