@@ -17,7 +17,7 @@ from autointerp_core.errors import AutointerpError
 from autointerp_core.store.study_record import StudyRecord
 from ui import problems, readers, session, url, welcome
 from ui.decisions import author
-from ui.elements import glossary_page, pulse
+from ui.elements import bar, glossary_page, pulse
 from ui.marks import marked
 from ui.sentences import sentence
 
@@ -112,6 +112,7 @@ def _frame() -> None:
                         st.text(marked(str(error)))
             _working()
             pulse.show()
+            bar.fit()
             glossary_page.button()
             author.badge()
         notice = readers.history().notice
