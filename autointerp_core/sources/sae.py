@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from autointerp_core.errors import HookError, SAESourceError
+from autointerp_core.sources.control_sae import controlled_config, randomise, read_control
 from autointerp_core.sources.hooks import HookPoint
 from autointerp_core.sources.layouts import LAYOUTS, saelens
 from autointerp_core.sources.releases import is_cross_layer
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from sae_lens import SAE
 
     from autointerp_core.sources.model import ModelConfig
+    from autointerp_core.sources.sae_sparse import Sparse
 
 __all__ = [
     "HookPoint",
@@ -35,6 +37,8 @@ __all__ = [
 ]
 
 DEFAULT_CONTEXT = 1024
+_WIDE = 16_384
+"""Latents from which it pays to decode only those that fire."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +84,23 @@ class LoadedSAE:
             return some
         return lambda x: whole(x)[:, chosen]
 
+    def topk_encoder(self) -> Sparse | None:
+        """Encode without a dense block, where the SAE is of a top-k family."""
+        from autointerp_core.sources.sae_sparse import topk_encoder
+
+        return topk_encoder(self.sae)
+
+    def _decode(self, acts: torch.Tensor) -> torch.Tensor:
+        """``decode``; of a wide SAE only with the rows of latents that fire at all."""
+        if acts.shape[-1] >= _WIDE and self.config.decodes_rows:
+            from autointerp_core.sources.sae_sparse import decode_some
+
+            firing = (acts != 0).any(dim=0).nonzero()[:, 0]
+            if 2 * len(firing) < acts.shape[-1]:
+                return decode_some(self.sae, acts[:, firing], firing)
+        made: torch.Tensor = self.sae.decode(acts)
+        return made
+
     def reconstruct(self, x: torch.Tensor, acts: torch.Tensor) -> torch.Tensor:
         """What the SAE makes of ``x`` [n, d_in], given its activations [n, d_sae].
 
@@ -87,7 +108,7 @@ class LoadedSAE:
             [n, d_out]: to be compared with ``x``, or with the value at ``hook_out`` for a
             transcoder.
         """
-        made: torch.Tensor = self.sae.decode(acts)
+        made = self._decode(acts)
         skip = getattr(self.sae, "W_skip", None)
         return made if skip is None else made + x.to(made.dtype) @ skip.T
 
@@ -96,8 +117,8 @@ def inspect_sae(sae_path: str, sae_id: str | None = None) -> SAEConfig:
     """Find an SAE and read its config, not its weights.
 
     Args:
-        sae_path: a local folder of any supported layout, a SAELens release, a hub repository, or
-            ``demo``.
+        sae_path: a local folder of any supported layout, a SAELens release, a hub repository,
+            ``demo``, or the folder of a control.
         sae_id: which one there: a subfolder or file, a SAELens id, or a hook such as
             ``blocks.19.hook_resid_post``; may be left out where there is only one.
 
@@ -105,6 +126,9 @@ def inspect_sae(sae_path: str, sae_id: str | None = None) -> SAEConfig:
         SAESourceError: not found, incomplete, or of a kind that is not supported.
         HookError: it reads at a hook that is not supported.
     """
+    control = read_control(sae_path)
+    if control is not None:
+        return controlled_config(inspect_sae(control.sae_path, control.sae_id), control)
     return _config(locate(sae_path, sae_id))
 
 
@@ -120,6 +144,13 @@ def load_sae(
     """
     from autointerp_core.sources import sae_build
 
+    control = read_control(sae_path)
+    if control is not None:
+        real = load_sae(control.sae_path, control.sae_id)
+        randomise(real.sae, real.config, control)
+        changed = controlled_config(real.config, control)
+        mark = sae_build.fingerprint(real.sae, changed)
+        return LoadedSAE(changed, real.sae.to(device=str(device)), mark)
     located = locate(sae_path, sae_id)
     config = _config(located)
     if located.release is not None:

@@ -94,6 +94,12 @@ class HistoryReader:
                 return
             after = events[-1].id
 
+    def all_rows(self) -> list[dict[str, Any]]:
+        """Every row of the table, oldest first."""
+        with self._reading() as connection:
+            query = all_columns().order_by(_E.id)
+            return [dict(row._mapping) for row in connection.execute(query)]
+
     def saes(self) -> list[str]:
         """The fingerprints of all SAEs that have events."""
         with self._reading() as connection:
@@ -118,6 +124,16 @@ class HistoryReader:
         )
         with self._reading() as connection:
             return set(connection.scalars(query.distinct()))
+
+    def machine_events(
+        self, sae: str, kinds: Iterable[str], study: str, method: str | None = None
+    ) -> list[LabelEvent]:
+        """Events of some kinds that machines made from a study, oldest first; of one method."""
+        query = all_columns().where(_E.sae == sae, _E.kind.in_(tuple(kinds)), _E.study == study)
+        if method is not None:
+            query = query.where(_E.method == method)
+        with _no_cycle_search(), self._reading() as connection:
+            return [read_event(row) for row in connection.execute(query.order_by(_E.id))]
 
     def generated_index(
         self,

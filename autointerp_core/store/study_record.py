@@ -23,6 +23,9 @@ from autointerp_core.store.json_section import Section, only_if_given
 from autointerp_core.store.records import HealthWarning
 
 SCHEMA = 1
+"""Of what makes a study's numbers: part of its identity."""
+KEEPING_SCHEMA = 2
+"""Of a record whose study keeps firings that older versions would not find."""
 FILE_NAME = "study.json"
 
 
@@ -67,6 +70,8 @@ class Identity(Section):
     """``sha256:…`` of what put conversations into text."""
     chat_roles: str | None = only_if_given()
     """Roles whose messages count, where not all do."""
+    control: str | None = only_if_given()
+    """Where the SAE is a control: which, say ``shuffled-0``."""
 
     @property
     def digest(self) -> str:
@@ -76,8 +81,9 @@ class Identity(Section):
     def study_id(self, model_name: str, place: str) -> str:
         """Readable and unique: model, hook point in short, then a part of the digest."""
         model = re.sub(r"[^a-z0-9]+", "-", model_name.rstrip("/").rsplit("/", 1)[-1].lower())
+        named = f"{place}-{self.control}" if self.control else place
         # A name without a Latin letter leaves nothing, and an id must not begin with a dash.
-        return f"{model.strip('-')[:40] or 'model'}-{place}-{self.digest[:10]}"
+        return f"{model.strip('-')[:40] or 'model'}-{named}-{self.digest[:10]}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,6 +171,17 @@ class PassRecord(Section):
     n_features: int | None = None
     n_shards: int | None = None
     n_examples: int | None = None
+    shards_of: str | None = only_if_given()
+    """The kept pass whose shards hold its firings, where they are not its own."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeptRecord(Section):
+    """Firings of features nobody may have asked for yet, in ``passes/<name>/shards``."""
+
+    name: str
+    n_features: int
+    n_shards: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -184,6 +201,16 @@ class StudyRecord(Section):
     health: HealthRecord
     versions: Mapping[str, str | None] = field(default_factory=dict)
     passes: tuple[PassRecord, ...]
+    kept: tuple[KeptRecord, ...] | None = only_if_given()
+    control_of: str | None = only_if_given()
+    """Of a study whose SAE is a control: id of the study it is a control of."""
+
+    @property
+    def control(self) -> str | None:
+        """Which control it is, say ``shuffled``; None for a study of a real SAE."""
+        if self.control_of is None or self.identity is None or self.identity.control is None:
+            return None
+        return self.identity.control.rpartition("-")[0]
 
     @property
     def model_name(self) -> str:
@@ -257,10 +284,10 @@ def read_record(folder: Path) -> StudyRecord:
     """
     try:
         raw = json.loads((folder / FILE_NAME).read_bytes())
-        if raw["schema"] > SCHEMA:
+        if raw["schema"] > KEEPING_SCHEMA:
             raise StudyError(
                 f"study {folder.name} was written by a newer version (format {raw['schema']}, this "
-                f"one reads up to {SCHEMA}); update Autointerp Explorer"
+                f"one reads up to {KEEPING_SCHEMA}); update Autointerp Explorer"
             )
         return StudyRecord.from_json(raw)
     except FileNotFoundError as error:

@@ -13,8 +13,17 @@ from autointerp_core.labels.providers.base import LabelProvider
 from autointerp_core.labels.providers.config import ProviderConfig, at_least
 from autointerp_core.labels.providers.make import NONE
 from autointerp_core.labels.registry import one_of
+from autointerp_core.labels.scoring.measures import MEASURES, measures_of
 from autointerp_core.labels.scoring.sample_windows import MIN_ACTIVE, PER_CLASS
-from autointerp_core.labels.scoring.scorers import SCORERS, judged, parse_scoring
+from autointerp_core.labels.scoring.scorers import (
+    SCORERS,
+    asking,
+    in_order,
+    judged,
+    known_names,
+    parse_scoring,
+)
+from autointerp_core.sources.control_sae import CONTROLS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +34,7 @@ class ScoringConfig(ProviderConfig):
         tuple[str, ...],
         Doc(
             f"Scorers: none, all, or some of {','.join(SCORERS)}; {' and '.join(judged(SCORERS))} "
-            "ask a language model."
+            f"ask a language model. Also measures, which rank no label: {','.join(MEASURES)}."
         ),
     ] = ()
     score_windows: Annotated[
@@ -38,6 +47,13 @@ class ScoringConfig(ProviderConfig):
             "that package is installed."
         ),
     ] = WORDLLAMA
+    control: Annotated[
+        str | None,
+        Doc(
+            "Do the same for a control of the SAE as well, to see what scores mean: shuffled "
+            "(directions with their coordinates mixed), random-sae, or both."
+        ),
+    ] = None
 
     def __post_init__(self) -> None:
         if isinstance(self.scorers, str):
@@ -49,13 +65,31 @@ class ScoringConfig(ProviderConfig):
         super().validate()
         at_least("score_windows", self.score_windows, MIN_ACTIVE)
         for scorer in self.scorers:
-            one_of("scorers", scorer, SCORERS.names)
+            one_of("scorers", scorer, known_names())
         make_embedder(self.embedder)
+        for kind in self.controls:
+            one_of("control", kind, CONTROLS)
+
+    @property
+    def controls(self) -> tuple[str, ...]:
+        """Kinds of control SAEs that the same is done for."""
+        given = (self.control or "").split(",")
+        return tuple(dict.fromkeys(part.strip() for part in given if part.strip()))
 
     @property
     def judged(self) -> tuple[str, ...]:
-        """The scorers that ask a language model."""
-        return judged(self.scorers)
+        """The scorers and measures that ask a language model."""
+        return asking(self.scorers)
+
+    @property
+    def window_scorers(self) -> tuple[str, ...]:
+        """Those that put labels to windows, and so rank them."""
+        return in_order(self.scorers)
+
+    @property
+    def measures(self) -> tuple[str, ...]:
+        """The others, which rank nothing."""
+        return measures_of(self.scorers)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +100,7 @@ class ScoreConfig(ScoringConfig):
         tuple[str, ...],
         Doc(
             f"Scorers: all, or some of {','.join(SCORERS)}; {' and '.join(judged(SCORERS))} ask a "
-            "language model."
+            f"language model. Also measures, which rank no label: {','.join(MEASURES)}."
         ),
     ] = ("embedding",)
     again: Annotated[bool, Doc("Judge anew what was judged before.")] = False
