@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cache
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from autointerp_core.sources.releases import find_release
+from autointerp_core.sources.releases import Release, find_release
 from autointerp_core.sources.sae_directory import INDEX, SCHEMA, list_digest
 from benchmarks.sae_directory import Entry, entries
 
@@ -62,6 +63,13 @@ _SAID = {
 }
 
 
+@cache
+def _release(name: str) -> Release:
+    release = find_release(name)
+    assert release is not None
+    return release
+
+
 def model_of(name: str | None) -> Model | None:
     """The sizes of a model, by its name in the directory."""
     short = (name or "").rsplit("/", 1)[-1].lower()
@@ -71,16 +79,28 @@ def model_of(name: str | None) -> Model | None:
 
 def width_of(release: str, sae_id: str, path: str, model: Model | None) -> int | None:
     """How many features an SAE has, as its names say; None where they do not."""
+    if release in _SAID:
+        return _SAID[release]
     for text in (sae_id, path, release):
         if found := re.search(r"width[-_]2pow(\d+)", text):
             return 1 << int(found[1])
-        if found := re.search(r"(?:width[-_]|[-_]w|-)(\d+)([km])(?=[-_/]|$)", text.lower()):
-            return int(found[1]) * (_THOUSAND if found[2] == "k" else _MILLION)
-        if found := re.search(r"[lr]x?\w*[-_](\d+)x$", text.lower()):
-            return model.width * int(found[1]) if model and model.width else None
+        if found := re.search(r"width[-_](\d+)([km])\b", text.replace("_l0", " ").lower()):
+            return _said(int(found[1]), found[2])
         if found := re.search(r"hook_resid_pre_(\d+)$", text):
             return int(found[1])
-    return _SAID.get(release)
+    if found := re.search(r"^l\d+[arm]_(\d+)x$", sae_id):
+        return model.width * int(found[1]) if model and model.width else None
+    if found := re.search(r"-(?:w|v5-)(\d+)k\b", release):
+        return _said(int(found[1]), "k")
+    return None
+
+
+def _said(number: int, unit: str) -> int:
+    """``65k`` and ``64k`` are both 65,536: names round, widths are powers of two."""
+    exact = number * (_THOUSAND if unit == "k" else _MILLION)
+    powers = [1 << power for power in range(10, 24)]
+    nearest = min(powers, key=lambda power: abs(power - exact))
+    return nearest if abs(nearest - exact) < 0.03 * exact else exact
 
 
 def gigabytes(model: Model | None, layer: int | None, width: int | None) -> float | None:
@@ -94,8 +114,7 @@ def gigabytes(model: Model | None, layer: int | None, width: int | None) -> floa
 
 def row(entry: Entry) -> dict[str, object]:
     """What the browser shows of an entry."""
-    release = find_release(entry.release)
-    assert release is not None
+    release = _release(entry.release)
     record = release.saes[entry.sae_id]
     name = str(release.model)
     model = model_of(name)
