@@ -16,7 +16,8 @@ from autointerp_core.labels.config import LabelConfig, ScoreConfig
 from autointerp_core.labels.explain.prompts import METHODS
 from autointerp_core.labels.providers.make import NONE, PROVIDERS, takes_money
 from autointerp_core.labels.providers.openai_key import find_key, server_address
-from autointerp_core.labels.scoring.scorers import SCORERS, judged
+from autointerp_core.labels.scoring.measures import MEASURES
+from autointerp_core.labels.scoring.scorers import SCORERS, asking
 from autointerp_core.labels.search.rank_phrases import RANKED
 
 GENERATE, SCORE = "generate", "score"
@@ -35,8 +36,9 @@ def methods() -> dict[str, str]:
 
 
 def scorers() -> dict[str, str]:
-    """Ways to score one."""
-    return {name: f"{name.capitalize()}: {scorer.about}" for name, scorer in SCORERS.items()}
+    """Ways to score one, and to measure it beside its scores."""
+    known = [*SCORERS.items(), *MEASURES.items()]
+    return {name: f"{name.capitalize()}: {each.about}" for name, each in known}
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ class RunSettings:
 
     def judged(self) -> bool:
         """Whether any scorer asks a language model."""
-        return bool(judged(self.scorers))
+        return bool(asking(self.scorers))
 
     def needs_model(self, what: str) -> bool:
         """Whether a language model is asked anything at all."""

@@ -1,0 +1,38 @@
+"""The Report page, without a browser."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from autointerp_core.store.history import LabelHistory
+from tests.pages.conftest import SAE, Open, a_score, record_score
+from tests.pages.test_pages import texts
+
+
+def test_a_study_without_scores_says_what_to_do(study: Path, open_page: Open) -> None:
+    app = open_page("report", study="small")
+    shown = " ".join(texts(app))
+    assert "No label of this study is scored yet" in shown
+    assert "No control of this study was made yet" in shown
+
+
+def test_scores_stand_apart_with_the_worst_features(study: Path, open_page: Open) -> None:
+    with LabelHistory.open() as history:
+        events = {e.feature: e.id for e in history.all_events(SAE) if e.source == "search"}
+    for feature in range(1, 30, 3):
+        found = {
+            "embedding": a_score(0.5 + feature / 100, measure="auroc", judge="wordllama"),
+            "detection": a_score(0.9 - feature / 100),
+        }
+        record_score(feature, events[feature], found, rank=0.7)
+    app = open_page("report", study="small")
+    tables = [frame.value for frame in app.dataframe]
+    assert tables[0]["scorer"].tolist() == ["embedding", "detection"]
+    assert list(tables[0]["floor"]) == ["0.50", "0.50"]
+    worst = next(table for table in tables if "open" in table)
+    assert worst["feature"].tolist() == [1, 4, 7, 10, 13]
+    app.segmented_control(key="report_by").set_value("detection").run()
+    assert not app.exception
+    worst = next(frame.value for frame in app.dataframe if "open" in frame.value)
+    assert worst["feature"].tolist() == [28, 25, 22, 19, 16]
+    assert worst["open"][0] == "/feature?study=small&feature=28"
