@@ -58,6 +58,7 @@ def run_labeling(
     *,
     label_provider: str = "local",
     engine: str = "native",
+    keep: str = "auto",
     context_size: int | None = None,
     prepend_bos: bool | None = None,
     pack: bool = False,
@@ -112,6 +113,9 @@ def run_labeling(
             ``"scripted"`` (no model: canned answers, for trying things out), or ``"none"``
             (search labels only).
         engine: ``"native"``, or ``"sae-dashboard"`` (the reference engine, far slower).
+        keep: Whose firings to keep: ``"asked"``, ``"all"`` (features not asked for can then be
+            opened later without the model), or ``"auto"``: all, where that takes no more than a
+            tenth of the free disk.
         context_size: Tokens a sequence at most; None: the SAE's, else 1024.
         prepend_bos: None: as the SAE's config says. A text that begins with BOS gets no other;
             where the tokenizer has none, its EOS is put there.
@@ -188,6 +192,7 @@ def run_labeling(
         block_features=minibatch_size_features,
         n_examples=max_examples_per_feature,
         engine=engine,
+        keep=keep,
     )
     with naming(PARAMETERS):
         config = LabelConfig(

@@ -153,6 +153,7 @@ def _opened(
     output_dir: str | Path,
 ) -> tuple[Study, FeatureRequest, Path]:
     """Everything that can be refused before anything is asked or written."""
+    from autointerp_core.extraction.kept import bring_in
     from autointerp_core.store.studies import find_study
     from autointerp_core.store.study import Study
 
@@ -162,6 +163,7 @@ def _opened(
         opened.stats(feature)  # raises
     output = Path(output_dir).expanduser()
     check_writable(output)
+    opened = bring_in(opened, asked.indices or ())
     keep_scores(opened, asked)
     return opened, asked, output
 

@@ -10,6 +10,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from autointerp_core.store.selections import is_name
+
 PAGE_SIZES = (25, 50, 100, 200)
 STATUSES = ("unreviewed", "accepted", "overridden")
 SCOPES = {
@@ -37,6 +39,7 @@ SORTS = {
 }
 """``match`` means something where a topic is searched for; elsewhere it is the index."""
 MAX_QUERY = 200
+MAX_SCORER = 60
 Range = tuple[float, float]
 
 
@@ -51,10 +54,15 @@ class View:
     dead: bool | None = None
     has: tuple[str, ...] = ()
     ranges: tuple[tuple[str, Range], ...] = field(default=())
+    among: str = ""
+    """Name of a selection (``store/selections.py``) that the features are from; empty: all."""
     sort: str = "feature"
     descending: bool = False
     page: int = 1
     size: int = 50
+    by: str = ""
+    """The scorer whose number ``score`` means; empty, or unknown to the study: the one that ranks
+    where nobody chose (``event_details.RANKING``)."""
 
     @classmethod
     def from_params(cls, params: Mapping[str, str]) -> View:
@@ -72,10 +80,12 @@ class View:
             ranges=tuple(
                 (name, found) for name in RANGES if (found := _range(params.get(name))) is not None
             ),
+            among=params.get("among", "") if is_name(params.get("among", "")) else "",
             sort=sort if sort in SORTS else "feature",
             descending=params.get("dir") == "desc",
             page=max(_int(params.get("page"), 1), 1),
             size=size if size in PAGE_SIZES else 50,
+            by=params.get("by", "")[:MAX_SCORER],
         )
 
     def params(self) -> dict[str, str]:
@@ -87,17 +97,19 @@ class View:
             "flag": "" if self.flagged is None else str(int(self.flagged)),
             "dead": "" if self.dead is None else str(int(self.dead)),
             "has": ",".join(self.has),
+            "among": self.among,
             "sort": "" if self.sort == "feature" else self.sort,
             "dir": "desc" if self.descending else "",
             "page": "" if self.page == 1 else str(self.page),
             "size": "" if self.size == 50 else str(self.size),
+            "by": self.by,
         }
         found |= {name: f"{_text(low)}:{_text(high)}" for name, (low, high) in self.ranges}
         return {name: value for name, value in found.items() if value}
 
     @property
     def filtered(self) -> bool:
-        plain = View(sort=self.sort, descending=self.descending, page=self.page, size=self.size)
+        plain = View(sort=self.sort, descending=self.descending, by=self.by)
         return self.order_key() != plain.order_key()
 
     def order_key(self) -> View:

@@ -34,10 +34,11 @@ _ADVICE = (
 
 @dataclass(frozen=True)
 class Extraction:
-    """What an extraction did. ``computed`` lists the features that needed the model."""
+    """What an extraction did."""
 
     study: Study
     computed: NDArray[np.int32]
+    """Features that were not part of the study before, whether the model had to run or not."""
 
 
 def extract(
@@ -56,9 +57,9 @@ def extract(
     """
     load_engine(config.engine)  # refuses one that cannot run here, before anything is read
     key = request_key(config)
-    served = find_served(config, key, studies) if key is not None else None
+    served = find_served(config, key, studies, progress) if key is not None else None
     if served is not None:
-        return Extraction(served, np.zeros(0, dtype=np.int32))
+        return Extraction(served.study, served.added)
     resolved = resolve(config, progress)
     # A request whose files changed while they were read is not one to be known again.
     now = request_key(config)
@@ -85,7 +86,9 @@ def extract_resolved(
         missing = writer.missing()
         with memory_told(resolved.device, _ADVICE):
             if len(missing):
-                engine.produce(missing, resolved, writer, progress)
+                rest = writer.bring_in(missing)
+                if len(rest):
+                    engine.produce(rest, resolved, writer, progress)
             writer.complete()
         log_run(
             folder,

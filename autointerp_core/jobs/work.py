@@ -7,6 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from autointerp_core.controls import do_controls, encoder_of
+from autointerp_core.explore.compare.matching import match
+from autointerp_core.extraction.feature_map import MapConfig, make_map
+from autointerp_core.extraction.kept import bring_in
 from autointerp_core.extraction.upgrades import add_neighbours
 from autointerp_core.labels.config import LabelConfig, ScoreConfig
 from autointerp_core.labels.providers.make import NONE
@@ -102,5 +105,21 @@ def run_neighbours_job(params: dict[str, Any], progress: ProgressCallback) -> di
     return {"study": folder.name, "features": add_neighbours(Study(folder), progress)}
 
 
+def run_map_job(params: dict[str, Any], progress: ProgressCallback) -> dict[str, Any]:
+    """The map of the study ``params["study"]`` (an id); other params are a :class:`MapConfig`'s."""
+    settings = {name: value for name, value in params.items() if name != "study"}
+    study = Study(study_folder(str(params["study"])))
+    made = make_map(study, MapConfig(**settings), progress)
+    return {"study": study.id, "features": len(made.features)}
+
+
+def run_compare_job(params: dict[str, Any], progress: ProgressCallback) -> dict[str, Any]:
+    """Which feature of the SAE of study ``params["a"]`` is which of ``params["b"]``'s (ids)."""
+    a, b = (Study(study_folder(str(params[side]))) for side in ("a", "b"))
+    found = match(a, b, progress)
+    return {"a": a.id, "b": b.id, "features": len(found.features)}
+
+
 def _subject(params: dict[str, Any]) -> tuple[Study, list[int]]:
-    return Study(Path(params["study"])), [int(feature) for feature in params["features"]]
+    features = [int(feature) for feature in params["features"]]
+    return bring_in(Study(Path(params["study"])), features), features

@@ -36,6 +36,8 @@ def version_of(requirement: Requirement) -> str:
         ("demo", ("requirements.txt",)),
         ("zst", ("requirements.txt",)),
         ("sae-dashboard", ("requirements.txt",)),
+        ("api", ("requirements.txt",)),
+        ("mcp", ("requirements.txt",)),
         ("dev", ("requirements-dev.txt",)),
     ],
 )

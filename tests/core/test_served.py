@@ -60,7 +60,7 @@ def test_a_rerun_resolves_nothing_and_writes_nothing(
 def test_what_a_study_lacks_is_resolved(
     tiny: Tiny, tmp_path: Path, resolved: list[ExtractionConfig]
 ) -> None:
-    few = tiny.request(features=(3, 7), n_examples=4, logits=False)
+    few = tiny.request(features=(3, 7), n_examples=4, logits=False, keep="asked")
     study = extract(few, tmp_path).study
     for config in (
         replace(few, features=(3, 8)),

@@ -14,7 +14,7 @@ from autointerp_core.explore.topic_search import TopicSearch
 from autointerp_core.explore.view import PAGE_SIZES, View
 from ui import problems, readers, session, url
 from ui.elements import hint
-from ui.elements.table import INPUT, SCORE, features_table
+from ui.elements.table import INPUT, SCORE_SORT, features_table, score_column
 from ui.features import bulk, filters, plot
 from ui.navigation import looking
 
@@ -44,7 +44,7 @@ def show(opened: readers.OpenStudy) -> None:
             plot.switch()
 
         hint.line("features")
-        filters.show(view, count_and_plot)
+        filters.show(view, snapshot, count_and_plot)
         plot.show(snapshot, view, rows)
         here = rows[(page - 1) * view.size : page * view.size]
         bulk.show(opened, snapshot, view, rows, here)
@@ -66,11 +66,14 @@ def _count_line(shown: int, total: int, view: View) -> str:
 def _table(
     opened: readers.OpenStudy, snapshot: Snapshot, view: View, here: np.ndarray, *, arrived: bool
 ) -> None:
-    extra = []
-    for column in (SCORE, INPUT):
-        values = snapshot.column(column["key"])
-        if not np.isnan(values).all():
-            extra.append((column, values[here].tolist()))
+    ranking = snapshot.ranking(view.by)
+    extra = [
+        (score_column(name, ranks=name == ranking), snapshot.scores[name][here].tolist())
+        for name in snapshot.scorers
+    ]
+    given = snapshot.column("input")
+    if not np.isnan(given).all():
+        extra.append((INPUT, given[here].tolist()))
     features_table(
         [snapshot.row(int(at)) for at in here],
         view,
@@ -81,6 +84,7 @@ def _table(
         excerpts=_excerpts(opened, snapshot, view, here),
         last=looking().feature,
         arrived=arrived,
+        ranking=ranking,
         on_open=_open,
         on_sort=_sort,
         on_pick=_pick,
@@ -114,12 +118,19 @@ def _open() -> None:
 
 
 def _sort() -> None:
-    """A click on a header: that column, numbers largest first; again turns it round."""
-    column = str(session.widget("table").sort)
+    """A click on a header: that column, numbers largest first; again turns it round.
+
+    A scorer's header makes it the one that ranks.
+    """
+    clicked = str(session.widget("table").sort)
     view = looking().view
+    column, by = clicked, view.by
+    if clicked.startswith(SCORE_SORT):
+        column, by = "score", clicked.removeprefix(SCORE_SORT)
     numbers = column in ("density", "max", "mean", "score", "input")
-    descending = not view.descending if view.sort == column else numbers
-    filters.go(replace(view, sort=column, descending=descending, page=1))
+    same = view.sort == column and view.by in ("", by)
+    descending = not view.descending if same else numbers
+    filters.go(replace(view, sort=column, by=by, descending=descending, page=1))
 
 
 def _pick() -> None:

@@ -26,7 +26,7 @@ from autointerp_core.labels.scoring.score_statistics import (
     score,
     value_of,
 )
-from autointerp_core.store.event_details import ScorerResult
+from autointerp_core.store.event_details import ScorerResult, refusal
 
 NONE, ALL = "none", "all"
 
@@ -60,6 +60,14 @@ class Scorer(ABC):
     """Labels of other features put to the same windows, at most 5: the shuffled baseline."""
     no_windows: str = "no windows could be judged"
     """Why a window set may leave it nothing to judge."""
+
+    def reads(self, label: str) -> str:
+        """What of a label is put to the windows."""
+        return label
+
+    def cannot_judge(self, label: str) -> str | None:
+        """Why no number of this scorer would say anything about a label; None: it can judge it."""
+        return None
 
     @abstractmethod
     def judge_name(self, tools: Tools) -> str:
@@ -133,6 +141,8 @@ class ScorerRun:
     tokens_out: int = 0
     seconds: float = 0.0
     cost: float | None = None
+    refused: str | None = None
+    """Why the scorer cannot judge the label at all; then there are no windows."""
 
     def __post_init__(self) -> None:
         self.said = np.full(len(self.windows), np.nan)
@@ -140,6 +150,9 @@ class ScorerRun:
     @classmethod
     def of(cls, scorer: str, label: str, found: WindowSet, seed: int) -> ScorerRun:
         """A label to be put to the windows of a set by a scorer."""
+        why = SCORERS[scorer].cannot_judge(label)
+        if why is not None:
+            return cls(found.feature, found.part, scorer, label, (), refused=refusal(why))
         chosen = SCORERS[scorer].windows(found, seed)
         marks = [marked for _, marked in chosen if marked is not None]
         return cls(
