@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from autointerp_core.progress import Progress, ProgressCallback, silent
 from autointerp_core.store.events import IMPORTED, NewEvent
+from autointerp_core.study_model import model_of
 
 if TYPE_CHECKING:
     from autointerp_core.labels.config import LabelConfig, ScoreConfig
@@ -68,17 +69,17 @@ def _control(
 
     control = extract(request, studies_dir(), told).study
     carry_labels(study, control, features, history)
-    opener = encoder_of(control, config.device)
+    opener = model_of(control, config.device)
     if isinstance(config, LabelConfig):
         made = label_features(
-            control, features, history, config, open_encoder=opener, progress=progress
+            control, features, history, config, open_model=opener, progress=progress
         )
         notices, stopped = made.notices, made.stopped
         measured = made.scores
     else:
         record_search_labels(control, features, history, progress=progress)
         measured = score_and_measure(
-            control, features, history, config, open_encoder=opener, progress=progress
+            control, features, history, config, open_model=opener, progress=progress
         )
         notices, stopped = measured.notices, measured.stopped
     states = history.states(control.info.sae_fingerprint, features, control.id).values()
@@ -119,17 +120,6 @@ def carry_labels(
                 )
             )
     history.record_many(new)
-
-
-def encoder_of(study: Study, device: str | None = None) -> Any:
-    """Opens the study's own model and SAE when it is first asked to."""
-
-    def opened() -> Any:
-        from autointerp_core.live import open_live
-
-        return open_live(study, device=device)
-
-    return opened
 
 
 def _summaries(results: Results) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from autointerp_core.controls import carry_labels, do_controls, encoder_of
+from autointerp_core.controls import carry_labels, do_controls
 from autointerp_core.extraction.control import control_request
 from autointerp_core.extraction.run import extract
 from autointerp_core.home import home, studies_dir
@@ -47,6 +47,7 @@ from autointerp_core.sources.control_sae import CONTROLS
 from autointerp_core.store.events import IMPORTED, NewEvent
 from autointerp_core.store.history import LabelHistory
 from autointerp_core.store.study import Study
+from autointerp_core.study_model import model_of
 from benchmarks.labels import demo_study
 from benchmarks.planted.build import Planted, build_planted
 from benchmarks.planted.concepts import Concept
@@ -117,7 +118,7 @@ def generation_rows(planted: Planted, folder: Path) -> Iterator[Row]:
     features = study.features.tolist()
     concepts = [planted.concepts[feature] for feature in features]
     provider = ScriptedProvider(ConceptWriter(concepts))
-    opened = encoder_of(study)()
+    opened = model_of(study)()
     for name, shift in (("right", 0), ("wrong", 1)):
         labels = {f: concepts[(i + shift) % len(features)].name for i, f in enumerate(features)}
         begun = time.perf_counter()
@@ -129,7 +130,7 @@ def generation_rows(planted: Planted, folder: Path) -> Iterator[Row]:
                 history,
                 ScoreConfig(scorers=(GENERATION,)),
                 judge=provider,
-                open_encoder=lambda: opened,
+                open_model=lambda: opened,
             )
         seconds = time.perf_counter() - begun
         for result, summary in report.scorers.items():

@@ -23,7 +23,7 @@ from autointerp_core.labels.scoring.judge import Judge
 from autointerp_core.labels.scoring.measures import MEASURES, Measured, MeasureTools, Subject
 from autointerp_core.labels.scoring.report import ScoreReport, summarise
 from autointerp_core.labels.scoring.run import score_labels
-from autointerp_core.labels.scoring.text_encoder import TextEncoder
+from autointerp_core.labels.scoring.study_model import StudyModel
 from autointerp_core.progress import Progress, ProgressCallback, silent
 from autointerp_core.store.event_details import MeasuredDetails, ScorerResult
 from autointerp_core.store.events import MEASURED, LabelEvent, NewEvent
@@ -46,7 +46,7 @@ def score_and_measure(
     judge: Judge | LabelProvider | None = None,
     choice_judge: ChoiceJudge | None = None,
     embedder: Embedder | None = None,
-    open_encoder: Callable[[], TextEncoder] | None = None,
+    open_model: Callable[[], StudyModel] | None = None,
     seed: int = 0,
     progress: ProgressCallback = silent,
 ) -> ScoreReport:
@@ -56,14 +56,14 @@ def score_and_measure(
         judge: as for :func:`~autointerp_core.labels.scoring.run.score_labels`; a provider writes
             and chooses for measures, too.
         choice_judge: chooses instead of it.
-        open_encoder: loads the study's model and SAE, for measures that encode text.
+        open_model: loads the study's model and SAE, for measures that encode text.
 
     Raises:
         ParameterError: a measure needs the model and the SAE, and they are not at hand.
         BadInput, ProviderError, MissingDependency: as ``score_labels``.
     """
     config = (config or ScoreConfig()).on(study)
-    _check(config, open_encoder)
+    _check(config, open_model)
     report = ScoreReport()
     if config.window_scorers:
         report = score_labels(
@@ -91,7 +91,7 @@ def score_and_measure(
                 KnownTexts(embedder or make_embedder(config.embedder)),
                 given or made,
                 choice_judge,
-                open_encoder,
+                open_model,
                 seed,
                 config.again,
             ),
@@ -113,12 +113,12 @@ def score_and_measure(
     return report
 
 
-def _check(config: ScoreConfig, open_encoder: Callable[[], TextEncoder] | None) -> None:
+def _check(config: ScoreConfig, open_model: Callable[[], StudyModel] | None) -> None:
     encoding = [name for name in config.measures if MEASURES[name].encodes]
-    if encoding and open_encoder is None:
+    if encoding and open_model is None:
         raise ParameterError(
-            f"{' and '.join(encoding)} encode text with the study's own model and SAE, and they "
-            "are not at hand here; run it where they are, or leave it out"
+            f"{' and '.join(encoding)} needs the study's own model and SAE, and they are not at "
+            "hand here; run it where they are, or leave it out"
         )
 
 
