@@ -59,6 +59,8 @@ def run_labeling(
     *,
     label_provider: str = "local",
     engine: str = "native",
+    workers: int | None = None,
+    ray_address: str | None = None,
     keep: str = "auto",
     context_size: int | None = None,
     prepend_bos: bool | None = None,
@@ -113,7 +115,11 @@ def run_labeling(
         label_provider: ``"local"`` (transformers), ``"openai"`` (any compatible server),
             ``"scripted"`` (no model: canned answers, for trying things out), or ``"none"``
             (search labels only).
-        engine: ``"native"``, or ``"sae-dashboard"`` (the reference engine, far slower).
+        engine: ``"native"``, ``"ray"`` (many GPUs or machines), or ``"sae-dashboard"`` (the
+            reference engine, far slower).
+        workers: Of the ray engine; None: one a GPU, else one for every two CPUs.
+        ray_address: Ray cluster: ``"local"`` (this machine alone, also for None), ``"auto"``,
+            ``"host:port"`` or ``"ray://host:port"``.
         keep: Whose firings to keep: ``"asked"``, ``"all"`` (features not asked for can then be
             opened later without the model), or ``"auto"``: all, where that takes no more than a
             tenth of the free disk.
@@ -194,6 +200,8 @@ def run_labeling(
         n_examples=max_examples_per_feature,
         engine=engine,
         keep=keep,
+        workers=workers,
+        ray_address=ray_address,
     )
     with naming(PARAMETERS):
         config = LabelConfig(

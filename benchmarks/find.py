@@ -31,7 +31,7 @@ import numpy as np
 import pyarrow.parquet as pq
 from scipy.stats import false_discovery_control
 
-from autointerp_core.arrays import BoolArray, Float64Array, Int64Array
+from autointerp_core.arrays import BoolArray, Int64Array
 from autointerp_core.extraction.config import ExtractionConfig
 from autointerp_core.extraction.run import extract
 from autointerp_core.find.contrast import ContrastConfig, Side, contrast
@@ -286,12 +286,8 @@ def measure(demo: Study, folder: Path, draws: int, more: int) -> list[Row]:
             share, tried, missed = first_share(corpus, group, apart=apart)
             against = "twenty_without" if apart else "rest"
             print(*missed, sep="\n")
-            rows.append(
-                Row(f"{name}_first_against_{against}", share, 0.9, ">=", repeats=tried)
-            )
-    everything = Ranked.of(
-        corpus.evidence(corpus.features, None), corpus.lengths(None), MAX
-    )
+            rows.append(Row(f"{name}_first_against_{against}", share, 0.9, ">=", repeats=tried))
+    everything = Ranked.of(corpus.evidence(corpus.features, None), corpus.lengths(None), MAX)
     rows.append(
         Row(
             "nothing_significant_20_by_lot",

@@ -123,7 +123,7 @@ def generation_rows(planted: Planted, folder: Path) -> Iterator[Row]:
         labels = {f: concepts[(i + shift) % len(features)].name for i, f in enumerate(features)}
         begun = time.perf_counter()
         with LabelHistory.open(folder / f"generation-{name}.db") as history:
-            _put(history, study, labels)
+            put_labels(history, study, labels)
             report = score_and_measure(
                 study,
                 features,
@@ -147,7 +147,7 @@ def planted_controls(planted: Planted, folder: Path) -> Iterator[Row]:
     study = planted.lexical
     features = study.features.tolist()
     with LabelHistory.open(folder / "controls.db") as history:
-        _put(history, study, {f: planted.concepts[f].name for f in features})
+        put_labels(history, study, {f: planted.concepts[f].name for f in features})
         config = ScoreConfig(scorers=SCORED)
         score_and_measure(study, features, history, config, judge=PlantedJudge())
         states = history.states(study.info.sae_fingerprint, features, study.id).values()
@@ -252,7 +252,8 @@ def demo_part(sample: int) -> Iterator[Row]:
                     yield Row(f"{label}_distance", report.scorers[name].mean - raw["mean"])
 
 
-def _put(history: LabelHistory, study: Study, labels: dict[int, str]) -> None:
+def put_labels(history: LabelHistory, study: Study, labels: dict[int, str]) -> None:
+    """Record labels as somebody's own import."""
     history.record_many(
         NewEvent(study.info.sae_fingerprint, feature, IMPORTED, text, source="import:planted")
         for feature, text in labels.items()

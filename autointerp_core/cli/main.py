@@ -18,6 +18,7 @@ from autointerp_core.cli import (
     exchange,
     finding,
     installation,
+    label_database,
     labelling,
     playground,
     report,
@@ -36,7 +37,7 @@ commands = typer.Typer(
 )
 ROOMS = (
     *(labelling, finding, playground, comparing, report, exchange),
-    *(installation, sources, services),
+    *(label_database, installation, sources, services),
 )
 for room in ROOMS:
     room.register(commands)

@@ -108,6 +108,7 @@ def _model(
     resolved: ResolvedExtraction, *, neighbour: bool, progress: ProgressCallback
 ) -> Iterator[TruncatedModel]:
     """The model up to the hook, and one block more while the health check needs it."""
+    _tell_of_more_gpus(resolved, progress)
     model = load_to_hook(resolved.pair, more=int(neighbour), progress=progress)
     try:
         yield model
@@ -117,6 +118,15 @@ def _model(
             import torch
 
             torch.cuda.empty_cache()
+
+
+def _tell_of_more_gpus(resolved: ResolvedExtraction, progress: ProgressCallback) -> None:
+    import torch
+
+    count = torch.cuda.device_count() if resolved.device.type == "cuda" else 0
+    if count > 1 and resolved.config.device is None:
+        told = f"note: one of {count} GPUs is used; --engine ray uses them all"
+        progress(Progress("preparing", message=told))
 
 
 def _reference(

@@ -118,9 +118,7 @@ class _Pool:
         row, document, peak, total, count = (np.concatenate(each) for each in zip(*parts))
         order = np.argsort(row, kind="stable")
         indptr = np.searchsorted(row[order], np.arange(len(features) + 1))
-        return Evidence(
-            features, indptr, document[order], peak[order], total[order], count[order]
-        )
+        return Evidence(features, indptr, document[order], peak[order], total[order], count[order])
 
 
 def contrast(
@@ -165,9 +163,7 @@ def contrast(
     significant = q <= config.level
     notices += _what_can_be_known(m, n, int(tested.sum()), config.level)
     if not significant.any():
-        notices.append(
-            "no feature is significant: what is listed may be there by chance"
-        )
+        notices.append("no feature is significant: what is listed may be there by chance")
     tokens = [int(pool.lengths[side].sum()) for side in (pool.is_positive, ~pool.is_positive)]
     return FindResult(
         positive=Group(positive.name, m, tokens[0]),
@@ -217,7 +213,10 @@ def _pool(
             "cut, length matters less"
         )
     sides = []
-    for side, each, what in ((positive, lengths[0], "positive"), (negative, lengths[1], "negative")):
+    for side, each, what in (
+        (positive, lengths[0], "positive"),
+        (negative, lengths[1], "negative"),
+    ):
         filled = side.documents[each > 0]
         if not len(filled):
             raise BadInput(_nothing(what, side))

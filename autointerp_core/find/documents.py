@@ -75,9 +75,7 @@ def word_pattern(words: str) -> str:
     return rf"(?<![\p{{L}}\p{{M}}\p{{N}}])(?:{'|'.join(kept)})(?![\p{{L}}\p{{M}}\p{{N}}])"
 
 
-def matching(
-    corpus: Corpus, pattern: str, progress: ProgressCallback = silent
-) -> Int64Array:
+def matching(corpus: Corpus, pattern: str, progress: ProgressCallback = silent) -> Int64Array:
     """Documents in which a regular expression is found, letters in either case; ascending.
 
     Raises:

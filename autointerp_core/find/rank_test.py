@@ -124,9 +124,7 @@ def _log_rank_tail(
         at = np.flatnonzero(uniform & (fewer == count))
         # High ranks of k leave low ones to the others, and these mirror high ones.
         mirrored = k != fewer[at]
-        high = np.where(
-            mirrored, least[at] + (count - z[at] / 2) * (z[at] + 1), least[at]
-        )
+        high = np.where(mirrored, least[at] + (count - z[at] / 2) * (z[at] + 1), least[at])
         found[at] = _log_uniform_tail(count, (high - count / 2) / z[at])
     return found
 

@@ -147,9 +147,7 @@ class Ranked:
         silent = m + n - fired
         whole = (m - hits) * (silent + 1) / 2 + hits * silent + rank_sum
         auroc = (whole - m * (m + 1) / 2) / (m * n)
-        found = log_p(
-            m, n, fired, hits.astype(np.int64), rank_sum, self.tie_term, self.distinct
-        )
+        found = log_p(m, n, fired, hits.astype(np.int64), rank_sum, self.tie_term, self.distinct)
         if divisions(m, n) <= MOST_DIVISIONS:
             at = np.flatnonzero((found < _CANDIDATE_LOG_P) & (fired > 0))
             found[at] = np.log(permutation_p(m, self._dense_ranks(at, silent), positive))

@@ -61,9 +61,7 @@ class TextCorpus:
         keep = (features[place] == feature) & self._counted[token]
         if cut is not None:
             keep &= token - self._begin[document] < cut
-        return gather(
-            features, place[keep], document[keep], self._activation[low:high][keep]
-        )
+        return gather(features, place[keep], document[keep], self._activation[low:high][keep])
 
     def text(self, document: int) -> str:
         return self._texts[document].text

@@ -94,6 +94,12 @@ class HistoryReader:
                 return
             after = events[-1].id
 
+    def all_rows(self) -> list[dict[str, Any]]:
+        """Every row of the table, oldest first."""
+        with self._reading() as connection:
+            query = all_columns().order_by(_E.id)
+            return [dict(row._mapping) for row in connection.execute(query)]
+
     def saes(self) -> list[str]:
         """The fingerprints of all SAEs that have events."""
         with self._reading() as connection:

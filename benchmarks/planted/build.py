@@ -223,7 +223,9 @@ def _write_pattern_study(folder: Path, like: Study) -> None:
         like.info,
         id=folder.name,
         sae=SAERecord(source="planted", fingerprint=PATTERN_STUDY, d_sae=d_sae),
-        passes=(PassRecord(name="000", n_features=len(PATTERN_CONCEPTS), n_shards=1, n_examples=20),),
+        passes=(
+            PassRecord(name="000", n_features=len(PATTERN_CONCEPTS), n_shards=1, n_examples=20),
+        ),
         health=HealthRecord(warnings=()),
     )
     write_record(making, record)

@@ -8,7 +8,7 @@ and Roman numerals, with 18, gave way to verbs of motion and to words before a c
 
 from __future__ import annotations
 
-from benchmarks.planted.concepts import LEXICAL, PATTERN, Concept
+from benchmarks.planted.concepts import LEXICAL, Concept
 from benchmarks.planted.patterns import pattern_concept
 
 

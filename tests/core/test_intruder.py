@@ -114,7 +114,7 @@ def test_a_feature_of_one_meaning_and_one_of_none(tmp_path: Path, history: Label
     generator = np.random.default_rng(3)
 
     def anywhere(pieces: list[str]) -> list[float]:
-        return (generator.random(len(pieces)) < 0.02).astype(float).tolist()
+        return [float(draw < 0.02) for draw in generator.random(len(pieces))]
 
     features = {0: graded(*CONCEPTS["fruit"]), **dict.fromkeys(range(1, 9), anywhere)}
     study = write_study(tmp_path / "mixed", documents(300), features)
