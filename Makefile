@@ -4,11 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PORT ?= 8501
 
-<<<<<<< HEAD
-.PHONY: app demo check test lint oracle bench bench-ui bench-labels bench-judges bench-health parity chromium install install-dev
-=======
-.PHONY: app demo check test lint oracle bench bench-ui bench-labels bench-health parity chromium postgres install install-dev
->>>>>>> main
+.PHONY: app demo check test lint oracle bench bench-ui bench-labels bench-judges bench-health parity chromium postgres install install-dev
 
 app: demo  ## install, build the demo study once, serve the app
 	$(BIN)/streamlit run app.py --server.port $(PORT)
