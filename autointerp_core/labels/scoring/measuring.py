@@ -64,53 +64,54 @@ def score_and_measure(
     """
     config = (config or ScoreConfig()).on(study)
     _check(config, open_model)
-    report = ScoreReport()
-    if config.window_scorers:
-        report = score_labels(
-            study,
-            features,
-            history,
-            config,
-            judge=judge,
-            embedder=embedder,
-            seed=seed,
-            progress=progress,
-        )
-    if not config.measures or report.stopped:
-        return report
-    asks = any(MEASURES[name].asks_model for name in config.measures)
-    given = judge if isinstance(judge, LabelProvider) else None
-    made = config.make_provider() if asks and given is None and choice_judge is None else None
+    wanted = sorted({int(feature) for feature in features})
+    for feature in wanted:
+        study.stats(feature)  # raises
+    # One provider for all of it, so that a budget bounds the whole.
+    made = config.make_provider() if judge is None and _asks(config, choice_judge) else None
+    judge = judge or made
     try:
-        run = _Measuring(
-            study,
-            history,
-            MeasureTools(
+        report = ScoreReport()
+        if config.window_scorers:
+            report = score_labels(
+                study,
+                wanted,
+                history,
+                config,
+                judge=judge,
+                embedder=embedder,
+                seed=seed,
+                progress=progress,
+            )
+        if config.measures and not report.stopped:
+            tools = MeasureTools(
                 study,
                 Split(study),
                 KnownTexts(embedder or make_embedder(config.embedder)),
-                given or made,
+                judge if isinstance(judge, LabelProvider) else None,
                 choice_judge,
                 open_model,
                 seed,
                 config.again,
-            ),
-            report,
-            progress,
-        )
-        wanted = sorted({int(feature) for feature in features})
-        started = time.perf_counter()
-        for name in config.measures:
-            run.measure(name, wanted)
-            if report.stopped:
-                break
-        report.seconds += time.perf_counter() - started
+            )
+            started = time.perf_counter()
+            _Measuring(study, history, tools, report, progress).all(config.measures, wanted)
+            report.seconds += time.perf_counter() - started
+            if not config.window_scorers:
+                counts = [summary.features for summary in report.scorers.values()]
+                report.features = max(counts, default=0)
     finally:
         if made is not None:
             made.close()
     if made is not None:
         report.notices += [n for n in made.notices if n not in report.notices]
     return report
+
+
+def _asks(config: ScoreConfig, choice_judge: ChoiceJudge | None) -> bool:
+    """Whether a provider is asked anything that ``choice_judge`` does not answer."""
+    spared = {name for name in config.measures if not MEASURES[name].of_label}
+    return bool(set(config.judged) - (spared if choice_judge is not None else set()))
 
 
 def _check(config: ScoreConfig, open_model: Callable[[], StudyModel] | None) -> None:
@@ -136,6 +137,13 @@ class _Measuring:
         self._study, self._history, self._tools = study, history, tools
         self._report, self._progress = report, progress
         self._sae = study.info.sae_fingerprint
+
+    def all(self, names: Sequence[str], features: list[int]) -> None:
+        """Measure by each of the measures, until a budget is used up."""
+        for name in names:
+            self.measure(name, features)
+            if self._report.stopped:
+                return
 
     def measure(self, name: str, features: list[int]) -> None:
         """Measure features (their standing labels, where a measure is of labels)."""

@@ -83,6 +83,8 @@ class Measure(ABC):
     """Names of its results, the main one first."""
     asks_model: bool = False
     """Whether a language model is asked, which takes time and may cost money."""
+    asked: tuple[int, int, int] = (0, 0, 0)
+    """About how many requests a subject takes, and tokens of a prompt and of an answer."""
     encodes: bool = False
     """Whether it needs the study's own model and SAE."""
     of_label: bool = True

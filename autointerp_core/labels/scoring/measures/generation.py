@@ -37,7 +37,7 @@ from autointerp_core.labels.scoring.measures import (
 from autointerp_core.labels.scoring.proportions import Count, wilson
 from autointerp_core.labels.scoring.score_statistics import AUROC, FLOOR, auroc
 from autointerp_core.labels.scoring.study_model import StudyModel, strongest
-from autointerp_core.labels.scoring.written_texts import TEXTS, WrittenTexts, write_texts
+from autointerp_core.labels.scoring.written_texts import A_PROMPT, TEXTS, WrittenTexts, write_texts
 from autointerp_core.store.event_details import ScorerResult
 
 GENERATION = "generation"
@@ -56,6 +56,7 @@ class GenerationMeasure(Measure):
     about = "whether text that a model writes for the label makes the feature fire"
     results = (RESPONSIVENESS, CLARITY, PURITY)
     asks_model = True
+    asked = (2 * TEXTS // A_PROMPT, 170, 30 * A_PROMPT)
     encodes = True
 
     def by(self, tools: MeasureTools) -> str:
