@@ -159,7 +159,7 @@ def test_a_budget_keeps_what_was_measured(study: Study, history: LabelHistory) -
 def test_too_few_windows_give_no_score_and_say_how_many(
     tmp_path: Path, history: LabelHistory
 ) -> None:
-    study = concept_study(tmp_path / "small", count=40)
+    study = concept_study(tmp_path / "small", count=90)
     report = score_and_measure(study, [0], history, ONLY, choice_judge=Chooser(by_concept))
     assert INTRUDER not in report.scorers
     assert "the intruder measure needs 20" in report.without[INTRUDER]

@@ -11,7 +11,7 @@ from tests.pages.test_pages import texts
 
 def test_a_study_without_scores_says_what_to_do(study: Path, open_page: Open) -> None:
     app = open_page("report", study="small")
-    shown = " ".join(texts(app))
+    shown = texts(app)
     assert "No label of this study is scored yet" in shown
     assert "No control of this study was made yet" in shown
 
