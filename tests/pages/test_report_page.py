@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from autointerp_core.jobs import JobState
 from autointerp_core.store.history import LabelHistory
 from tests.pages.conftest import SAE, Open, a_score, record_score
 from tests.pages.test_pages import texts
+from ui.runs.job_result import lines
+from ui.runs.settings import RunSettings
 
 
 def test_a_study_without_scores_says_what_to_do(study: Path, open_page: Open) -> None:
@@ -36,3 +39,33 @@ def test_scores_stand_apart_with_the_worst_features(study: Path, open_page: Open
     worst = next(frame.value for frame in app.dataframe if "open" in frame.value)
     assert worst["feature"].tolist() == [28, 25, 22, 19, 16]
     assert worst["open"][0] == "/feature?study=small&feature=28"
+
+
+def test_the_form_offers_measures_and_controls() -> None:
+    settings = RunSettings(scorers=("embedding", "intruder"), controls=("shuffled",))
+    assert settings.needs_model("score")
+    params = settings.params("score", "folder", [3])
+    assert params["scorers"] == ["embedding", "intruder"]
+    assert params["control"] == "shuffled"
+    config = settings.config("score")
+    assert config.measures == ("intruder",)
+    assert config.controls == ("shuffled",)
+    assert "control" not in RunSettings().params("score", "folder", [3])
+
+
+def test_what_a_job_found_of_controls_is_told(study: Path) -> None:
+    summary = {"mean": 0.62, "low": 0.6, "high": 0.64, "floor": 0.5, "features": 9, "n": 90}
+    control = {"kind": "shuffled", "carried": {}, "anew": {"embedding": summary}, "measured": {}}
+    state = JobState(
+        id="j",
+        kind="score",
+        title="",
+        folder=study,
+        params={"study": str(study)},
+        result={"controls": [control]},
+    )
+    told = [line for line in lines(state) if line.startswith("Control")]
+    assert told == [
+        "Control shuffled, with labels made anew: embedding 0.62 (95 % interval 0.60–0.64), "
+        "floor 0.50, 90 windows, mean over 9 features"
+    ]

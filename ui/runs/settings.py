@@ -57,6 +57,8 @@ class RunSettings:
     proposals: int = 1
     """LLM labels a feature; the search label competes with them."""
     scorers: tuple[str, ...] = ("embedding",)
+    controls: tuple[str, ...] = ()
+    """Controls of the SAE that the same is done for."""
     price_in: float | None = None
     price_out: float | None = None
     budget_dollars: float | None = None
@@ -84,6 +86,8 @@ class RunSettings:
         """Parameters of the job; what was not given is left out."""
         found: dict[str, Any] = {"study": study, "features": list(features)}
         found["scorers"] = list(self.scorers)
+        if self.controls and self.scorers:
+            found["control"] = ",".join(self.controls)
         if self.needs_model(what):
             found |= {"provider": self.provider, "model_path": self.model or None}
             found |= {name: getattr(self, name) for name in ("budget_dollars", "budget_tokens")}
