@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from autointerp_core.controls import do_controls, encoder_of
+from autointerp_core.controls import do_controls
 from autointerp_core.errors import KnobError, StudyError
 from autointerp_core.feature_request import FeatureRequest
 from autointerp_core.home import home, studies_dir
@@ -27,6 +27,7 @@ from autointerp_core.study_labels import (
     wanted_features,
     write_results,
 )
+from autointerp_core.study_model import model_of
 
 if TYPE_CHECKING:
     from autointerp_core.extraction.config import ExtractionConfig
@@ -142,7 +143,7 @@ def run_labeling(
             scores the best one on validation documents is the label.
         scoring: ``"none"``, ``"all"``, or some of ``"embedding,detection,fuzzing"``; the last
             two ask the judge model. Also measures, which rank no label: ``"intruder"``,
-            ``"generation"``, ``"output"``.
+            ``"generation"``, ``"output"``, ``"ablation"``.
         score_windows: Activating windows a score is measured on; as many silent ones.
         embedder: Of the embedding scores: ``"wordllama"`` (offline), or
             ``"sentence-transformers:<model>"`` where that package is installed.
@@ -291,7 +292,7 @@ def _label(
             history,
             config,
             llm_features=None if llm_features is None else _readable(study, llm_features),
-            open_encoder=encoder_of(study, config.device),
+            open_model=model_of(study, config.device),
             progress=report,
         )
     return _Labelled(study, len(done.computed), labels)

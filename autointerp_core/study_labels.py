@@ -7,11 +7,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from autointerp_core.controls import do_controls, encoder_of
+from autointerp_core.controls import do_controls
 from autointerp_core.feature_request import FeatureRequest
 from autointerp_core.progress import Progress, ProgressCallback, silent
 from autointerp_core.store.files import check_writable
 from autointerp_core.store.input_scores import add_input_scores
+from autointerp_core.study_model import model_of
 
 if TYPE_CHECKING:
     from autointerp_core.labels.config import LabelConfig, ScoreConfig
@@ -68,7 +69,7 @@ def label_study(
             wanted,
             history,
             config,
-            open_encoder=encoder_of(opened, config.device),
+            open_model=model_of(opened, config.device),
             progress=report,
         )
         controls = do_controls(opened, wanted, history, config, progress=report)
@@ -131,7 +132,7 @@ def score_study(
             wanted,
             history,
             config,
-            open_encoder=encoder_of(opened, config.device),
+            open_model=model_of(opened, config.device),
             progress=report,
         )
         controls = do_controls(opened, wanted, history, config, progress=report)
