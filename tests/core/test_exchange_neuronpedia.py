@@ -189,7 +189,7 @@ def test_a_file_about_another_sae_or_of_another_kind_is_refused(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    study, history = awkward
+    _, history = awkward
     before = history.last_event_id(SAE)
     path = _public(tmp_path / "batch-0.jsonl.gz", *rows)
     given = ["import", str(path), "--study", "awkward", "--format", "neuronpedia"]

@@ -58,7 +58,7 @@ class Fake:
 def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[Fake]:
     made = Fake()
     monkeypatch.setattr("autointerp_core.exchange.formats.neuronpedia_upload.FEATURES_A_BODY", 4)
-    monkeypatch.setattr(upload.time, "sleep", lambda _: None)
+    monkeypatch.setattr(upload, "_PAUSE", 0.0)
     yield made
     made.server.shutdown()
     made.server.server_close()
