@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from autointerp_core.errors import KnobError, StudyError
+from autointerp_core.export.output import Output
 from autointerp_core.feature_request import FeatureRequest
 from autointerp_core.home import home, studies_dir
 from autointerp_core.progress import ProgressCallback, silent
 from autointerp_core.sources.demo import demo_sae_path
-from autointerp_core.store.files import check_writable, write_json
+from autointerp_core.store.files import write_json
 from autointerp_core.store.study_record import Masks, read_record
 from autointerp_core.study_labels import (
     keep_scores,
@@ -94,9 +95,11 @@ def run_labeling(
         sae_path: Folder (SAELens or EleutherAI sparsify layout), SAELens release, hub
             repository, or ``"demo"``.
         dataset_path: Hub id, ``save_to_disk`` folder, .jsonl/.json/.csv/.parquet/.txt file
-            (all but .parquet also .gz, .zst, .bz2, .xz), folder of such files, or ``"demo"``.
+            (all but .parquet also .gz, .zst, .bz2, .xz), folder of such files, any of these in
+            a storage (``s3://``, ``gs://``, ``hf://``, ``https://``), or ``"demo"``.
         sae_id: Which SAE under ``sae_path``, say ``"blocks.19.hook_resid_post"``.
-        output_dir: Folder for ``feature_examples.jsonl`` and ``feature_labels.json``.
+        output_dir: Folder for ``feature_examples.jsonl`` and ``feature_labels.json``; may be in
+            a storage (``s3://bucket/folder``).
         n_samples: Dataset rows used, from the start.
         max_examples_per_feature: Top examples a feature.
         device: ``"cuda"``, ``"cuda:1"``, ``"cpu"``; None takes CUDA where there is one.
@@ -218,8 +221,7 @@ def run_labeling(
             judge_model_path=judge_model_path,
         )
     config.check()
-    output = Path(output_dir).expanduser()
-    check_writable(output)
+    output = Output.of(output_dir)
     done = _label(extraction, config, asked, report=report)
     return {
         **write_results(done.study, asked, output, max_examples_per_feature, report),
