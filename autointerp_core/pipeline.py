@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,7 +44,7 @@ def run_labeling(
     model_path: str,
     sae_path: str,
     dataset_path: str,
-    sae_id: str | None,
+    sae_id: str | Sequence[str] | None,
     output_dir: str | Path = "results",
     n_samples: int = 1000,
     max_examples_per_feature: int = 20,
@@ -97,7 +98,9 @@ def run_labeling(
         dataset_path: Hub id, ``save_to_disk`` folder, .jsonl/.json/.csv/.parquet/.txt file
             (all but .parquet also .gz, .zst, .bz2, .xz), folder of such files, any of these in
             a storage (``s3://``, ``gs://``, ``hf://``, ``https://``), or ``"demo"``.
-        sae_id: Which SAE under ``sae_path``, say ``"blocks.19.hook_resid_post"``.
+        sae_id: Which SAE under ``sae_path``, say ``"blocks.19.hook_resid_post"``; several, as a
+            list or ``"a,b"``, or ``"all"``: the model runs once for all of them, each has a study
+            and a folder in ``output_dir`` of its own.
         output_dir: Folder for ``feature_examples.jsonl`` and ``feature_labels.json``; may be in
             a storage (``s3://bucket/folder``).
         n_samples: Dataset rows used, from the start.
@@ -161,13 +164,16 @@ def run_labeling(
         ``labels_failed`` and ``labels_failed_why``, ``search_labels``, ``requests``,
         ``tokens_in``, ``tokens_out``, ``cost`` (None: unknown),
         ``stopped`` (why a budget ended the run, else None), ``scores`` (a summary by scorer),
-        ``notices``, ``warnings``.
+        ``notices``, ``warnings``. Of several SAEs: those of the first, and ``saes``: all of it
+        for each, by its ``sae_id``.
 
     Raises:
         BadInput: what was given cannot be used; nothing was written.
         AutointerpError: something else failed; a rerun goes on where it stopped.
     """
+    given = dict(locals())
     from autointerp_core.extraction.config import ExtractionConfig
+    from autointerp_core.extraction.several import extract_several, sae_ids
     from autointerp_core.labels.config import PARAMETERS, LabelConfig
     from autointerp_core.labels.scoring.scorers import parse_scoring
 
@@ -176,7 +182,7 @@ def run_labeling(
     extraction = ExtractionConfig(
         model_path=str(model_path),
         sae_path=str(sae_path),
-        sae_id=sae_id,
+        sae_id=sae_id if isinstance(sae_id, str) else None,
         dataset_path=str(dataset_path),
         features=asked.indices,
         column=column_name,
@@ -222,6 +228,14 @@ def run_labeling(
         )
     config.check()
     output = Output.of(output_dir)
+    several = sae_ids(str(sae_path), sae_id)
+    if several is not None:
+        extract_several([replace(extraction, sae_id=one) for one in several], studies_dir(), report)
+        results = {
+            one: run_labeling(**{**given, "sae_id": one, "output_dir": output.place(_folder(one))})
+            for one in several
+        }
+        return {**results[several[0]], "saes": results}
     done = _label(extraction, config, asked, report=report)
     return {
         **write_results(done.study, asked, output, max_examples_per_feature, report),
@@ -229,6 +243,11 @@ def run_labeling(
         **outcome(done.labels),
         "notices": [*notices(done.study, asked), *done.labels.notices],
     }
+
+
+def _folder(sae_id: str) -> str:
+    """A folder's name for an SAE's."""
+    return re.sub(r"[^\w.-]+", "_", sae_id)
 
 
 @dataclass(frozen=True)

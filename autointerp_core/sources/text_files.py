@@ -98,8 +98,9 @@ def _content(path: AnyPath, block: int = _CHUNK << 7) -> Any:
 
 
 def _gzip(path: AnyPath) -> gzip.GzipFile:
-    local = isinstance(path, Path)
-    return gzip.GzipFile(path, "rb") if local else gzip.GzipFile(fileobj=_content(path), mode="rb")
+    if isinstance(path, Path):
+        return gzip.GzipFile(path, "rb")
+    return gzip.GzipFile(fileobj=_content(path), mode="rb")
 
 
 def _bz2(path: AnyPath) -> bz2.BZ2File:
@@ -123,7 +124,7 @@ def _zst(path: AnyPath) -> IO[bytes]:
 class _Zstd(io.RawIOBase):
     """A .zst file's content. Fails, as the other formats do, where the file ends too early."""
 
-    def __init__(self, path: Path, decompressor: Callable[[], Any], error: type[Exception]):
+    def __init__(self, path: AnyPath, decompressor: Callable[[], Any], error: type[Exception]):
         self._file = path.open("rb")
         self._decompressor, self._error = decompressor, error
         self._frame = decompressor().decompressobj()
