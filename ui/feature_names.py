@@ -44,7 +44,7 @@ class Names:
             return Named(feature, "", "not extracted in this study", None, None, href)
         label = self._snapshot.label_objects[at]
         missing = "" if label else missing_reason(self._snapshot.row(at))
-        score = float(self._snapshot.score[at])
+        score = float(self._snapshot.column("score")[at])
         most = float(self._snapshot.numbers["max"][at])
         known = None if math.isnan(score) else score
         return Named(feature, str(label or ""), missing, known, most or None, href)

@@ -37,8 +37,9 @@ def methods() -> dict[str, str]:
 
 def scorers() -> dict[str, str]:
     """Ways to score one, and to measure it beside its scores."""
-    known = [*SCORERS.items(), *MEASURES.items()]
-    return {name: f"{name.capitalize()}: {each.about}" for name, each in known}
+    about = {name: each.about for name, each in SCORERS.items()}
+    about |= {name: each.about for name, each in MEASURES.items()}
+    return {name: f"{name.capitalize()}: {text}" for name, text in about.items()}
 
 
 @dataclass(frozen=True)
