@@ -6,7 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from autointerp_core.controls import do_controls, encoder_of
+from autointerp_core.controls import do_controls
 from autointerp_core.explore.compare.matching import match
 from autointerp_core.extraction.feature_map import MapConfig, make_map
 from autointerp_core.extraction.kept import bring_in
@@ -21,6 +21,7 @@ from autointerp_core.progress import ProgressCallback
 from autointerp_core.store.history import LabelHistory
 from autointerp_core.store.studies import study_folder
 from autointerp_core.store.study import Study
+from autointerp_core.study_model import model_of
 
 
 def run_label_job(params: dict[str, Any], progress: ProgressCallback) -> dict[str, Any]:
@@ -58,7 +59,7 @@ def run_generate_job(params: dict[str, Any], progress: ProgressCallback) -> dict
             features,
             history,
             config,
-            open_encoder=encoder_of(study, config.device),
+            open_model=model_of(study, config.device),
             progress=progress,
         )
         controls = do_controls(study, features, history, config, progress=progress)
@@ -91,7 +92,7 @@ def run_score_job(params: dict[str, Any], progress: ProgressCallback) -> dict[st
             features,
             history,
             config,
-            open_encoder=encoder_of(study, config.device),
+            open_model=model_of(study, config.device),
             progress=progress,
         )
         controls = do_controls(study, features, history, config, progress=progress)

@@ -114,7 +114,7 @@ def test_a_feature_of_one_meaning_and_one_of_none(tmp_path: Path, history: Label
     generator = np.random.default_rng(3)
 
     def anywhere(pieces: list[str]) -> list[float]:
-        return (generator.random(len(pieces)) < 0.02).astype(float).tolist()
+        return [float(draw < 0.02) for draw in generator.random(len(pieces))]
 
     features = {0: graded(*CONCEPTS["fruit"]), **dict.fromkeys(range(1, 9), anywhere)}
     study = write_study(tmp_path / "mixed", documents(300), features)
@@ -159,7 +159,7 @@ def test_a_budget_keeps_what_was_measured(study: Study, history: LabelHistory) -
 def test_too_few_windows_give_no_score_and_say_how_many(
     tmp_path: Path, history: LabelHistory
 ) -> None:
-    study = concept_study(tmp_path / "small", count=40)
+    study = concept_study(tmp_path / "small", count=90)
     report = score_and_measure(study, [0], history, ONLY, choice_judge=Chooser(by_concept))
     assert INTRUDER not in report.scorers
     assert "the intruder measure needs 20" in report.without[INTRUDER]

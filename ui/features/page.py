@@ -14,8 +14,9 @@ from autointerp_core.explore.topic_search import TopicSearch
 from autointerp_core.explore.view import PAGE_SIZES, View
 from ui import problems, readers, session, url
 from ui.elements import hint
-from ui.elements.table import INPUT, SCORE_SORT, features_table, score_column
+from ui.elements.table import features_table
 from ui.features import bulk, filters, plot
+from ui.features.columns import number_columns, sorted_by
 from ui.navigation import looking
 
 
@@ -66,25 +67,17 @@ def _count_line(shown: int, total: int, view: View) -> str:
 def _table(
     opened: readers.OpenStudy, snapshot: Snapshot, view: View, here: np.ndarray, *, arrived: bool
 ) -> None:
-    ranking = snapshot.ranking(view.by)
-    extra = [
-        (score_column(name, ranks=name == ranking), snapshot.scores[name][here].tolist())
-        for name in snapshot.scorers
-    ]
-    given = snapshot.column("input")
-    if not np.isnan(given).all():
-        extra.append((INPUT, given[here].tolist()))
     features_table(
         [snapshot.row(int(at)) for at in here],
         view,
         study=opened.name,
         picked=sorted(looking().picked),
         ticked=looking().ticked,
-        extra=extra,
+        extra=number_columns(snapshot, view, here),
         excerpts=_excerpts(opened, snapshot, view, here),
         last=looking().feature,
         arrived=arrived,
-        ranking=ranking,
+        ranking=snapshot.ranking(view.by),
         on_open=_open,
         on_sort=_sort,
         on_pick=_pick,
@@ -122,15 +115,7 @@ def _sort() -> None:
 
     A scorer's header makes it the one that ranks.
     """
-    clicked = str(session.widget("table").sort)
-    view = looking().view
-    column, by = clicked, view.by
-    if clicked.startswith(SCORE_SORT):
-        column, by = "score", clicked.removeprefix(SCORE_SORT)
-    numbers = column in ("density", "max", "mean", "score", "input")
-    same = view.sort == column and view.by in ("", by)
-    descending = not view.descending if same else numbers
-    filters.go(replace(view, sort=column, by=by, descending=descending, page=1))
+    filters.go(sorted_by(looking().view, str(session.widget("table").sort)))
 
 
 def _pick() -> None:
