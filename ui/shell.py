@@ -29,23 +29,27 @@ _PLAIN = str.maketrans({sign: f"\\{sign}" for sign in "\\`*_{}[]()<>#+-.!|~$:"})
 """Help is read as markdown; a study's names are plain text."""
 
 
-def pages() -> list[Page]:
-    """The app's pages, in the order of the navigation.
+def pages() -> dict[str, list[Page]]:
+    """The app's pages, in the order of the navigation; those under a heading fold into a menu.
 
     Without icons: Streamlit would fetch them as favicons from another host.
     """
-    return [
-        # The default page has no path of its own, and /features must be an address.
-        st.Page(_home, title=TITLE, default=True, visibility="hidden", url_path="home"),
-        st.Page(_PAGES / "features.py", title="Features"),
-        st.Page(_PAGES / "feature.py", title="Feature"),
-        st.Page(_PAGES / "review.py", title="Review"),
-        st.Page(_PAGES / "map.py", title="Map"),
-        st.Page(_PAGES / "compare.py", title="Compare"),
-        st.Page(_PAGES / "studies.py", title="Studies"),
-        st.Page(_PAGES / "report.py", title="Report"),
-        st.Page(_PAGES / "export.py", title="Export"),
-    ]
+    return {
+        "": [
+            # The default page has no path of its own, and /features must be an address.
+            st.Page(_home, title=TITLE, default=True, visibility="hidden", url_path="home"),
+            st.Page(_PAGES / "features.py", title="Features"),
+            st.Page(_PAGES / "feature.py", title="Feature"),
+            st.Page(_PAGES / "review.py", title="Review"),
+            st.Page(_PAGES / "studies.py", title="Studies"),
+            st.Page(_PAGES / "export.py", title="Export"),
+        ],
+        "Explore": [
+            st.Page(_PAGES / "map.py", title="Map"),
+            st.Page(_PAGES / "compare.py", title="Compare"),
+            st.Page(_PAGES / "report.py", title="Report"),
+        ],
+    }
 
 
 def _home() -> None:
