@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -115,9 +114,6 @@ def export_features(
         raise OutputError(
             f"another export is writing to {folder}; wait for it, or give another folder"
         ) from error
-    finally:
-        with suppress(OSError):
-            (folder / LOCK).unlink()
 
 
 class _Export:

@@ -163,7 +163,7 @@ class Desk:
         for at, piece in enumerate(encoded.pieces):
             span = slice(int(bounds[at]), int(bounds[at + 1]))
             feature, value = encoded.feature[span], encoded.activation[span]
-            best = np.argsort(-value, kind="stable")[:top] if encoded.counted[at] else []
+            best = np.argsort(-value, kind="stable")[: top if encoded.counted[at] else 0]
             tokens.append(
                 answers.EncodedToken(
                     piece,

@@ -43,9 +43,9 @@ def show(opened: readers.OpenStudy, features: Sequence[int]) -> None:
     with st.container(key="quiet_formats"):
         st.text(
             f"{len(features):,} features, written to a folder of this machine by a job that may be "
-            "stopped and goes on. Open a format to see what it writes."
+            "stopped and goes on. Open a format to see what it writes. The same from a terminal: "
+            "autointerp export --help"
         )
-    start.follow(PLACE)
     for found in export_formats().values():
         box = st.expander(
             f"{found.title}: {found.about}", key=f"format_{found.name}", on_change="rerun"
@@ -89,10 +89,8 @@ def _settings(found: Format) -> dict[str, Any]:
             if isinstance(default, bool):
                 given[name] = st.checkbox(_TITLES[name], key=key, help=told)
             else:
-                text = st.text_input(
-                    _TITLES[name], default or "", key=key, help=told, width=260
-                ).strip()
-                given |= {name: text} if text else {}
+                text = st.text_input(_TITLES[name], default or "", key=key, help=told, width=260)
+                given |= {name: text.strip()} if text and text.strip() else {}
     return given
 
 
