@@ -7,7 +7,8 @@ the floor.
 
 The intruder is a window that *another* feature fires on and this one does not, with that one's
 tokens marked (:mod:`..intruder_pool`). With tokens marked at random it would stand out by what
-features do not fire on, such as the commonest words. Where the study holds few other features, it is a silent window with random marks.
+features do not fire on, such as the commonest words. Where the study holds few other features,
+it is a silent window with random marks.
 
 Windows are from *test* documents. Each is in one trial only, so that trials are independent and
 the interval is that of a share; no two windows of a trial are from one document, but for the
