@@ -37,9 +37,9 @@ def methods() -> dict[str, str]:
 
 def scorers() -> dict[str, str]:
     """Ways to score one, and to measure it beside its scores."""
-    about = {name: each.about for name, each in SCORERS.items()}
-    about |= {name: each.about for name, each in MEASURES.items()}
-    return {name: f"{name.capitalize()}: {text}" for name, text in about.items()}
+    found = {name: scorer.about for name, scorer in SCORERS.items()}
+    found |= {name: measure.about for name, measure in MEASURES.items()}
+    return {name: f"{name.capitalize()}: {about}" for name, about in found.items()}
 
 
 @dataclass(frozen=True)
