@@ -1,22 +1,37 @@
-"""``python -m benchmarks.exchange``: exports of 16,384 features.
+"""``python -m benchmarks.exchange``: exports of 16,384 features, and an API under fire.
 
 Every format writes a synthetic study of 16,384 features × 20 examples in a process of its own: how
 long, how much memory against a quarter of the features, and, after a SIGKILL in the middle and the
-same command again, whether the folder is the same to the byte.
+same command again, whether the folder is the same to the byte. Then the HTTP API: requests made
+from its schema (no 500), and 200 readers at once.
 """
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import os
 import signal
+import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
+import httpx
+import schemathesis
+import uvicorn
+from hypothesis import HealthCheck, given, settings
+
+from autointerp_core.api.app import Served, make_api
 from autointerp_core.exchange.run_names import MANIFEST
+from autointerp_core.service.desk import Desk
+from autointerp_core.service.library import Library
 from autointerp_core.store.history import LabelHistory, NewEvent
 from benchmarks.report import Row, publish
 from benchmarks.synthetic import write_study
@@ -24,6 +39,8 @@ from benchmarks.synthetic import write_study
 FEATURES = 16_384
 FORMATS = ("neuronpedia", "neuronpedia-upload", "delphi", "circuit-tracer", "dataset")
 SAE = "synthetic-sae"
+TOKEN, BASE = "a-token", "http://127.0.0.1:8510"
+EXAMPLES, READERS = 200, 200
 MEMORY_GROWTH = 1.15
 """Peak memory of all features against a quarter of them: the tables of statistics and the list of
 files grow, examples and labels do not."""
@@ -46,6 +63,7 @@ def main() -> int:
         _study(home, "quarter", FEATURES // 4)
         for name in FORMATS:
             rows += _measured(name, home)
+        rows += _api(home)
     return publish("exchange", rows)
 
 
@@ -92,6 +110,75 @@ def _measured(name: str, home: Path) -> list[Row]:
         Row(f"memory_growth_{name}", peaks["all"] / peaks["quarter"], MEMORY_GROWTH),
         Row(f"same_after_kill_{name}", float(same and killed), 1.0, ">="),
     ]
+
+
+def _api(home: Path) -> list[Row]:
+    """Requests made from the API's own schema, then many readers at once."""
+    with LabelHistory.open() as history:
+        served = make_api(Desk(Library(history)), TOKEN)
+        counts = any_requests(served, EXAMPLES)
+        served_at = uvicorn.Server(uvicorn.Config(served.app, port=0, log_level="error"))
+        thread = threading.Thread(target=served_at.run, daemon=True)
+        thread.start()
+        while not served_at.started:
+            time.sleep(0.01)
+        port = served_at.servers[0].sockets[0].getsockname()[1]
+        times: list[float] = []
+
+        def read(number: int) -> int:
+            started = time.perf_counter()
+            path = f"/api/studies/all/features/{number * 7 % FEATURES}"
+            status = client.get(path, timeout=120).status_code
+            times.append(time.perf_counter() - started)
+            return status
+
+        limits = httpx.Limits(max_connections=READERS)
+        with (
+            httpx.Client(base_url=f"http://127.0.0.1:{port}", limits=limits) as client,
+            ThreadPoolExecutor(READERS) as pool,
+        ):
+            answers = list(pool.map(read, range(10 * READERS)))
+        served_at.should_exit = True
+        thread.join(10)
+    return [
+        Row("api_requests", float(sum(counts.values())), note=f"by status: {counts}"),
+        Row("api_500", float(sum(n for status, n in counts.items() if status >= 500)), 0.0),
+        Row("readers_failed", float(sum(status != 200 for status in answers)), 0.0,
+            note=f"{READERS} at once, {len(answers):,} requests"),
+        Row("readers_p95_seconds", statistics.quantiles(times, n=20)[-1]),
+    ]  # fmt: skip
+
+
+def any_requests(served: Served, examples: int) -> Counter[int]:
+    """Statuses of requests made from the API's schema, ``examples`` an address."""
+    schema = schemathesis.openapi.from_dict(served.api.openapi())
+    statuses: Counter[int] = Counter()
+
+    async def ask(sent: dict[str, Any]) -> int:
+        transport = httpx.ASGITransport(app=served.app)
+        async with httpx.AsyncClient(transport=transport, base_url=BASE) as client:
+            answer = await client.request(**sent)
+            return answer.status_code
+
+    for operation in schema.exclude(path_regex="encode").get_all_operations():
+
+        @settings(
+            max_examples=examples,
+            deadline=None,
+            database=None,
+            derandomize=True,
+            suppress_health_check=list(HealthCheck),
+        )
+        @given(case=operation.ok().as_strategy())
+        def run(case: schemathesis.Case) -> None:
+            made = case.as_transport_kwargs(base_url=BASE)
+            headers = {k: v for k, v in dict(made.get("headers") or {}).items() if v.isascii()}
+            sent = {name: made.get(name) for name in ("method", "url", "params", "json")}
+            sent["headers"] = {**headers, "Authorization": f"Bearer {served.token}"}
+            statuses[asyncio.run(ask(sent))] += 1
+
+        run()
+    return statuses
 
 
 def _digest(folder: Path) -> str:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import sys
 import threading
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -245,7 +247,9 @@ class Desk:
             self._live = None  # first let the other one's memory go
             from autointerp_core.live import open_live
 
-            self._live = (key, open_live(opened.study))
+            # Over MCP stdout is the protocol's, and libraries print while they load.
+            with redirect_stdout(sys.stderr):
+                self._live = (key, open_live(opened.study))
         return self._live[1]
 
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from mcp import Client
+from mcp import Client, StdioServerParameters
 
 from autointerp_core.agents.server import make_server
+from autointerp_core.home import CODE_ROOT
 from autointerp_core.live.encoded import EncodedText
 from autointerp_core.service.desk import Desk
 from autointerp_core.service.library import Library
@@ -107,6 +110,25 @@ async def _ask(client: Client, tool: str, **given: Any) -> dict[str, Any]:
     assert not result.is_error, result.content
     assert result.structured_content is not None
     return result.structured_content
+
+
+@pytest.mark.slow
+def test_an_agent_starts_it_as_a_process_of_its_own(history: LabelHistory) -> None:
+    """``autointerp mcp`` on stdin and stdout: nothing but the protocol is written there."""
+    command = StdioServerParameters(
+        command=sys.executable,
+        args=["-m", "autointerp_core", "mcp", "--agent", "nightly"],
+        env={**os.environ, "PYTHONPATH": str(CODE_ROOT)},
+    )
+
+    async def run() -> None:
+        async with Client(command) as client:
+            assert {tool.name for tool in (await client.list_tools()).tools} == TOOLS
+            done = await _ask(client, "propose_label", feature=7, label="rivers", name="x")
+            assert done["author"] == "nightly"
+
+    asyncio.run(run())
+    assert history.history(SAE, 7)[-1].source == "agent:nightly"
 
 
 def test_mistakes_are_told_in_words_and_record_nothing(history: LabelHistory) -> None:
