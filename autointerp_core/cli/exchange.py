@@ -44,6 +44,7 @@ def export(given: Mapping[str, Any]) -> None:
     """
     from autointerp_core.exchange.run import Exported, export_features, preview
     from autointerp_core.exchange.subject import Subject
+    from autointerp_core.export.output import Output
     from autointerp_core.extraction.kept import bring_in
     from autointerp_core.feature_request import FeatureRequest
     from autointerp_core.jobs import list_jobs
@@ -69,21 +70,23 @@ def export(given: Mapping[str, Any]) -> None:
                 print(line)
             _list("left out", plan.left_out)
             return
-        done: Exported = export_features(
-            study,
-            history,
-            given["format"],
-            wanted,
-            given["output_dir"],
-            config,
-            TERMINAL.report,
-            asked.scores,
-        )
+        output = Output.of(given["output_dir"])
+        with output.folder() as place:
+            done: Exported = export_features(
+                study,
+                history,
+                given["format"],
+                wanted,
+                place,
+                config,
+                TERMINAL.report,
+                asked.scores,
+            )
     TERMINAL.report(Progress("done"))
     if done.batches:
-        print(f"{done.features:,} features in {done.files:,} files: {done.folder}")
+        print(f"{done.features:,} features in {done.files:,} files: {output.given}")
     for path in () if done.batches else done.closing:
-        print(path)
+        print(output.place(path.relative_to(place).as_posix()))
     _list("left out", done.left_out)
     if done.sent:
         print(done.sent)

@@ -126,8 +126,6 @@ def test_it_is_pushed_only_when_asked_and_a_refusal_is_one_line(
         raise OSError("no network")
 
     monkeypatch.setattr(Hub, "create_repo", refuses)
-    with pytest.raises(
-        OutputError, match=r"pushing it to me/mine failed: no network"
-    ):
+    with pytest.raises(OutputError, match=r"pushing it to me/mine failed: no network"):
         export_features(study, history, "dataset", [1], tmp_path, ExportConfig(push_to="me/mine"))
     assert json.loads((tmp_path / "autointerp.json").read_text())["sae_fingerprint"] == SAE
