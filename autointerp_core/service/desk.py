@@ -26,7 +26,7 @@ from autointerp_core.store.neighbours import read_neighbours
 from autointerp_core.store.records import TokenLogit
 from autointerp_core.store.studies import list_studies
 from autointerp_core.store.study import Example
-from autointerp_core.store.text_cleaning import clean_label, one_line
+from autointerp_core.store.text_cleaning import clean_label, one_line, safe_text
 
 if TYPE_CHECKING:
     from autointerp_core.live import LiveModel
@@ -92,7 +92,7 @@ class Desk:
             ParameterError: nothing is searched for, or a value is out of range.
         """
         opened = self.library.open(study)
-        asked = query.strip()
+        asked = safe_text(query).strip()
         if not asked or len(asked) > MAX_QUERY:
             raise ParameterError(f"query: give 1 to {MAX_QUERY} characters to search for")
         if by not in _SCOPES:
@@ -154,6 +154,7 @@ class Desk:
             BadInput: the text is empty or too long, or model or SAE are gone.
         """
         opened = self.library.open(study)
+        text = safe_text(text)
         if not text.strip() or len(text) > MOST_CHARACTERS:
             raise ParameterError(f"text: give 1 to {MOST_CHARACTERS:,} characters")
         _within("top", top, 1, MOST)

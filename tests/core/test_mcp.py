@@ -145,6 +145,10 @@ def test_mistakes_are_told_in_words_and_record_nothing(history: LabelHistory) ->
             ("propose_label", {"study": "awkward", "feature": 1, "name": " ", "label": "x"},
              "say who proposes"),
             ("search_features", {"study": "awkward", "query": "x", "by": "luck"}, "one of"),
+            ("read_feature", {"study": "x" * 500, "feature": 1}, "no study named"),
+            ("read_feature", {"study": "a\x00b", "feature": 1}, "no study named"),
+            ("read_feature", {"study": "../awkward", "feature": 1}, "no study named"),
+            ("search_features", {"study": "awkward", "query": "\x00"}, "to search for"),
             ("encode_text", {"study": "awkward", "text": " "}, "1 to 20,000 characters"),
         ):  # fmt: skip
             result = await client.call_tool(tool, given)
