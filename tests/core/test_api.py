@@ -74,6 +74,7 @@ def test_studies_features_and_a_search_are_read_without_a_token(ask: Asked) -> N
     by_text = ask("GET", "/api/studies/awkward/features", params={"q": "market", "by": "examples"})
     assert by_text.json()["total"] > 0
     assert ask("GET", "/docs").status_code == 200
+    assert "/api/studies/{study}/encode" in ask("GET", "/").text
     assert "/api/studies" in ask("GET", "/openapi.json").json()["paths"]
 
 
