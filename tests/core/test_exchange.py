@@ -20,6 +20,7 @@ from autointerp_core.exchange.registry import export_formats
 from autointerp_core.exchange.run import export_features, preview
 from autointerp_core.exchange.run_names import MANIFEST
 from autointerp_core.exchange.subject import Subject
+from autointerp_core.home import CODE_ROOT
 from autointerp_core.progress import Progress
 from autointerp_core.store.history import LabelHistory
 from autointerp_core.store.study import Study
@@ -209,6 +210,19 @@ def test_a_hook_without_a_layer_is_refused_by_what_needs_one(
             export_features(opened, history, name, [1], tmp_path / "out")
     assert not (tmp_path / "out").exists()
     export_features(opened, history, "dataset", [1], tmp_path / "out")
+
+
+def test_the_format_in_the_contributors_guide_works(
+    awkward: tuple[Study, LabelHistory], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    guide = (CODE_ROOT / "CONTRIBUTING.md").read_text()
+    code = guide.split("## Add an export format")[1].split("```python\n")[1].split("```")[0]
+    made: dict[str, Any] = {"__name__": "lines"}
+    exec(compile(code, "CONTRIBUTING.md", "exec"), made)
+    monkeypatch.setattr("autointerp_core.exchange.run.export_format", lambda _: made["FORMAT"])
+    study, history = awkward
+    export_features(study, history, "lines", [0, 5], tmp_path)
+    assert (tmp_path / "batch-0.txt").read_text() == '0\tby hand: "é"\n5\twords 5\n'
 
 
 def test_two_exports_into_one_folder_do_not_mix(
