@@ -13,7 +13,7 @@ import typer
 from autointerp_core.cli.options import Knob, option, with_options
 from autointerp_core.cli.terminal import TERMINAL
 from autointerp_core.exchange.config import ExportConfig
-from autointerp_core.exchange.registry import IMPORTS, export_formats
+from autointerp_core.exchange.registry import EXPORTS, IMPORTS
 from autointerp_core.progress import Progress
 
 _TOLD = 12
@@ -28,8 +28,7 @@ def register(commands: typer.Typer) -> None:
 
 def _export_options() -> Iterator[inspect.Parameter]:
     yield option("study", str, ..., "A study's id or folder.")
-    about = "; ".join(f"{name}: {one.about}" for name, one in export_formats().items())
-    yield option("format", str, "results", f"One of: {about}.")
+    yield option("format", str, "results", f"One of: {', '.join(EXPORTS)}.")
     yield option("feature_indices", str, "all", "As for label.")
     yield option("output_dir", str, "results", "Folder to write to.")
     yield option("preview", bool, False, "Only say what would be written.")

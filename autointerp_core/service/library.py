@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 
+from autointerp_core.errors import StudyError
 from autointerp_core.explore.feature_index import FeatureIndex, Snapshot
 from autointerp_core.store.history import LabelHistory
 from autointerp_core.store.studies import list_studies, study_folder
@@ -53,7 +54,10 @@ class Library:
         Raises:
             StudyError: there is none of that id, or it cannot be read.
         """
-        folder = study_folder(study_id)
+        try:
+            folder = study_folder(study_id)
+        except (OSError, ValueError) as error:  # no file can have such a name
+            raise StudyError(f"there is no study named {study_id[:40]!r} here") from error
         stamp = (folder / FILE_NAME).stat().st_mtime_ns
         key = folder.name
         with self._lock:

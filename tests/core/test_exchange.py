@@ -20,6 +20,7 @@ from autointerp_core.exchange.registry import export_formats
 from autointerp_core.exchange.run import export_features, preview
 from autointerp_core.exchange.run_names import MANIFEST
 from autointerp_core.exchange.subject import Subject
+from autointerp_core.home import CODE_ROOT
 from autointerp_core.progress import Progress
 from autointerp_core.store.history import LabelHistory
 from autointerp_core.store.study import Study
@@ -116,8 +117,8 @@ def test_killed_for_good_it_goes_on_and_ends_the_same(own_home: Path, tmp_path: 
     done = subprocess.run([*command, str(tmp_path / "cut")], capture_output=True, check=True)
     assert b"6,000 features" in done.stdout
     subprocess.run([*command, str(tmp_path / "whole")], capture_output=True, check=True)
-    cut = {name: raw for name, raw in tree(tmp_path / "cut").items() if not name.endswith(".tmp")}
-    assert cut == tree(tmp_path / "whole")
+    assert tree(tmp_path / "cut") == tree(tmp_path / "whole")
+    assert not list((tmp_path / "cut").rglob("*.tmp"))
 
 
 def test_another_export_replaces_the_files_of_the_one_before(
@@ -129,7 +130,7 @@ def test_another_export_replaces_the_files_of_the_one_before(
     export_features(study, history, "delphi", range(12), tmp_path / "out")
     export_features(study, history, "dataset", range(12), tmp_path / "out")
     names = {name.split("/")[0] for name in tree(tmp_path / "out")}
-    assert "latents" not in names
+    assert not {"latents", "explanations"} & names
     assert {"mine.txt", "features", "README.md"} <= names
     before = tree(tmp_path / "out")
     history.override(SAE, 4, "decided since", author="Ben")
@@ -209,6 +210,19 @@ def test_a_hook_without_a_layer_is_refused_by_what_needs_one(
             export_features(opened, history, name, [1], tmp_path / "out")
     assert not (tmp_path / "out").exists()
     export_features(opened, history, "dataset", [1], tmp_path / "out")
+
+
+def test_the_format_in_the_contributors_guide_works(
+    awkward: tuple[Study, LabelHistory], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    guide = (CODE_ROOT / "CONTRIBUTING.md").read_text()
+    code = guide.split("## Add an export format")[1].split("```python\n")[1].split("```")[0]
+    made: dict[str, Any] = {"__name__": "lines"}
+    exec(compile(code, "CONTRIBUTING.md", "exec"), made)
+    monkeypatch.setattr("autointerp_core.exchange.run.export_format", lambda _: made["FORMAT"])
+    study, history = awkward
+    export_features(study, history, "lines", [0, 5], tmp_path)
+    assert (tmp_path / "batch-0.txt").read_text() == '0\tby hand: "é"\n5\twords 5\n'
 
 
 def test_two_exports_into_one_folder_do_not_mix(

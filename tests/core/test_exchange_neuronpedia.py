@@ -29,8 +29,14 @@ def awkward(own_home: Path) -> Iterator[tuple[Study, LabelHistory]]:
         yield found
 
 
+VALID = {
+    name: jsonschema.Draft202012Validator({**SCHEMAS, "$ref": f"#/$defs/{name}"})
+    for name in SCHEMAS["$defs"]
+}
+
+
 def check(name: str, row: Any) -> None:
-    jsonschema.validate(row, {**SCHEMAS, "$ref": f"#/$defs/{name}"})
+    VALID[name].validate(row)
 
 
 def lines(path: Path) -> list[dict[str, Any]]:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from mcp import Client
+from mcp import Client, StdioServerParameters
 
 from autointerp_core.agents.server import make_server
+from autointerp_core.home import CODE_ROOT
 from autointerp_core.live.encoded import EncodedText
 from autointerp_core.service.desk import Desk
 from autointerp_core.service.library import Library
@@ -109,6 +112,25 @@ async def _ask(client: Client, tool: str, **given: Any) -> dict[str, Any]:
     return result.structured_content
 
 
+@pytest.mark.slow
+def test_an_agent_starts_it_as_a_process_of_its_own(history: LabelHistory) -> None:
+    """``autointerp mcp`` on stdin and stdout: nothing but the protocol is written there."""
+    command = StdioServerParameters(
+        command=sys.executable,
+        args=["-m", "autointerp_core", "mcp", "--agent", "nightly"],
+        env={**os.environ, "PYTHONPATH": str(CODE_ROOT)},
+    )
+
+    async def run() -> None:
+        async with Client(command) as client:
+            assert {tool.name for tool in (await client.list_tools()).tools} == TOOLS
+            done = await _ask(client, "propose_label", feature=7, label="rivers", name="x")
+            assert done["author"] == "nightly"
+
+    asyncio.run(run())
+    assert history.history(SAE, 7)[-1].source == "agent:nightly"
+
+
 def test_mistakes_are_told_in_words_and_record_nothing(history: LabelHistory) -> None:
     desk = Desk(Library(history))
     before = history.last_event_id(SAE)
@@ -123,6 +145,10 @@ def test_mistakes_are_told_in_words_and_record_nothing(history: LabelHistory) ->
             ("propose_label", {"study": "awkward", "feature": 1, "name": " ", "label": "x"},
              "say who proposes"),
             ("search_features", {"study": "awkward", "query": "x", "by": "luck"}, "one of"),
+            ("read_feature", {"study": "x" * 500, "feature": 1}, "no study named"),
+            ("read_feature", {"study": "a\x00b", "feature": 1}, "no study named"),
+            ("read_feature", {"study": "../awkward", "feature": 1}, "no study named"),
+            ("search_features", {"study": "awkward", "query": "\x00"}, "to search for"),
             ("encode_text", {"study": "awkward", "text": " "}, "1 to 20,000 characters"),
         ):  # fmt: skip
             result = await client.call_tool(tool, given)

@@ -101,7 +101,8 @@ def _help(name: str) -> str:
 
 def _plan(found: Format, plan: Plan) -> None:
     with st.container(key=f"quiet_plan_{found.name}", gap=None):
-        st.text(f"{plan.n_files:,} files" if plan.n_files != 1 else "1 file")
+        needs = f" Needs {found.needs}." if found.needs else ""
+        st.text((f"{plan.n_files:,} files." if plan.n_files != 1 else "1 file.") + needs)
         for line in plan.lines:
             st.text(marked(line))
         for line in plan.left_out[:_LISTED]:
