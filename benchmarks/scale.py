@@ -24,7 +24,7 @@ import numpy as np
 
 from benchmarks.report import Row, publish
 
-SIZES = {"5m": 5_000_000, "10m": 10_000_000, "20m": 20_000_000}
+SIZES = {"1m": 1_250_000, "5m": 5_000_000, "10m": 10_000_000, "20m": 20_000_000}
 FEATURES, PER_TOKEN, SEQUENCE = 131_072, 32, 128
 SHARD_TOKENS, MORE_SHARDS = 32_768, 20
 RAY_TOKENS, RAY_SHARD = 60_000, 4_096
@@ -35,7 +35,7 @@ PARTS = ("ray", "nodes", "summary")
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("parts", nargs="*", default=PARTS, help=f"of {', '.join(PARTS)}")
-    parser.add_argument("--sizes", default=",".join(SIZES), help="summaries of these sizes")
+    parser.add_argument("--sizes", default="5m,10m,20m", help=f"summaries of {SIZES}")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     parser.add_argument("--folder", help=argparse.SUPPRESS)
     parser.add_argument("--tokens", type=int, help=argparse.SUPPRESS)
