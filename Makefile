@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PORT ?= 8501
 
-.PHONY: app demo check test lint oracle bench bench-ui bench-labels bench-scale bench-health parity chromium postgres install install-dev
+.PHONY: app demo check test lint oracle bench bench-ui bench-labels bench-judges bench-scale bench-steer bench-health parity chromium postgres install install-dev
 
 app: demo  ## install, build the demo study once, serve the app
 	$(BIN)/streamlit run app.py --server.port $(PORT)
@@ -45,6 +45,12 @@ bench-scale: install-dev demo  ## Ray, nodes that die, summaries of large studie
 
 bench-labels: install-dev demo  ## how good labels are, on planted features and on the demo
 	$(BIN)/python -m benchmarks.labels
+
+bench-judges: install-dev demo  ## intruders, generation, controls and judges, on planted features and on the demo
+	$(BIN)/python -m benchmarks.judges
+
+bench-steer: install-dev demo  ## what turning a feature up does to 50 texts, against nothing and a random direction
+	$(BIN)/python -m benchmarks.steering
 
 install: $(VENV)/.installed
 install-dev: $(VENV)/.installed-dev

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from autointerp_core.controls import do_controls
 from autointerp_core.errors import KnobError, StudyError
 from autointerp_core.export.output import Output
 from autointerp_core.feature_request import FeatureRequest
@@ -25,8 +26,10 @@ from autointerp_core.study_labels import (
     notices,
     outcome,
     score_study,
+    wanted_features,
     write_results,
 )
+from autointerp_core.study_model import model_of
 
 if TYPE_CHECKING:
     from autointerp_core.extraction.config import ExtractionConfig
@@ -77,6 +80,8 @@ def run_labeling(
     scoring: str = "none",
     score_windows: int = 20,
     embedder: str = "wordllama",
+    control: str | None = None,
+    output_labels: bool = False,
     judge_provider: str | None = None,
     judge_model_path: str | None = None,
     hold_out: bool = True,
@@ -143,10 +148,14 @@ def run_labeling(
         candidates: Proposals a feature: the search label, and at least one of the model; with
             scores the best one on validation documents is the label.
         scoring: ``"none"``, ``"all"``, or some of ``"embedding,detection,fuzzing"``; the last
-            two ask the judge model.
+            two ask the judge model. Also measures, which rank no label: ``"intruder"``,
+            ``"generation"``, ``"output"``, ``"ablation"``.
         score_windows: Activating windows a score is measured on; as many silent ones.
         embedder: Of the embedding scores: ``"wordllama"`` (offline), or
             ``"sentence-transformers:<model>"`` where that package is installed.
+        control: ``"shuffled"``, ``"random-sae"`` or both: do the same for a control of the SAE as
+            well, to see what scores mean.
+        output_labels: Also propose the tokens that a feature's decoder direction makes likelier.
         judge_provider: Provider of the judge; None: the labeller's.
         judge_model_path: Model that judges; None: the labeller's.
         hold_out: Keep half of the documents from the labeller, to score labels on. Without
@@ -164,8 +173,9 @@ def run_labeling(
         ``labels_failed`` and ``labels_failed_why``, ``search_labels``, ``requests``,
         ``tokens_in``, ``tokens_out``, ``cost`` (None: unknown),
         ``stopped`` (why a budget ended the run, else None), ``scores`` (a summary by scorer),
-        ``notices``, ``warnings``. Of several SAEs: those of the first, and ``saes``: all of it
-        for each, by its ``sae_id``.
+        ``controls`` (see :func:`~autointerp_core.controls.do_controls`), ``notices``,
+        ``warnings``. Of several SAEs: those of the first, and ``saes``: all of it for each, by
+        its ``sae_id``.
 
     Raises:
         BadInput: what was given cannot be used; nothing was written.
@@ -217,6 +227,8 @@ def run_labeling(
             scorers=parse_scoring(scoring),
             score_windows=score_windows,
             embedder=embedder,
+            control=control,
+            output_labels=output_labels,
             method=label_method,
             max_examples=max_examples_for_labeling,
             hint=label_hint,
@@ -237,10 +249,18 @@ def run_labeling(
         }
         return {**results[several[0]], "saes": results}
     done = _label(extraction, config, asked, report=report)
+    controls = []
+    if config.controls:
+        from autointerp_core.store.history import LabelHistory
+
+        with LabelHistory.open() as history:
+            wanted = wanted_features(done.study, asked)
+            controls = do_controls(done.study, wanted, history, config, progress=report)
     return {
         **write_results(done.study, asked, output, max_examples_per_feature, report),
         "features_computed": done.features_computed,
         **outcome(done.labels),
+        "controls": controls,
         "notices": [*notices(done.study, asked), *done.labels.notices],
     }
 
@@ -293,6 +313,7 @@ def _label(
             history,
             config,
             llm_features=None if llm_features is None else _readable(study, llm_features),
+            open_model=model_of(study, config.device),
             progress=report,
         )
     return _Labelled(study, len(done.computed), labels)

@@ -50,8 +50,8 @@ class Output:
             yield folder
             target = RemotePath.of(self.given, OutputError)
             with remote_errors(OutputError, self.given):
-                for path in sorted(folder.iterdir()):
-                    (target / path.name).put(str(path))
+                for path in sorted(each for each in folder.rglob("*") if each.is_file()):
+                    (target / path.relative_to(folder).as_posix()).put(str(path))
 
     def place(self, name: str) -> str:
         """What a file there is called."""

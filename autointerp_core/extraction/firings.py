@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from autointerp_core.errors import AutointerpError
+from autointerp_core.errors import AutointerpError, OutOfMemory
 from autointerp_core.extraction.memory import (
     Blocks,
     dense_elements,
@@ -135,8 +135,8 @@ class Extractor:
         """What one shard's sequences make every feature do.
 
         Raises:
-            AutointerpError: not even one sequence fits on the device, or activations are
-                not finite.
+            OutOfMemory: not even one sequence fits on the device.
+            AutointerpError: activations are not finite.
         """
         return extract_together([self], tokens, shard)[0]
 
@@ -228,7 +228,7 @@ def extract_together(
     The extractors share model and batching; each one's result is what it gives alone.
 
     Raises:
-        AutointerpError: as :meth:`Extractor.extract`.
+        OutOfMemory, AutointerpError: as :meth:`Extractor.extract`.
     """
     offsets = np.asarray(tokens.sequences[shard.first : shard.last + 1])
     base, n_tokens = int(offsets[0]), int(offsets[-1] - offsets[0])
@@ -278,7 +278,7 @@ def _forward(
         if not is_out_of_memory(error):
             raise
         if len(batch) == 1:
-            raise AutointerpError(
+            raise OutOfMemory(
                 f"out of memory on {model.device} with a single sequence of "
                 f"{padded.shape[1]} tokens; lower context_size, or give another device"
             ) from error

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from autointerp_core.errors import AutointerpError
+from autointerp_core.errors import AutointerpError, OutOfMemory
 
 if TYPE_CHECKING:
     import torch
@@ -111,11 +111,11 @@ def memory_told(device: object, advice: str) -> Iterator[None]:
     """Turn a failed allocation into one line that says what to do.
 
     Raises:
-        AutointerpError: memory ran out.
+        OutOfMemory: memory ran out.
     """
     try:
         yield
     except (RuntimeError, MemoryError) as error:
         if isinstance(error, AutointerpError) or not is_out_of_memory(error):
             raise
-        raise AutointerpError(f"out of memory on {device}; {advice}") from error
+        raise OutOfMemory(f"out of memory on {device}; {advice}") from error

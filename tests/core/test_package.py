@@ -38,6 +38,8 @@ def version_of(requirement: Requirement) -> str:
         ("sae-dashboard", ("requirements.txt",)),
         ("s3", ("requirements-dev.txt",)),
         ("https", ("requirements-dev.txt",)),
+        ("api", ("requirements.txt",)),
+        ("mcp", ("requirements.txt",)),
         ("ray", ("requirements-dev.txt",)),
         ("postgres", ("requirements-dev.txt",)),
         ("dev", ("requirements-dev.txt",)),

@@ -12,7 +12,7 @@ from autointerp_core.explore.view import View
 from ui import problems, readers, session, url
 from ui.decisions import keyboard, presses
 from ui.decisions.keyboard import Meaning, Press
-from ui.feature import examples, label_panel, related, sides
+from ui.feature import examples, label_panel, related, sides, steer
 from ui.navigation import Place, find_place, looking
 
 
@@ -42,14 +42,13 @@ def show(opened: readers.OpenStudy) -> None:
         feature = _feature(snapshot, view, opened)
         place = find_place(snapshot, view, feature)
         row = readers.row(opened, snapshot, feature)
+        _walk(place, view, snapshot.ranking(view.by))
         if row is None:
-            _walk(place, view)
             raise BadInput(_absent(opened, snapshot, feature))
-        _walk(place, view)
         left, decide, numbers = sides.columns()
         # In the order in which a person looks: the browser draws what comes first first.
         with decide:
-            label_panel.title(row)
+            label_panel.title(row, snapshot.ranking(view.by))
         with left:
             examples.show(opened, row)
         with decide:
@@ -58,6 +57,7 @@ def show(opened: readers.OpenStudy) -> None:
             keyboard.show(screen, keys, lambda press: _pressed(opened, press))
         sides.numbers(opened, snapshot, row, numbers)
         with left:
+            steer.show(opened, row.feature)
             related.show(opened, snapshot, row, go_to)
     url.drawn()
 
@@ -77,7 +77,7 @@ def _feature(snapshot: Snapshot, view: View, opened: readers.OpenStudy) -> int:
     return feature
 
 
-def _walk(place: Place, view: View) -> None:
+def _walk(place: Place, view: View, ranking: str) -> None:
     """Previous, next, where we are, and a jump by number."""
     with st.container(key="walk", horizontal=True, vertical_alignment="center", gap="small"):
         st.button("Table", key="back", icon=":material/table_rows:", on_click=_back)
@@ -99,7 +99,7 @@ def _walk(place: Place, view: View) -> None:
             args=(place.next,),
         )
         with st.container(key="quiet_place", width="stretch"):
-            st.text(place.text(view))
+            st.text(place.text(view, ranking))
         st.text_input(
             "Go to feature",
             key="jump",
