@@ -121,6 +121,7 @@ def test_a_kept_feature_is_opened_without_a_model(study: Path, open_page: Open) 
     assert time.perf_counter() - started < 10  # the frame and everything else included
     groups = element(app, "groups")["groups"]
     assert len(groups[0]["rows"]) == 8
+    assert "not in the table" in texts(app)
     app.button(key="flag").click().run()
     with LabelHistory.open() as history:
         assert history.state(SAE, 110).flagged
