@@ -37,7 +37,7 @@ parity: install-dev demo  ## every architecture, layout, hook and family against
 bench-health: install-dev demo  ## which deliberate mistakes the health check tells; silence on right loads
 	$(BIN)/python -m benchmarks.health
 
-bench-ui: install-dev chromium  ## waits in the browser on large synthetic studies
+bench-ui: install-dev demo chromium  ## waits in the browser on large synthetic studies
 	$(BIN)/python -m benchmarks.ui
 
 bench-labels: install-dev demo  ## how good labels are, on planted features and on the demo

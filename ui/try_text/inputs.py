@@ -23,18 +23,16 @@ def show(opened: readers.OpenStudy, asked: Asked) -> None:
             st.text_area(
                 "Text",
                 key="try_text",
-                height=110,
+                height=90,
                 placeholder="Type or paste a text, such as: On Monday the bank said that …",
                 label_visibility="visible" if comparing else "collapsed",
             )
         if comparing:
             with columns[1]:
-                st.text_area("Second text", key="try_other", height=110)
-        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-            st.form_submit_button(
-                "Read it", key="try_read", type="primary", on_click=_read, args=(comparing,)
-            )
-            st.space("stretch")
+                st.text_area("Second text", key="try_other", height=90)
+        st.form_submit_button(
+            "Read it", key="try_read", type="primary", on_click=_read, args=(comparing,)
+        )
     with st.container(key="try_ways", horizontal=True, vertical_alignment="center", gap="small"):
         _compare(comparing)
         _chat(opened)
