@@ -1,7 +1,8 @@
 """``python -m benchmarks.ui``: how long a person waits, measured in the browser.
 
 Synthetic studies of 131,072 and 262,144 features × 20 examples, every feature labelled;
-a cold server each; and a text of one's own on the demo. Times are from the action to the new content on the screen.
+a cold server each; and a text of one's own on the demo. Times are from the action to the new
+content on the screen.
 """
 
 from __future__ import annotations

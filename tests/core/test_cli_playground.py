@@ -94,7 +94,7 @@ def test_steer_tells_both_texts(study: Study, capsys: pytest.CaptureFixture[str]
         (["steer", "--study", "?", "--feature", "1", "--prompt", ""], "the prompt is empty"),
         (["steer", "--study", "?", "--feature", "1,2", "--strength", "1,2,3", "--prompt", "a"],
          "3 numbers for 2 features"),
-        (["steer", "--study", "?", "--feature", "1", "--prompt", "a", "--at", "x"], "such as 3,5-8"),
+        (["steer", "--study", "?", "--feature", "1", "--prompt", "a", "--at", "x"], "as 3,5-8"),
     ],
 )  # fmt: skip
 def test_bad_input_is_one_line(
