@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PORT ?= 8501
 
-.PHONY: app demo check test lint oracle bench bench-ui bench-labels bench-steer bench-health parity chromium install install-dev
+.PHONY: app demo check test lint oracle bench bench-ui bench-labels bench-judges bench-scale bench-steer bench-health parity chromium postgres install install-dev
 
 app: demo  ## install, build the demo study once, serve the app
 	$(BIN)/streamlit run app.py --server.port $(PORT)
@@ -15,7 +15,7 @@ demo: install  ## build the demo study (nothing to do where it exists)
 check: lint  ## the fast loop: lint, types, layers, and every test that takes no more than a moment
 	$(BIN)/pytest tests/core tests/pages -m "not slow" -n 2 --dist worksteal -q
 
-test: install-dev chromium lint  ## everything that must hold
+test: install-dev chromium postgres lint  ## everything that must hold
 	$(BIN)/pytest tests/core tests/pages -n 2 --dist worksteal
 	$(BIN)/pytest tests/browser
 
@@ -40,8 +40,14 @@ bench-health: install-dev demo  ## which deliberate mistakes the health check te
 bench-ui: install-dev demo chromium  ## waits in the browser on large synthetic studies
 	$(BIN)/python -m benchmarks.ui
 
+bench-scale: install-dev demo  ## Ray, nodes that die, summaries of large studies
+	$(BIN)/python -m benchmarks.scale
+
 bench-labels: install-dev demo  ## how good labels are, on planted features and on the demo
 	$(BIN)/python -m benchmarks.labels
+
+bench-judges: install-dev demo  ## intruders, generation, controls and judges, on planted features and on the demo
+	$(BIN)/python -m benchmarks.judges
 
 bench-steer: install-dev demo  ## what turning a feature up does to 50 texts, against nothing and a random direction
 	$(BIN)/python -m benchmarks.steering
@@ -64,4 +70,10 @@ $(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.txt requirements-dev
 chromium:
 	@if [ ! -x /usr/bin/chromium ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 		apt-get update -q && apt-get install -qy --no-install-recommends chromium; \
+	fi
+
+# Debian's PostgreSQL, likewise; tests start a server of their own and need no running one.
+postgres:
+	@if [ -z "$$(ls -d /usr/lib/postgresql/*/bin 2>/dev/null)" ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		apt-get update -q && apt-get install -qy --no-install-recommends postgresql; \
 	fi

@@ -36,14 +36,29 @@ TERMS: Mapping[str, str] = MappingProxyType(
         "apart from the rest of the text. No language model is asked.",
         "Score": "How well a label tells the windows on which the feature fires from silent "
         "ones, on documents that the label's maker never saw.",
+        "Ranking scorer": "Every scorer has a number of its own, and they are never averaged. One "
+        "of them ranks: detection where a label has it, else fuzzing, else embedding, until you "
+        "choose another (a click on its column). The address keeps your choice.",
         "Embedding": "A scorer: how alike label and window are in meaning, by a small embedding "
-        "model on this machine.",
+        "model on this machine. Of labels that name marks, places or neighbours of a word it says "
+        "that it cannot judge them.",
         "Detection": "A scorer: a language model is shown a label and a window, and says whether "
         "the label fits.",
         "Fuzzing": "A scorer: a language model is shown a label and a window with marked tokens, "
         "and says whether the right ones are marked.",
-        "Floor": "The score of somebody who guesses: 0.5. A label whose interval reaches down to "
-        "it is not above chance.",
+        "Intruder": "A measure that needs no label: a model is shown four windows that the feature "
+        "fires on and one that it does not, and names the odd one. A guess is right in one of "
+        "five.",
+        "Generation": "A measure: a model writes text for the label and text without it, and the "
+        "SAE reads both. Responsiveness: does the first make the feature fire more; clarity: "
+        "more than any text does; purity: is what makes it fire most written for the label.",
+        "Output": "A measure: does the label name the tokens that the feature makes likelier.",
+        "Ablation": "A measure: does the label name the tokens that become less likely when the "
+        "feature is taken out of the model.",
+        "Control": "An SAE whose directions mean nothing, extracted, labelled and scored like the "
+        "real one: what a score is worth is how far above this it is.",
+        "Floor": "The score of somebody who guesses, mostly 0.5. A label whose interval reaches "
+        "down to it is not above chance.",
         "Shuffled": "What labels of other features get on the same windows: the score that a "
         "label which has nothing to do with the feature reaches.",
         "Interval": "The range in which the true score lies with 95 % certainty; few windows "

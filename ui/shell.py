@@ -17,7 +17,7 @@ from autointerp_core.errors import AutointerpError
 from autointerp_core.store.study_record import StudyRecord
 from ui import problems, readers, session, url, welcome
 from ui.decisions import author
-from ui.elements import glossary_page, pulse
+from ui.elements import bar, glossary_page, pulse
 from ui.marks import marked
 from ui.sentences import sentence
 
@@ -42,11 +42,14 @@ def pages() -> dict[str, list[Page]]:
             st.Page(_PAGES / "feature.py", title="Feature"),
             st.Page(_PAGES / "review.py", title="Review"),
             st.Page(_PAGES / "studies.py", title="Studies"),
+            st.Page(_PAGES / "report.py", title="Report"),
             st.Page(_PAGES / "export.py", title="Export"),
         ],
         "Playground": [
             st.Page(_PAGES / "try_a_text.py", title="Try a text"),
             st.Page(_PAGES / "steer.py", title="Steer"),
+            st.Page(_PAGES / "map.py", title="Map"),
+            st.Page(_PAGES / "compare.py", title="Compare"),
         ],
     }
 
@@ -115,6 +118,7 @@ def _frame() -> None:
                         st.text(marked(str(error)))
             _working()
             pulse.show()
+            bar.fit()
             glossary_page.button()
             author.badge()
         notice = readers.history().notice

@@ -56,7 +56,8 @@ class ExtractionConfig:
         ),
     ]
     sae_id: Annotated[
-        str | None, Doc("Which SAE under sae_path, say blocks.19.hook_resid_post.")
+        str | None,
+        Doc("Which SAE under sae_path, say blocks.19.hook_resid_post; several (a,b) or all."),
     ] = None
     features: Annotated[tuple[int, ...] | None, Doc("Features to extract; None: all.")] = None
     column: Annotated[
@@ -101,12 +102,25 @@ class ExtractionConfig:
         ),
     ] = "auto"
     engine: Annotated[
-        str, Doc("Who computes activations: native, or sae-dashboard (the reference, far slower).")
+        str,
+        Doc(
+            "Who computes activations: native, ray (many GPUs or machines), or sae-dashboard (the "
+            "reference, far slower)."
+        ),
     ] = "native"
+    workers: Annotated[
+        int | None, Doc("Workers of the ray engine; None: one a GPU, else one a two CPUs.")
+    ] = None
+    ray_address: Annotated[
+        str | None,
+        Doc("Ray cluster: local (this machine alone), auto, host:port or ray://host:port."),
+    ] = None
 
     def __post_init__(self) -> None:
         for name in ("n_rows", "batch_sequences", "block_features", "shard_tokens", "n_examples"):
             _positive(name, getattr(self, name))
+        if self.workers is not None:
+            _positive("workers", self.workers)
         if self.context_size is not None:
             _positive("context_size", self.context_size, least=2)
         parse_roles(self.chat_roles)  # refuses what is no role

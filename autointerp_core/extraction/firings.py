@@ -8,7 +8,7 @@ show what a feature does on a BOS token or an attention sink, too.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,12 +19,13 @@ from numpy.typing import NDArray
 from autointerp_core.errors import AutointerpError, OutOfMemory
 from autointerp_core.extraction.memory import (
     Blocks,
+    dense_elements,
     is_out_of_memory,
     memory_told,
     release_device_memory,
 )
 from autointerp_core.store.feature_shards import ShardFirings
-from autointerp_core.store.study import TokenStore
+from autointerp_core.store.tokenstore import TokenPart, TokenStore
 
 if TYPE_CHECKING:
     import torch
@@ -40,8 +41,6 @@ BATCH_TOKENS = 4_096
 CUDA_BATCH_TOKENS = 65_536
 REFERENCE_SEQUENCES = 64
 """The sink rule's reference median is over these first sequences (DESIGN §3)."""
-_DENSE_ELEMENTS = 1 << 25
-"""Elements of one dense block of SAE activations: what outlives no batch."""
 
 
 @dataclass(frozen=True)
@@ -120,88 +119,38 @@ class Extractor:
 
         self.model, self.sae, self.hook, self.batching = model, sae, hook, batching
         everything = len(features) == sae.config.d_sae
-        self.n_features = len(features)
+        self.features, self.n_features = features, len(features)
         self.columns = None if everything else torch.as_tensor(features, dtype=torch.long)
         # Of an elementwise SAE only what is kept is computed.
         self.encode = sae.encoder(self.columns)
+        self.choose = sae.topk_encoder()
+        self.rows: NDArray[np.int64] | None = None
+        if not everything:
+            self.rows = np.full(sae.config.d_sae, -1, dtype=np.int64)
+            self.rows[features] = np.arange(len(features))
         width = len(features) if sae.config.elementwise else sae.config.d_sae
-        self.encoding = Blocks(_DENSE_ELEMENTS // max(width, 1))
+        self.encoding = Blocks(dense_elements(model.device) // max(width, 1))
 
-    def extract(self, tokens: TokenStore, shard: Shard) -> ShardFirings:
+    def extract(self, tokens: TokenStore | TokenPart, shard: Shard) -> ShardFirings:
         """What one shard's sequences make every feature do.
 
         Raises:
             OutOfMemory: not even one sequence fits on the device.
             AutointerpError: activations are not finite.
         """
-        offsets = np.asarray(tokens.sequences[shard.first : shard.last + 1])
-        base, n_tokens = int(offsets[0]), int(offsets[-1] - offsets[0])
-        ids = np.asarray(tokens.ids[base : base + n_tokens]).astype(np.int64)
-        starts, lengths = offsets[:-1] - base, np.diff(offsets)
-        norm = np.zeros(n_tokens, dtype=np.float32)
-        rows: list[NDArray[np.int64]] = []
-        token: list[NDArray[np.int64]] = []
-        value: list[NDArray[np.float32]] = []
-        for batch in self.batching.batches(lengths):
-            for part, x in self._forward(ids, starts, lengths, batch):
-                at = np.concatenate([np.arange(s, s + n) for s, n in part])
-                norm[at] = x.norm(dim=-1).cpu().numpy()
-                if not np.isfinite(norm[at]).all():
-                    raise AutointerpError(
-                        f"activations at {self.hook.name} are not finite; try dtype='float32'"
-                    )
-                for row, where, activation in self._encode(x):
-                    rows.append(row)
-                    token.append(at[where])
-                    value.append(activation)
-        row = np.concatenate(rows) if rows else np.zeros(0, dtype=np.int64)
-        where = np.concatenate(token) if token else np.zeros(0, dtype=np.int64)
-        order = np.argsort(row * (n_tokens + 1) + where)
-        indptr = np.zeros(self.n_features + 1, dtype=np.int64)
-        np.cumsum(np.bincount(row, minlength=self.n_features), out=indptr[1:])
-        activation = np.concatenate(value) if value else np.zeros(0, dtype=np.float32)
-        return ShardFirings(
-            indptr, where[order].astype(np.uint32), activation[order], norm, first_token=base
-        )
+        return extract_together([self], tokens, shard)[0]
 
-    def _forward(
-        self,
-        ids: NDArray[np.int64],
-        starts: NDArray[np.int64],
-        lengths: NDArray[np.int64],
-        batch: NDArray[np.int64],
-    ) -> Iterator[tuple[list[tuple[int, int]], torch.Tensor]]:
-        """Hook activations ``[n, d_in]`` of the batch's real tokens, sequence after sequence.
-
-        Yields once, or for each half (of a half …) when the device runs out of memory.
-        """
-        import torch
-
-        padded = torch.zeros((len(batch), int(lengths[batch].max())), dtype=torch.long)
-        for line, sequence in enumerate(batch):
-            start, n = int(starts[sequence]), int(lengths[sequence])
-            padded[line, :n] = torch.from_numpy(ids[start : start + n])
-        try:
-            x = self.model.run(padded.to(self.model.device), [self.hook])[self.hook]
-            real = torch.arange(padded.shape[1])[None, :] < torch.as_tensor(lengths[batch])[:, None]
-            flat = x[real.to(x.device)].float()
-        except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error):
-                raise
-            if len(batch) == 1:
-                raise OutOfMemory(
-                    f"out of memory on {self.model.device} with a single sequence of "
-                    f"{padded.shape[1]} tokens; lower context_size, or give another device"
-                ) from error
-            flat = None
-        if flat is None:  # outside the handler, so that the failed batch's tensors are freed
-            release_device_memory()
-            self.batching.halve(len(batch))
-            middle = len(batch) // 2
-            yield from self._forward(ids, starts, lengths, batch[:middle])
-            yield from self._forward(ids, starts, lengths, batch[middle:])
-            return
-        yield [(int(starts[s]), int(lengths[s])) for s in batch], flat
+    def add(self, at: NDArray[np.int64], x: torch.Tensor, into: _Gathered) -> None:
+        """Firings of vectors ``x [n, d_in]`` at the hook, which are those of tokens ``at``."""
+        into.norm[at] = x.norm(dim=-1).cpu().numpy()
+        if not np.isfinite(into.norm[at]).all():
+            raise AutointerpError(
+                f"activations at {self.hook.name} are not finite; try dtype='float32'"
+            )
+        for row, where, activation in self._encode(x):
+            into.rows.append(row)
+            into.token.append(at[where])
+            into.value.append(activation)
 
     def _encode(
         self, x: torch.Tensor
@@ -209,35 +158,135 @@ class Extractor:
         """Firings (feature row, row of ``x``, activation) of ``x [n, d_in]``, blockwise."""
         import torch
 
-        signed = self.sae.config.signed
-
-        def dense(start: int, stop: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-            acts = self.encode(x[start:stop])
-            where, row = acts.nonzero(as_tuple=True)
-            activation = acts[where, row]
-            # NaN is neither above zero nor not: it would vanish without a word.
-            if not bool(activation.isfinite().all()):
-                raise self._overflowed(row[~activation.isfinite()])
-            fires = activation != 0 if signed else activation > 0
-            if not bool(fires.all()):
-                where, row, activation = where[fires], row[fires], activation[fires]
-            return where, row, activation
-
+        work = self._dense if self.choose is None else self._chosen
         told = "not even one token can be encoded; give another device, or free memory"
-        with (
-            torch.inference_mode(),
-            memory_told(x.device, told),
-        ):
-            for start, (where, row, activation) in self.encoding.over(len(x), dense):
-                yield (
-                    row.cpu().numpy(),
-                    where.cpu().numpy() + start,
-                    activation.float().cpu().numpy(),
-                )
+        with torch.inference_mode(), memory_told(x.device, told):
+            for start, found in self.encoding.over(len(x), lambda low, high: work(x[low:high])):
+                where, row, activation = (part.cpu().numpy() for part in found)
+                # NaN is neither above zero nor not: it would vanish without a word.
+                if not np.isfinite(activation).all():
+                    raise self._overflowed(row[~np.isfinite(activation)])
+                fires = activation != 0 if self.sae.config.signed else activation > 0
+                if self.choose is not None and self.rows is not None:
+                    row = self.rows[row]
+                    fires &= row >= 0
+                yield row[fires], where[fires] + start, activation[fires]
 
-    def _overflowed(self, rows: torch.Tensor) -> AutointerpError:
-        feature = int(rows[0]) if self.columns is None else int(self.columns[int(rows[0])])
+    def _dense(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Row of ``x``, feature row and value of everything in a dense block that is not zero."""
+        acts = self.encode(x)
+        where, row = acts.nonzero(as_tuple=True)
+        return where, row, acts[where, row].float()
+
+    def _chosen(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """The same of a top-k family: what it chose, by latent, with no block to be searched."""
+        import torch
+
+        assert self.choose is not None
+        values, latents = self.choose(x)
+        where = torch.arange(len(x), device=x.device)[:, None].expand_as(latents)
+        return where.flatten(), latents.flatten(), values.flatten().float()
+
+    def _overflowed(self, rows: NDArray[np.int64]) -> AutointerpError:
+        """``rows`` are features' rows; of a top-k family, latents."""
+        feature = int(rows[0])
+        if self.columns is not None and self.choose is None:
+            feature = int(self.columns[feature])
         return AutointerpError(
             f"the SAE {self.sae.config.source} overflows: feature {feature} has an activation at "
             f"{self.hook.name} that is no finite number; are its weights, or the model's, damaged?"
         )
+
+
+class _Gathered:
+    """One SAE's firings on a shard, batch after batch."""
+
+    def __init__(self, n_tokens: int):
+        self.norm = np.zeros(n_tokens, dtype=np.float32)
+        self.rows: list[NDArray[np.int64]] = []
+        self.token: list[NDArray[np.int64]] = []
+        self.value: list[NDArray[np.float32]] = []
+
+    def firings(self, n_features: int, first_token: int) -> ShardFirings:
+        """All of them, by feature, then token."""
+        row = np.concatenate([np.zeros(0, dtype=np.int64), *self.rows])
+        where = np.concatenate([np.zeros(0, dtype=np.int64), *self.token])
+        order = np.argsort(row * (len(self.norm) + 1) + where)
+        indptr = np.zeros(n_features + 1, dtype=np.int64)
+        np.cumsum(np.bincount(row, minlength=n_features), out=indptr[1:])
+        activation = np.concatenate([np.zeros(0, dtype=np.float32), *self.value])
+        return ShardFirings(
+            indptr, where[order].astype(np.uint32), activation[order], self.norm, first_token
+        )
+
+
+def extract_together(
+    extractors: Sequence[Extractor], tokens: TokenStore | TokenPart, shard: Shard
+) -> list[ShardFirings]:
+    """One shard's firings of several SAEs of one model, which runs once for all of them.
+
+    The extractors share model and batching; each one's result is what it gives alone.
+
+    Raises:
+        OutOfMemory, AutointerpError: as :meth:`Extractor.extract`.
+    """
+    offsets = np.asarray(tokens.sequences[shard.first : shard.last + 1])
+    base, n_tokens = int(offsets[0]), int(offsets[-1] - offsets[0])
+    ids = np.asarray(tokens.ids[base : base + n_tokens]).astype(np.int64)
+    starts, lengths = offsets[:-1] - base, np.diff(offsets)
+    model, batching = extractors[0].model, extractors[0].batching
+    gathered = [_Gathered(n_tokens) for _ in extractors]
+    hooks = list(dict.fromkeys(each.hook for each in extractors))
+    for batch in batching.batches(lengths):
+        for part, vectors in _forward(model, hooks, batching, ids, starts, lengths, batch):
+            at = np.concatenate([np.arange(s, s + n) for s, n in part])
+            for extractor, into in zip(extractors, gathered, strict=True):
+                extractor.add(at, vectors[extractor.hook], into)
+    return [
+        into.firings(extractor.n_features, base)
+        for extractor, into in zip(extractors, gathered, strict=True)
+    ]
+
+
+def _forward(
+    model: TruncatedModel,
+    hooks: Sequence[HookPoint],
+    batching: Batching,
+    ids: NDArray[np.int64],
+    starts: NDArray[np.int64],
+    lengths: NDArray[np.int64],
+    batch: NDArray[np.int64],
+) -> Iterator[tuple[list[tuple[int, int]], dict[HookPoint, torch.Tensor]]]:
+    """Vectors ``[n, width]`` at each hook of the batch's real tokens, sequence after sequence.
+
+    Yields once, or for each half (of a half …) when the device runs out of memory.
+    """
+    import torch
+
+    padded = torch.zeros((len(batch), int(lengths[batch].max())), dtype=torch.long)
+    for line, sequence in enumerate(batch):
+        start, n = int(starts[sequence]), int(lengths[sequence])
+        padded[line, :n] = torch.from_numpy(ids[start : start + n])
+    flat: dict[HookPoint, torch.Tensor] | None = None
+    try:
+        captured = model.run(padded.to(model.device), hooks)
+        # By place, not by a mask: a GPU need not tell first how many there are.
+        real = np.flatnonzero(np.arange(padded.shape[1]) < lengths[batch][:, None])
+        places = torch.from_numpy(real).to(captured[hooks[0]].device)
+        flat = {hook: captured.pop(hook).flatten(0, 1)[places].float() for hook in hooks}
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        if len(batch) == 1:
+            raise OutOfMemory(
+                f"out of memory on {model.device} with a single sequence of "
+                f"{padded.shape[1]} tokens; lower context_size, or give another device"
+            ) from error
+    if flat is None:  # outside the handler, so that the failed batch's tensors are freed
+        release_device_memory()
+        batching.halve(len(batch))
+        middle = len(batch) // 2
+        for half in (batch[:middle], batch[middle:]):
+            yield from _forward(model, hooks, batching, ids, starts, lengths, half)
+        return
+    yield [(int(starts[s]), int(lengths[s])) for s in batch], flat

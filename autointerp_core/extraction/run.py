@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autointerp_core.extraction.config import ExtractionConfig
-from autointerp_core.extraction.engines import load_engine
+from autointerp_core.extraction.engines import Elsewhere, load_engine
 from autointerp_core.extraction.memory import memory_told
 from autointerp_core.extraction.resolve import ResolvedExtraction, resolve
 from autointerp_core.extraction.run_log import log_run
@@ -26,7 +26,7 @@ from autointerp_core.progress import ProgressCallback, silent
 from autointerp_core.store.files import writing
 from autointerp_core.store.study import Study
 
-_ADVICE = (
+ADVICE = (
     "lower minibatch_size_tokens or minibatch_size_features, give another device, or free memory "
     "(finished shards are kept)"
 )
@@ -55,12 +55,13 @@ def extract(
         DiskFull: finished shards stay.
         Cancelled: raised by ``progress``; finished shards stay.
     """
-    load_engine(config.engine)  # refuses one that cannot run here, before anything is read
+    engine = load_engine(config.engine)  # refuses one that cannot run here, before reading
     key = request_key(config)
     served = find_served(config, key, studies, progress) if key is not None else None
     if served is not None:
         return Extraction(served.study, served.added)
-    resolved = resolve(config, progress)
+    computes_on = engine.computes_on(config) if isinstance(engine, Elsewhere) else None
+    resolved = resolve(config, progress, computes_on)
     # A request whose files changed while they were read is not one to be known again.
     now = request_key(config)
     return extract_resolved(resolved, studies, progress, now if key in (None, now) else None)
@@ -84,7 +85,7 @@ def extract_resolved(
         started, clock = datetime.now(UTC), time.monotonic()
         writer = StudyWriter(folder, resolved, progress)
         missing = writer.missing()
-        with memory_told(resolved.device, _ADVICE):
+        with memory_told(resolved.device, ADVICE):
             if len(missing):
                 rest = writer.bring_in(missing)
                 if len(rest):

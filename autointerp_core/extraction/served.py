@@ -36,7 +36,7 @@ from autointerp_core.store.study_record import FILE_NAME
 
 _CHANGES_NO_STUDY = (
     "features", "batch_sequences", "block_features", "shard_tokens", "n_examples", "logits",
-    "neighbours", "keep",
+    "neighbours", "keep", "workers", "ray_address",
 )  # fmt: skip
 _ACCELERATORS = ("nvidia[0-9]*", "kfd", "dxg")
 

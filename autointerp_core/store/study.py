@@ -4,6 +4,8 @@ Layout of a study folder (written by :mod:`autointerp_core.extraction`, read onl
 
     study.json                  what this study is (identity), counts, health, versions
     input_scores.json           scores of features that somebody brought along, if any
+    map.safetensors             a place in the plane for each feature, if a map was made
+    matches/<study>.safetensors which feature of another study's SAE is which, if compared
     run.json                    times, host and attempts: the only file that differs between runs
     tokens/                     raw little-endian arrays, memory-mapped
         ids.bin      u32[T]     token ids, all sequences end to end

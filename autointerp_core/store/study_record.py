@@ -185,16 +185,6 @@ class KeptRecord(Section):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ControlRecord(Section):
-    """Of a study whose SAE is a control: meaningless directions beside a real SAE's."""
-
-    kind: str
-    seed: int
-    study: str
-    """Id of the study it is a control of."""
-
-
-@dataclass(frozen=True, kw_only=True)
 class StudyRecord(Section):
     """What a study is and what it holds. Properties give what is asked for most."""
 
@@ -211,8 +201,16 @@ class StudyRecord(Section):
     health: HealthRecord
     versions: Mapping[str, str | None] = field(default_factory=dict)
     passes: tuple[PassRecord, ...]
-    control: ControlRecord | None = field(default=None, metadata={"only_if_given": True})
     kept: tuple[KeptRecord, ...] | None = only_if_given()
+    control_of: str | None = only_if_given()
+    """Of a study whose SAE is a control: id of the study it is a control of."""
+
+    @property
+    def control(self) -> str | None:
+        """Which control it is, say ``shuffled``; None for a study of a real SAE."""
+        if self.control_of is None or self.identity is None or self.identity.control is None:
+            return None
+        return self.identity.control.rpartition("-")[0]
 
     @property
     def model_name(self) -> str:

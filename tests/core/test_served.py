@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -32,9 +33,11 @@ def resolved(monkeypatch: pytest.MonkeyPatch) -> list[ExtractionConfig]:
     """What had to be resolved."""
     found: list[ExtractionConfig] = []
 
-    def counting(config: ExtractionConfig, progress: ProgressCallback) -> ResolvedExtraction:
+    def counting(
+        config: ExtractionConfig, progress: ProgressCallback, *more: Any
+    ) -> ResolvedExtraction:
         found.append(config)
-        return resolve(config, progress)
+        return resolve(config, progress, *more)
 
     monkeypatch.setattr("autointerp_core.extraction.run.resolve", counting)
     return found

@@ -45,7 +45,8 @@ function full(score, open) {
   box.dataset.name = score.name
   box.open = open
   const summary = make("summary")
-  summary.append(head(score), scale(score))
+  summary.append(head(score))
+  if (score.value !== null) summary.append(scale(score))
   if (score.baseline) summary.append(make("span", "baseline", score.baseline))
   box.append(summary)
   const list = make("dl")
@@ -74,7 +75,7 @@ function legend(told) {
 
 function small(score, data) {
   const box = make("div", score.chance ? "score weak" : "score")
-  box.title = [score.line, ...data.more, "", data.about].join("\n")
+  box.title = [score.line, "", data.about].join("\n")
   box.append(head(score), scale(score))
   return box
 }
@@ -84,6 +85,7 @@ export default function (component) {
   const root = parentElement.querySelector(".root")
   root.classList.toggle("dark", isDark(parentElement.host ?? parentElement))
   root.classList.toggle("compact", data.compact)
+  root.classList.toggle("several", data.scores.length > 1)
   const open = new Set([...root.querySelectorAll("details[open]")].map((box) => box.dataset.name))
   root.replaceChildren()
   for (const score of data.scores) {

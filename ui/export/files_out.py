@@ -15,8 +15,8 @@ from ui import exporting, readers
 from ui.navigation import looking
 
 
-def show(opened: readers.OpenStudy, snapshot: Snapshot) -> None:
-    """Which features, and a row for each file."""
+def show(opened: readers.OpenStudy, snapshot: Snapshot) -> list[int]:
+    """Which features, and a row for each file; returns the features."""
     st.subheader("Export")
     features = _features(snapshot)
     name = opened.name
@@ -54,6 +54,12 @@ def show(opened: readers.OpenStudy, snapshot: Snapshot) -> None:
             "a row a feature",
             partial(_table, write, lambda: exporting.labels_table(opened, features)),
         )
+    return features
+
+
+def history(opened: readers.OpenStudy) -> None:
+    """The label history as a file, to take elsewhere or to read."""
+    name = opened.name
     st.subheader("Whole label history of this SAE")
     with st.container(key="quiet_history"):
         st.text("Of all features, from every study: who decided what, and when.")
@@ -72,7 +78,6 @@ def show(opened: readers.OpenStudy, snapshot: Snapshot) -> None:
             "a row an event, to read or to count",
             partial(_table, write, lambda: tables.history_table(readers.history(), opened.sae)),
         )
-    st.text("The same from a terminal: autointerp export --help")
 
 
 def _table(write: Callable[[pd.DataFrame], bytes], table: Callable[[], pd.DataFrame]) -> bytes:

@@ -24,6 +24,9 @@ _COUNTS = {
 }
 
 
+_LISTED = 40
+"""Lines about what was left out; the command line lists as few, and counts the rest."""
+
 Made = tuple[str, str, dict[str, str]]
 """Title of a link, and the page and address it leads to."""
 
@@ -44,6 +47,8 @@ def made(job: JobState) -> Made | None:
 def lines(job: JobState) -> list[str]:
     """What it made, in a line, then all that is known of it."""
     result = job.result
+    if job.kind in ("export", "import"):
+        return _exchanged(job)
     if job.kind not in ("generate", "score"):
         return [_study(job)] if result.get("study_path") else []
     report = _mapping(result.get("scores")) if job.kind == "generate" else result
@@ -53,12 +58,27 @@ def lines(job: JobState) -> list[str]:
     reasons = _mapping(result.get("reasons"))
     found += [f"{count:,} labels failed: {reason}" for reason, count in reasons.items()]
     found += _scores(report)
+    found += _controls(result)
     paid = takes_money(job.params.get("provider"), job.params.get("judge_provider"))
     found.append(_usage(result, paid=paid))
     stopped = result.get("stopped")
     found += [f"Stopped early: {stopped}"] if stopped else []
     found += [str(notice) for notice in result.get("notices") or []]
     return [line for line in found if line]
+
+
+def _exchanged(job: JobState) -> list[str]:
+    """``2,048 features in 12 files: /…/exports``, or what was taken in."""
+    result = job.result
+    if job.kind == "import":
+        found = [str(line) for line in result.get("lines") or []]
+        found += [f"Not taken: {line}" for line in (result.get("refused") or [])[:_LISTED]]
+        return found + [f"Shortened: {line}" for line in (result.get("shortened") or [])[:_LISTED]]
+    features, files = result.get("features"), result.get("files")
+    told = [f"{features:,} features in {files:,} files: {result.get('folder')}"]
+    told += [str(result["sent"])] if result.get("sent") else []
+    left_out = result.get("left_out") or []
+    return told + [f"Left out: {line}" for line in left_out[:_LISTED]]
 
 
 def _study(job: JobState) -> str:
@@ -106,6 +126,22 @@ def _scores(report: Mapping[str, Any]) -> list[str]:
     reasons = _mapping(report.get("unscored"))
     found += [f"{count:,} features not scored: {reason}" for reason, count in reasons.items()]
     return found
+
+
+def _controls(result: Mapping[str, Any]) -> list[str]:
+    """A line a scorer of each control, the same numbers as the real SAE's."""
+    told = {
+        "carried": "with the real SAE's labels",
+        "anew": "with labels made anew",
+        "measured": "measured alike",
+    }
+    listed = result.get("controls")
+    return [
+        f"Control {each.get('kind')}, {how}: {line}"
+        for each in (map(_mapping, listed) if isinstance(listed, list) else ())
+        for key, how in told.items()
+        for line in _scores({"scorers": each.get(key)})
+    ]
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

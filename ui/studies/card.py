@@ -12,6 +12,7 @@ from autointerp_core.explore.view import View
 from autointerp_core.extraction.estimate import size
 from autointerp_core.home import studies_dir
 from autointerp_core.store import study_names
+from autointerp_core.store.studies import controls_of
 from autointerp_core.store.study_record import StudyRecord
 from ui import session
 from ui.marks import marked
@@ -58,6 +59,9 @@ def show(info: StudyRecord, called: str) -> None:
                 f"{info.n_counted:,} counted tokens · {progress} · {size(_bytes(folder))}"
                 f" · {info.id}"
             )
+            controls = sorted(each.control or "" for each in controls_of(info.id))
+            if controls:
+                st.text(f"Controls, shown on the Report page: {', '.join(controls)}")
         for warning in info.warnings:
             with st.container(horizontal=True, gap="xsmall"):
                 st.markdown(":material/warning:", width="content")

@@ -108,6 +108,7 @@ class IntruderMeasure(Measure):
     about = "whether a model finds the window that the feature does not fire on; no label"
     results = (INTRUDER,)
     asks_model = True
+    asked = (TRIALS, 650, 3)
     of_label = False
 
     def by(self, tools: MeasureTools) -> str:
