@@ -17,7 +17,7 @@ def show(opened: readers.OpenStudy, asked: Asked) -> None:
     """The boxes, and what else can be done with them."""
     _fill(asked)
     comparing = asked.other is not None
-    with st.form("try_form", border=False, enter_to_submit=False):
+    with st.form("try_form", border=False):
         columns = st.columns(2) if comparing else [st.container()]
         with columns[0]:
             st.text_area(
