@@ -40,7 +40,7 @@ bench-health: install-dev demo  ## which deliberate mistakes the health check te
 bench-exchange: install-dev  ## exports of 16,384 features: time, memory, the same bytes after a kill
 	$(BIN)/python -m benchmarks.exchange
 
-bench-ui: install-dev chromium  ## waits in the browser on large synthetic studies
+bench-ui: install-dev demo chromium  ## waits in the browser on large synthetic studies
 	$(BIN)/python -m benchmarks.ui
 
 bench-scale: install-dev demo  ## Ray, nodes that die, summaries of large studies

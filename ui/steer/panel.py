@@ -42,7 +42,7 @@ def show(opened: readers.OpenStudy, key: str, plan: Plan, *, fixed: int | None =
     plan = kept.plans.get(key, plan)
     with st.container(key=f"{key}_turns", gap="xsmall"):
         turns = _turns(key, plan, names, fixed)
-    with st.form(f"{key}_form", border=False, enter_to_submit=False):
+    with st.form(f"{key}_form", border=False):
         prompt = st.text_area(
             "Prompt", value=plan.prompt, key=f"{key}_prompt", height=70, max_chars=MOST_PROMPT
         )
