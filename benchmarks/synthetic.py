@@ -19,6 +19,8 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
+from autointerp_core.store.feature_map import ALONE, FeatureMap, MapRecord, write_feature_map
+
 _TEXT = (
     "market profit river station because quarterly century species Monday revenue temple the of "
     "island north judge appeal percent dollar album guitar orbit enzyme castle battle treaty harbor"
@@ -70,6 +72,22 @@ def write_study(
     }
     (folder / "study.json").write_text(json.dumps(info), encoding="utf-8")
     return folder
+
+
+def write_map(study: Path, n_features: int, seed: int = 0, per_family: int = 200) -> FeatureMap:
+    """Give a made-up study a made-up map: families as round clouds, some features in none."""
+    generator = np.random.default_rng(seed)
+    count = max(n_features // per_family, 1)
+    family = generator.integers(0, count, n_features).astype(np.int32)
+    middle = generator.normal(scale=8, size=(count, 2))
+    places = (middle[family] + generator.normal(scale=0.4, size=(n_features, 2))).astype(np.float32)
+    family[generator.random(n_features) < 0.1] = ALONE
+    record = MapRecord(
+        neighbours=15, min_dist=0.1, seed=seed, least_family=10, sae="synthetic-sae", made_with="-"
+    )
+    made = FeatureMap(np.arange(n_features, dtype=np.int32), places, family, record)
+    write_feature_map(study, made)
+    return made
 
 
 def _corpus(

@@ -6,6 +6,7 @@ a cold server each. Times are from the action to the new content on the screen.
 
 from __future__ import annotations
 
+import math
 import statistics
 import sys
 import tempfile
@@ -20,14 +21,16 @@ from playwright.sync_api import Page, sync_playwright
 
 from autointerp_core.store.history import LabelHistory, NewEvent
 from benchmarks.report import Row, publish
-from benchmarks.synthetic import write_study
+from benchmarks.synthetic import write_map, write_study
 from tests.browser.conftest import CHROMIUM, SAE, Server, settled, start
 
 SIZES = (131_072, 262_144)
 REPEATS = 20
+MAP_REPEATS = 7
 WORDS = ("market", "thing 11", "river", "thing 97", "temple", "orbit", "castle 5", "Monday")
 SORTS = ("Max", "Density", "Mean", "Label")
 LIMITS = {"open_features": 2500, "filter": 1000, "sort": 1000, "open_feature": 500, "next": 300}
+MAP_LIMITS = {"open_map": 3000, "lasso_map": 1000}
 # Content of our elements sits in shadow roots; this finds it wherever it is.
 DEEP = """
 (selector) => {
@@ -46,6 +49,29 @@ DEEP = """
 """
 
 
+# Whether the map's canvas has points on it: looked up in a small copy, not all of its pixels.
+PAINTED = """
+() => {
+  const walk = (root) => {
+    const found = root.querySelector(".frame canvas")
+    if (found) return found
+    for (const element of root.querySelectorAll("*")) {
+      const inner = element.shadowRoot && walk(element.shadowRoot)
+      if (inner) return inner
+    }
+    return null
+  }
+  const canvas = walk(document)
+  if (!canvas?.width) return false
+  const small = document.createElement("canvas")
+  small.width = small.height = 16
+  const context = small.getContext("2d")
+  context.drawImage(canvas, 0, 0, 16, 16)
+  return context.getImageData(0, 0, 16, 16).data.some((value) => value > 0)
+}
+"""
+
+
 def main() -> int:
     rows = []
     with sync_playwright() as playwright:
@@ -57,7 +83,7 @@ def main() -> int:
                 server = _server(Path(folder), size)
                 try:
                     page = browser.new_page(viewport={"width": 1280, "height": 900})
-                    times = _measure(page, server, size)
+                    times = _measure(page, server, size) | _measure_map(page, server)
                     memory = psutil.Process(server.process.pid).memory_info().rss / 2**20
                 finally:
                     server.stop()
@@ -66,8 +92,8 @@ def main() -> int:
                     Row(
                         f"{name}_ms_{size}",
                         statistics.median(values),
-                        LIMITS[name],
-                        repeats=REPEATS,
+                        (LIMITS | MAP_LIMITS)[name],
+                        repeats=len(values),
                     )
                 )
             rows.append(Row(f"server_mb_{size}", memory, 1024))
@@ -76,7 +102,7 @@ def main() -> int:
 
 
 def _server(home: Path, size: int) -> Server:
-    write_study(home / "studies" / "large", size, 20)
+    write_map(write_study(home / "studies" / "large", size, 20), size)
     with LabelHistory.open(home / "labels.db") as history:
         history.record_many(
             NewEvent(
@@ -130,6 +156,47 @@ def _measure(page: Page, server: Server, size: int) -> dict[str, list[float]]:
         times["next"].append(changed(tokens, lambda: page.keyboard.press("j")))
     settled(page)
     assert page.locator(number).inner_text()
+    return times
+
+
+def _measure_map(page: Page, server: Server) -> dict[str, list[float]]:
+    """From the address to all points on the screen; from letting go of the mouse to the table."""
+    times: dict[str, list[float]] = {name: [] for name in MAP_LIMITS}
+    base = f"{server.url}/map?study=large"
+    page.goto(base)
+    settled(page)
+    for _ in range(MAP_REPEATS):
+        page.goto("about:blank")
+        begun = time.perf_counter()
+        page.goto(base)
+        page.wait_for_function(PAINTED, polling="raf")
+        times["open_map"].append((time.perf_counter() - begun) * 1000)
+    settled(page)
+    box = page.locator(".st-key-scatter canvas").first.bounding_box()
+    assert box is not None
+    for repeat in range(MAP_REPEATS):
+        # Circles of several sizes around the middle, a third of the points to most of them.
+        radius = box["height"] * (0.15 + 0.25 * repeat / MAP_REPEATS)
+        middle = (box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+        corners = [
+            (middle[0] + radius * math.cos(turn / 8), middle[1] + radius * math.sin(turn / 8))
+            for turn in range(50)
+        ]
+        before = page.locator(".st-key-chosen").inner_text() if repeat else ""
+        page.mouse.move(*corners[0])
+        page.mouse.down()
+        for corner in corners[1:]:
+            page.mouse.move(*corner)
+        begun = time.perf_counter()
+        page.mouse.up()
+        page.wait_for_function(
+            f"(before) => {{ const head = document.querySelector('.st-key-chosen');"
+            f" return head && head.innerText !== before && ({DEEP})('.st-key-map_table tbody, tbody tr') }}",
+            arg=before,
+            polling="raf",
+        )
+        times["lasso_map"].append((time.perf_counter() - begun) * 1000)
+        settled(page)
     return times
 
 

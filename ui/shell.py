@@ -40,6 +40,8 @@ def pages() -> list[Page]:
         st.Page(_PAGES / "features.py", title="Features"),
         st.Page(_PAGES / "feature.py", title="Feature"),
         st.Page(_PAGES / "review.py", title="Review"),
+        st.Page(_PAGES / "map.py", title="Map"),
+        st.Page(_PAGES / "compare.py", title="Compare"),
         st.Page(_PAGES / "studies.py", title="Studies"),
         st.Page(_PAGES / "export.py", title="Export"),
     ]

@@ -23,6 +23,7 @@ from autointerp_core.explore.label_columns import LABEL_COLUMNS
 from autointerp_core.explore.text_search import TextSearch
 from autointerp_core.explore.topic_search import TopicSearch
 from autointerp_core.explore.view import STATUSES, View
+from autointerp_core.store import selections
 from autointerp_core.store.history import LabelHistory, LabelState
 from autointerp_core.store.study import Study
 
@@ -141,6 +142,9 @@ class Snapshot:
             keep &= (self.numbers["fired"] == 0) == view.dead
         for name in view.has:
             keep &= self._has(name)
+        if view.among:
+            chosen = selections.read(view.among)
+            keep &= np.isin(self.features, [] if chosen is None else chosen)
         for name, (low, high) in view.ranges:
             values = self.column(name)
             keep &= (values >= low) & (values <= high)

@@ -10,6 +10,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from autointerp_core.store.selections import is_name
+
 PAGE_SIZES = (25, 50, 100, 200)
 STATUSES = ("unreviewed", "accepted", "overridden")
 SCOPES = {
@@ -51,6 +53,8 @@ class View:
     dead: bool | None = None
     has: tuple[str, ...] = ()
     ranges: tuple[tuple[str, Range], ...] = field(default=())
+    among: str = ""
+    """Name of a selection (``store/selections.py``) that the features are from; empty: all."""
     sort: str = "feature"
     descending: bool = False
     page: int = 1
@@ -72,6 +76,7 @@ class View:
             ranges=tuple(
                 (name, found) for name in RANGES if (found := _range(params.get(name))) is not None
             ),
+            among=params.get("among", "") if is_name(params.get("among", "")) else "",
             sort=sort if sort in SORTS else "feature",
             descending=params.get("dir") == "desc",
             page=max(_int(params.get("page"), 1), 1),
@@ -87,6 +92,7 @@ class View:
             "flag": "" if self.flagged is None else str(int(self.flagged)),
             "dead": "" if self.dead is None else str(int(self.dead)),
             "has": ",".join(self.has),
+            "among": self.among,
             "sort": "" if self.sort == "feature" else self.sort,
             "dir": "desc" if self.descending else "",
             "page": "" if self.page == 1 else str(self.page),

@@ -24,9 +24,10 @@ from autointerp_core.extraction.firings import (
 from autointerp_core.extraction.health import measure_health
 from autointerp_core.extraction.memory import release_memory
 from autointerp_core.extraction.meter import Meter
+from autointerp_core.extraction.pair import load_to_hook
 from autointerp_core.extraction.resolve import ResolvedExtraction
 from autointerp_core.extraction.summary import reference_median
-from autointerp_core.progress import Progress, ProgressCallback
+from autointerp_core.progress import ProgressCallback
 
 if TYPE_CHECKING:
     from autointerp_core.extraction.study_writer import OpenPass, StudyWriter
@@ -91,11 +92,7 @@ def _model(
     resolved: ResolvedExtraction, *, neighbour: bool, progress: ProgressCallback
 ) -> Iterator[TruncatedModel]:
     """The model up to the hook, and one block more while the health check needs it."""
-    from autointerp_core.sources.model import load_truncated
-
-    progress(Progress("preparing", message=f"loading {resolved.model.name}"))
-    blocks = min(resolved.hook.blocks_needed + neighbour, resolved.model.n_layers)
-    model = load_truncated(resolved.model, blocks, resolved.dtype, resolved.device)
+    model = load_to_hook(resolved.pair, more=int(neighbour), progress=progress)
     try:
         yield model
     finally:

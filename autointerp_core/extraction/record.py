@@ -7,7 +7,9 @@ from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
+from autointerp_core.sources.control_sae import read_control
 from autointerp_core.store.study_record import (
+    ControlRecord,
     CountsRecord,
     DatasetRecord,
     HealthRecord,
@@ -48,6 +50,7 @@ def new_record(
         resolved.identity,
     )
     sae, how = resolved.sae.config, resolved.tokenisation
+    control = read_control(config.sae_path)
     return StudyRecord(
         id=study_id,
         identity=replace(identity, engine=engine),
@@ -95,6 +98,9 @@ def new_record(
         health=HealthRecord.from_json(health.to_json()),
         versions={name: package_version(name) for name in dict.fromkeys((*PACKAGES, *packages))},
         passes=(),
+        control=None
+        if control is None
+        else ControlRecord(kind=control.kind, seed=control.seed, study=control.study),
     )
 
 

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from autointerp_core.errors import FeatureRequestError, SAESourceError
+from autointerp_core.errors import FeatureRequestError
 from autointerp_core.extraction.config import ExtractionConfig
 from autointerp_core.extraction.health import Reading
+from autointerp_core.extraction.pair import (
+    Pair,
+    PairRequest,
+    resolve_pair,
+    tokenizer_fingerprint,
+)
 from autointerp_core.extraction.tokens import Tokenisation
 from autointerp_core.progress import Progress, ProgressCallback, silent
 from autointerp_core.sources.chat import parse_roles
@@ -32,18 +37,40 @@ class ResolvedExtraction:
     """An extraction whose sources are there and fit together; the SAE is loaded."""
 
     config: ExtractionConfig
-    model: ModelConfig
-    sae: LoadedSAE
-    hook: HookPoint
+    pair: Pair
     rows: Rows
     documents: Documents
-    tokenizer: Any
-    tokenisation: Tokenisation
-    device: torch.device
-    dtype: torch.dtype
     identity: Identity
     features: NDArray[np.int32]
     """Those asked for, sorted."""
+
+    @property
+    def model(self) -> ModelConfig:
+        return self.pair.model
+
+    @property
+    def sae(self) -> LoadedSAE:
+        return self.pair.sae
+
+    @property
+    def hook(self) -> HookPoint:
+        return self.pair.hook
+
+    @property
+    def tokenizer(self) -> Any:
+        return self.pair.tokenizer
+
+    @property
+    def tokenisation(self) -> Tokenisation:
+        return self.pair.tokenisation
+
+    @property
+    def device(self) -> torch.device:
+        return self.pair.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.pair.dtype
 
     @property
     def study_id(self) -> str:
@@ -70,83 +97,61 @@ def resolve(config: ExtractionConfig, progress: ProgressCallback = silent) -> Re
         BadInput: as the message says.
         Cancelled: raised by ``progress``.
     """
+    from autointerp_core.sources.control_sae import read_control
     from autointerp_core.sources.dataset import open_dataset
     from autointerp_core.sources.documents import Documents
-    from autointerp_core.sources.model import (
-        embedding_rows,
-        find_hook,
-        inspect_model,
-        load_tokenizer,
-        model_fingerprint,
-        resolve_device,
-        resolve_dtype,
-    )
-    from autointerp_core.sources.sae import check_fits, context_size, inspect_sae, load_sae
+    from autointerp_core.sources.model import model_fingerprint
+    from autointerp_core.sources.sae import inspect_sae
 
     progress(Progress("preparing", message="reading configurations"))
     sae_config = inspect_sae(config.sae_path, config.sae_id)
     features = _features(config.features, sae_config.d_sae)
     rows = open_dataset(config.dataset_path, config.column, config.n_rows)
-    model = inspect_model(config.model_path, progress)
-    check_fits(sae_config, model)
-    for hook, width in ((sae_config.hook, sae_config.d_in), (sae_config.hook_out, None)):
-        found = find_hook(model, hook) if hook is not None else None
-        if found is not None and width is not None and found != width:
-            raise SAESourceError(
-                f"the SAE {sae_config.source} reads vectors of width {width}, but {model.name} is "
-                f"{found} wide at {sae_config.hook.name}; give the model this SAE was trained on"
-            )
-    device = resolve_device(config.device)
-    dtype = resolve_dtype(config.dtype, model, device)
-    prepend = sae_config.prepend_bos if config.prepend_bos is None else config.prepend_bos
-    context = context_size(sae_config, config.context_size, model.context_size, prepend)
-    progress(Progress("preparing", message="loading the SAE"))
-    sae = load_sae(config.sae_path, config.sae_id, device)
-    tokenizer = load_tokenizer(model)
-    documents = Documents(rows, tokenizer, parse_roles(config.chat_roles))
-    tokenisation = Tokenisation.of(
-        tokenizer, context, prepend, pack=config.pack, embedding_rows=embedding_rows(model)
+    pair = resolve_pair(
+        PairRequest(
+            config.model_path,
+            config.sae_path,
+            config.sae_id,
+            context_size=config.context_size,
+            prepend_bos=config.prepend_bos,
+            pack=config.pack,
+            dtype=config.dtype,
+            device=config.device,
+        ),
+        sae_config,
+        progress,
     )
-    for notice in tokenisation.notices:
-        progress(Progress("preparing", message=f"note: {notice}"))
+    tokenizer, tokenisation = pair.tokenizer, pair.tokenisation
+    documents = Documents(rows, tokenizer, parse_roles(config.chat_roles))
+    prepend = tokenisation.prepend_bos
     # Such texts once got a second BOS: what was made then is another study.
     once = prepend and tokenizer.bos_token and documents.holds(str(tokenizer.bos_token))
+    control = read_control(config.sae_path)
     identity = Identity(
-        model=model_fingerprint(model),
+        model=model_fingerprint(pair.model),
         tokenizer=tokenizer_fingerprint(tokenizer),
-        sae=sae.fingerprint,
+        sae=pair.sae.fingerprint,
         hook=sae_config.hook.name,
         dataset=rows.fingerprint,
         column=rows.column,
         rows=rows.n_rows,
-        context_size=context,
+        context_size=tokenisation.context_size,
         prepend_bos=prepend,
         masks=config.masks,
-        dtype=str(dtype).removeprefix("torch."),
+        dtype=str(pair.dtype).removeprefix("torch."),
         pack=config.pack or None,
         bos_once=True if once else None,
+        control=None if control is None else control.name,
         **documents.identity,
     )
     return ResolvedExtraction(
         config=config,
-        model=model,
-        sae=sae,
-        hook=sae_config.hook,
+        pair=pair,
         rows=rows,
         documents=documents,
-        tokenizer=tokenizer,
-        tokenisation=tokenisation,
-        device=device,
-        dtype=dtype,
         identity=identity,
         features=features,
     )
-
-
-def tokenizer_fingerprint(tokenizer: Any) -> str:
-    """``sha256:…`` over everything a fast tokenizer does to a text."""
-    raw = tokenizer.backend_tokenizer.to_str().encode("utf-8", "surrogatepass")
-    return "sha256:" + hashlib.sha256(raw).hexdigest()
 
 
 def _features(asked: tuple[int, ...] | None, d_sae: int) -> NDArray[np.int32]:

@@ -144,7 +144,7 @@ def write_tokens(
         temporary.mkdir()
     try:
         with writing(folder):
-            counts = _write(temporary, documents, total, tokenizer, how, progress)
+            counts = write_token_arrays(temporary, documents, total, tokenizer, how, progress)
             write_json(temporary / "vocab.json", vocabulary(tokenizer, how.embedding_rows))
             temporary.rename(folder)
     except BaseException:
@@ -209,7 +209,7 @@ class _Files:
         _put(self._documents, self.text_bytes)
 
 
-def _write(
+def write_token_arrays(
     folder: Path,
     documents: Iterable[str | Document],
     total: int,
@@ -217,6 +217,11 @@ def _write(
     how: Tokenisation,
     progress: ProgressCallback,
 ) -> TokenCounts:
+    """Tokenise ``documents`` into the arrays of a token store, in a folder that is there.
+
+    Raises:
+        ModelSourceError, DatasetSourceError, ParameterError: as :func:`write_tokens`.
+    """
     special = np.asarray(how.special_ids, dtype=np.int64)
     masked = counted = False
     with contextlib.ExitStack() as stack:

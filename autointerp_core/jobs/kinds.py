@@ -17,6 +17,8 @@ KINDS: dict[str, str] = {
     "generate": "autointerp_core.jobs.work:run_generate_job",
     "score": "autointerp_core.jobs.work:run_score_job",
     "neighbours": "autointerp_core.jobs.work:run_neighbours_job",
+    "map": "autointerp_core.jobs.work:run_map_job",
+    "compare": "autointerp_core.jobs.work:run_compare_job",
     "selftest": "autointerp_core.jobs.selftest:run_selftest_job",
 }
 

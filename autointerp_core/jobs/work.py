@@ -6,6 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from autointerp_core.extraction.feature_map import MapConfig, make_map
 from autointerp_core.extraction.upgrades import add_neighbours
 from autointerp_core.labels.config import LabelConfig, ScoreConfig
 from autointerp_core.labels.providers.make import NONE
@@ -81,6 +82,14 @@ def run_neighbours_job(params: dict[str, Any], progress: ProgressCallback) -> di
     """The decoder neighbours that the study ``params["study"]`` (an id) lacks."""
     folder = study_folder(str(params["study"]))
     return {"study": folder.name, "features": add_neighbours(Study(folder), progress)}
+
+
+def run_map_job(params: dict[str, Any], progress: ProgressCallback) -> dict[str, Any]:
+    """The map of the study ``params["study"]`` (an id); other params are a :class:`MapConfig`'s."""
+    settings = {name: value for name, value in params.items() if name != "study"}
+    study = Study(study_folder(str(params["study"])))
+    made = make_map(study, MapConfig(**settings), progress)
+    return {"study": study.id, "features": len(made.features)}
 
 
 def _subject(params: dict[str, Any]) -> tuple[Study, list[int]]:

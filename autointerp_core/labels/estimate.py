@@ -20,6 +20,7 @@ from autointerp_core.labels.scoring.config import ScoringConfig
 from autointerp_core.labels.scoring.judge import FitQuestion
 from autointerp_core.labels.scoring.llm_judge import prompt_for
 from autointerp_core.labels.scoring.sample_windows import ACTIVE, Window
+from autointerp_core.labels.scoring.scorers import judged
 from autointerp_core.labels.search.rank_phrases import RANKED, plan
 from autointerp_core.store.study import Example, Study
 
@@ -130,7 +131,7 @@ def _judging(split: Split, sample: Sample, config: ScoringConfig, proposals: int
     proposals = max(2, proposals)
     each = 2 * config.score_windows * (proposals + min(_TESTED, proposals) + 1)
     asked = [0.0, 0.0, 0.0]
-    for scorer in config.judged:
+    for scorer in judged(config.window_scorers):
         tokens = _mean(_judge_tokens(scorer, examples[0]) for _, examples in sample)
         _add(asked, (each, each * tokens, each))
     return asked[0], asked[1], asked[2]

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from autointerp_core.errors import HookError, SAESourceError
+from autointerp_core.sources.control_sae import controlled_config, randomise, read_control
 from autointerp_core.sources.hooks import HookPoint
 from autointerp_core.sources.layouts import LAYOUTS, saelens
 from autointerp_core.sources.releases import is_cross_layer
@@ -96,8 +97,8 @@ def inspect_sae(sae_path: str, sae_id: str | None = None) -> SAEConfig:
     """Find an SAE and read its config, not its weights.
 
     Args:
-        sae_path: a local folder of any supported layout, a SAELens release, a hub repository, or
-            ``demo``.
+        sae_path: a local folder of any supported layout, a SAELens release, a hub repository,
+            ``demo``, or the folder of a control.
         sae_id: which one there: a subfolder or file, a SAELens id, or a hook such as
             ``blocks.19.hook_resid_post``; may be left out where there is only one.
 
@@ -105,6 +106,9 @@ def inspect_sae(sae_path: str, sae_id: str | None = None) -> SAEConfig:
         SAESourceError: not found, incomplete, or of a kind that is not supported.
         HookError: it reads at a hook that is not supported.
     """
+    control = read_control(sae_path)
+    if control is not None:
+        return controlled_config(inspect_sae(control.sae_path, control.sae_id), control)
     return _config(locate(sae_path, sae_id))
 
 
@@ -120,6 +124,13 @@ def load_sae(
     """
     from autointerp_core.sources import sae_build
 
+    control = read_control(sae_path)
+    if control is not None:
+        real = load_sae(control.sae_path, control.sae_id)
+        randomise(real.sae, real.config, control)
+        changed = controlled_config(real.config, control)
+        mark = sae_build.fingerprint(real.sae, changed)
+        return LoadedSAE(changed, real.sae.to(device=str(device)), mark)
     located = locate(sae_path, sae_id)
     config = _config(located)
     if located.release is not None:

@@ -8,12 +8,23 @@ is None or empty.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Self
 
 PROMPT_HASH = "prompt_hash"
 """The one key that the database knows: labels are found again by it."""
+RANKING = ("detection", "fuzzing", "embedding")
+"""Which scorer's number ranks where nobody chose another: the first of these that all labels to
+be compared have, then those that are not named here. Numbers of different scorers are never put
+together: they measure different things on different scales.
+
+A language model that reads the text sees what a label means; fuzzing asks besides whether the
+right tokens fire, which small judges answer worse; likeness of meaning is blind to patterns."""
+CHANCE = 0.5
+"""What every scorer gives to a label that says nothing: what a label is compared at that the
+ranking scorer cannot judge."""
+_CANNOT = "this scorer cannot judge it"
 FAILED_BY_PROVIDER, FAILED_BY_ANSWER = "provider", "answer"
 """``failure`` of an answer that could not be had, which a later run asks for again; and of one
 without a label in it, which it does not."""
@@ -171,6 +182,10 @@ class ScorerResult:
     auroc: float | None = None
     """Of a judge's probabilities, where they are more than yes and no: above the floor although
     the balanced accuracy is not, where a judge can tell windows apart but leans to one answer."""
+    hit: float | None = None
+    """Of a judge that says yes or no: share of active windows that it said yes to."""
+    rejected: float | None = None
+    """Share of silent windows that it said no to."""
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON, numbers to four digits, null where unknown."""
@@ -181,6 +196,7 @@ class ScorerResult:
         """From a mapping, or (of old or foreign events) from the value alone."""
         found: Mapping[str, Any] = raw if isinstance(raw, Mapping) else {"value": raw}
         numbers = ("value", "low", "high", "shuffled", "easy", "hard", "floor", "auroc")
+        numbers += ("hit", "rejected")
         return cls(
             name=name,
             n=_count(found.get("n")),
@@ -203,7 +219,7 @@ class ScoreDetails:
     """Of a ``scored`` event: what every scorer said of one text."""
 
     score: float | None = None
-    """Mean of ``validate`` when it was recorded."""
+    """The ranking scorer's of ``validate`` when it was recorded; of older events their mean."""
     validate: Mapping[str, Any] = field(default_factory=dict)
     """Value by scorer on *validate* documents: what proposals are compared by."""
     judges: Mapping[str, str | None] = field(default_factory=dict)
@@ -282,17 +298,17 @@ class ScoreDetails:
     def rank(self) -> float | None:
         """What the proposal is ranked by: never a number measured on test documents.
 
-        The mean of ``validate``, else ``score``; only an event that has neither (from elsewhere)
-        ranks by the mean of its ``scores``.
+        The ranking scorer's of ``validate``, else ``score``; only an event that has neither (from
+        elsewhere) ranks by that of its ``scores``.
         """
         if self.validate:
-            return mean_value(self.validate)
-        return mean_value(self.scores) if "score" in self.leaves_out else self.score
+            return ranking_value(self.validate)
+        return ranking_value(self.scores) if "score" in self.leaves_out else self.score
 
     @property
     def has_number(self) -> bool:
         """Whether anything in it is a score."""
-        return mean_value(self.scores) is not None or mean_value(self.validate) is not None
+        return ranking_value(self.scores) is not None or ranking_value(self.validate) is not None
 
     def joined(self, new: ScoreDetails) -> ScoreDetails:
         """Two events of one question as one: of each scorer, what came last."""
@@ -325,15 +341,86 @@ class ScoreDetails:
         return {name: ScorerResult.from_json(name, raw) for name, raw in self.scores.items()}
 
 
-def mean_value(scores: Mapping[str, Any]) -> float | None:
-    """Mean of scores by name, each a number or a mapping with a ``"value"``."""
-    found = [one for value in scores.values() if (one := value_of(value)) is not None]
-    return sum(found) / len(found) if found else None
+@dataclass(frozen=True, kw_only=True)
+class MeasuredDetails:
+    """Of a ``measured`` event: what a measure found of a feature, or of one of its labels."""
+
+    results: Mapping[str, ScorerResult]
+    """By name."""
+    more: Mapping[str, Any] = field(default_factory=dict)
+    """What the results rest on: each measure's own."""
+    label: str | None = None
+    """The label that was measured; None where the feature was."""
+    study: str | None = None
+    key: str | None = None
+    """A hash of what was asked, so that the same is not asked twice."""
+    missing: int = 0
+    """Answers that could not be had."""
+    tokens_in: int = 0
+    tokens_out: int = 0
+    seconds: float = 0.0
+    cost: float | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "results": {name: result.to_json() for name, result in self.results.items()},
+            "more": dict(self.more),
+            "label": self.label,
+            "study": self.study,
+            "key": self.key,
+            "missing": self.missing,
+            "tokens_in": self.tokens_in,
+            "tokens_out": self.tokens_out,
+            "seconds": round(self.seconds, 4),
+            "cost": self.cost,
+        }
+
+    @classmethod
+    def from_json(cls, details: Mapping[str, Any]) -> MeasuredDetails:
+        found = details.get
+        results = _mapping(found("results"))
+        return cls(
+            results={name: ScorerResult.from_json(name, raw) for name, raw in results.items()},
+            more=_mapping(found("more")),
+            label=found("label"),
+            study=found("study"),
+            key=found("key"),
+            missing=_count(found("missing")) or 0,
+            tokens_in=_count(found("tokens_in")) or 0,
+            tokens_out=_count(found("tokens_out")) or 0,
+            seconds=number(found("seconds")) or 0.0,
+            cost=number(found("cost")),
+        )
+
+
+def by_rank(names: Iterable[str]) -> list[str]:
+    """Names of scorers in the order of :data:`RANKING`, others by name after them."""
+    return sorted(names, key=lambda n: (RANKING.index(n) if n in RANKING else len(RANKING), n))
+
+
+def ranking_value(scores: Mapping[str, Any]) -> float | None:
+    """The value of the first scorer in :data:`RANKING` that has one; never a mixture of several.
+
+    Of scores by name, each a number or a mapping with a ``"value"``.
+    """
+    names = by_rank(scores) if len(scores) > 1 else scores
+    return next((found for n in names if (found := value_of(scores[n])) is not None), None)
 
 
 def value_of(score: Any) -> float | None:
     """The value of a score: a number, or a mapping with a ``"value"``."""
     return number(score.get("value") if isinstance(score, Mapping) else score)
+
+
+def refusal(why: str) -> str:
+    """The ``reason`` of a score of a label that its scorer cannot judge."""
+    return f"{_CANNOT}: {why}"
+
+
+def is_refusal(score: Any) -> bool:
+    """Whether a score says, in its ``reason``, that its scorer cannot judge the label."""
+    reason = score.get("reason") if isinstance(score, Mapping) else None
+    return value_of(score) is None and isinstance(reason, str) and reason.startswith(_CANNOT)
 
 
 def judge_of(score: Any) -> str | None:

@@ -11,6 +11,8 @@ from autointerp_core.errors import ParameterError
 GENERATED = "generated"
 IMPORTED = "imported"
 SCORED = "scored"
+MEASURED = "measured"
+"""Found out about a feature, or about a label, that ranks no labels."""
 FAILED = "failed"
 ACCEPTED = "accepted"
 OVERRIDDEN = "overridden"
@@ -21,7 +23,7 @@ UNFLAGGED = "unflagged"
 NOTED = "noted"
 
 PROPOSALS = frozenset({GENERATED, IMPORTED})
-MACHINE_KINDS = frozenset({GENERATED, SCORED, FAILED})
+MACHINE_KINDS = frozenset({GENERATED, SCORED, MEASURED, FAILED})
 """What a machine says of a feature from the documents of one study, and of that study alone."""
 UNKNOWN_STUDY = "?"
 """``study`` of an event of an older database that may be from any of several studies."""
@@ -36,7 +38,7 @@ TOPIC_OF = {
 """Human decisions that can be undone, and what each of them decides on."""
 DECISIONS = frozenset({ACCEPTED, OVERRIDDEN, REVERTED})
 WITH_LABEL_TEXT = PROPOSALS | DECISIONS
-KINDS = frozenset(TOPIC_OF) | PROPOSALS | {SCORED, FAILED, UNDONE}
+KINDS = frozenset(TOPIC_OF) | PROPOSALS | {SCORED, MEASURED, FAILED, UNDONE}
 
 
 @dataclass(frozen=True, slots=True)

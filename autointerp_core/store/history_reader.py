@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Engine, Select, case, func, null, or_, select
 from sqlalchemy.engine import URL
 
 from autointerp_core.store.event_rows import CHUNK, read_event
-from autointerp_core.store.events import DECISIONS, GENERATED, SCORED, UNDONE, LabelEvent
+from autointerp_core.store.events import DECISIONS, GENERATED, MEASURED, SCORED, UNDONE, LabelEvent
 from autointerp_core.store.label_state import EventRow, LabelState, derive, derive_rows
 from autointerp_core.store.schema import events_table, in_our_words, shown
 
@@ -118,6 +118,18 @@ class HistoryReader:
         )
         with self._reading() as connection:
             return set(connection.scalars(query.distinct()))
+
+    def measured(
+        self, sae: str, measure: str | None = None, study: str | None = None
+    ) -> list[LabelEvent]:
+        """``measured`` events of an SAE, oldest first; of one measure, and of one study's."""
+        query = all_columns().where(_E.sae == sae, _E.kind == MEASURED)
+        if measure is not None:
+            query = query.where(_E.method == measure)
+        if study is not None:
+            query = query.where(_E.study == study)
+        with self._reading() as connection:
+            return [read_event(row) for row in connection.execute(query.order_by(_E.id))]
 
     def generated_index(
         self,

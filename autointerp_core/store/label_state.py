@@ -10,9 +10,9 @@ The rules:
   event names as parent. The last one gives label and status. ``undone`` events cannot be
   undone themselves: redoing is deciding again (or reverting to the undone event).
 * Without a decision the label is the best-scored proposal's (:func:`ranked`), else
-  ``label_llm``, else ``label_search``, else the last imported text. Proposals are compared by
-  the scorers that all of them have a ``validate`` score of; where there are none, by the mean
-  of what each has, else by ``details["score"]``, else by the mean of its ``scores``.
+  ``label_llm``, else ``label_search``, else the last imported text. Proposals are compared on
+  ``validate`` by one scorer, the first of ``event_details.RANKING`` that all of them have a
+  number of; equal ones by the next. Numbers of different scorers are never put together.
 * No score is ever replaced by a missing one, nor one of a real judge by a scripted one (whose
   answers are canned); a scripted proposal comes after all others, scored or not.
 * ``label_llm`` and ``label_search`` are the newest of their kind, unless that one is scored
@@ -23,16 +23,19 @@ The rules:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from sys import intern
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 from autointerp_core.store.event_details import (
+    CHANCE,
     ScoreDetails,
+    by_rank,
+    is_refusal,
     judge_of,
-    mean_value,
-    number,
+    ranking_value,
     value_of,
 )
 from autointerp_core.store.events import (
@@ -107,9 +110,9 @@ class Proposal:
     scores: Mapping[str, Any] = field(default_factory=dict)
     """By scorer, measured on test documents: what a person is shown."""
     score: float | None = None
-    """The one number that ranks it among the feature's proposals; None: not scored."""
+    """The number that ranks it where nobody chose another scorer; None: not scored."""
     test_score: float | None = None
-    """Mean of ``scores``; None where there are none."""
+    """The ranking scorer's of ``scores``; None where there is none."""
     unscored: str | None = None
     """Why there is no test score, where that is known."""
     evidence: Mapping[str, EvidencePlace] = field(default_factory=dict)
@@ -118,6 +121,10 @@ class Proposal:
     """By scorer, measured on other documents than ``scores``: what it is ranked by."""
     study: str | None = None
     """Id of the study it was made from, where that is another one (``UNKNOWN_STUDY``: unknown)."""
+
+    def test_by(self, scorer: str) -> float | None:
+        """What one scorer gave it on test documents."""
+        return value_of(self.scores.get(scorer))
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +165,7 @@ class LabelState:
 
     @property
     def test_score(self) -> float | None:
-        """The same proposal's mean score on test documents."""
+        """The same proposal's score on test documents, by the ranking scorer."""
         found = self.shown()
         return found.test_score if found is not None else None
 
@@ -336,7 +343,7 @@ def _merged(before: _Scored | None, new: ScoreDetails, event: int) -> _Scored:
 
 
 def _replaces(old: Any, old_judge: str | None, new: Any, new_judge: str | None) -> bool:
-    if value_of(old) is None:
+    if value_of(old) is None or is_refusal(new):
         return True
     if value_of(new) is None:
         return False
@@ -354,7 +361,7 @@ def _proposal(
     if found is None:
         return Proposal(event_id, text, source, method, _NO_SCORES)
     details = found.details
-    test_score = mean_value(details.scores)
+    test_score = ranking_value(details.scores)
     return Proposal(
         event_id,
         text,
@@ -369,36 +376,42 @@ def _proposal(
     )
 
 
-def ranked(proposals: Iterable[Proposal]) -> list[Proposal]:
+def ranked(proposals: Iterable[Proposal], by: str = "") -> list[Proposal]:
     """The scored proposals of one feature, best last: the one order of proposals there is.
 
-    By the mean over the scorers that all have a ``validate`` score of, so that a proposal whose
-    judge failed, or that fewer scorers were asked about, is compared by what the others have
-    too. Where no scorer is common to all, by ``score``. Of equals the newest is best. Scripted
-    proposals come first, whatever their scores.
+    By one scorer: ``by``, else the first of ``event_details.RANKING`` that all of them have a
+    number of, so that a proposal whose judge failed, or that fewer scorers were asked about, is
+    compared by what the others have too. Where no scorer is common to all, by the one that most
+    have; proposals without its number come before those with it. Equal ones are told apart by the
+    next common scorer, then the newest is best. A label that a scorer cannot judge is compared at
+    chance. Scripted proposals come first, whatever their scores.
     """
-    scored = [p for p in proposals if p.score is not None]
-    real = [p for p in scored if p.source != SCRIPTED]
-    common = _common([p.validate for p in real or scored])
+    every = [(p, _compared(p)) for p in proposals]
+    values = {p.event_id: found for p, found in every if found}
+    scored = [p for p, found in every if found]
+    real = [p for p in scored if p.source != SCRIPTED] or scored
+    held = Counter(name for p in real for name in values[p.event_id])
+    common = [name for name in by_rank(held) if held[name] == len(real)]
+    names = common or sorted(by_rank(held), key=lambda name: -held[name])[:1]
+    if by in held:
+        names = [by, *(name for name in names if name != by)]
 
-    def place(proposal: Proposal) -> tuple[bool, float, int]:
-        value = mean_value({name: proposal.validate.get(name) for name in common})
-        if value is None:
-            value = proposal.score or 0.0
-        return proposal.source != SCRIPTED, value, proposal.event_id
+    def place(proposal: Proposal) -> tuple[bool, list[float], int]:
+        found = values[proposal.event_id]
+        numbers = [found.get(name, -1.0) for name in names]
+        return proposal.source != SCRIPTED, numbers, proposal.event_id
 
     return sorted(scored, key=place)
 
 
-def _common(validate: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Names that have a number in each."""
-    if not validate:
-        return []
-    return [
-        name
-        for name in validate[0]
-        if all(number(values.get(name)) is not None for values in validate)
-    ]
+def _compared(proposal: Proposal) -> dict[str, float]:
+    """By scorer, what a proposal is compared by; of an event without scorers its one number."""
+    found = {
+        name: CHANCE if value is None else value
+        for name, raw in proposal.validate.items()
+        if (value := value_of(raw)) is not None or is_refusal(raw)
+    }
+    return found or ({} if proposal.score is None else {"": proposal.score})
 
 
 def _better(

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
 from autointerp_core.errors import StudyError
@@ -36,3 +38,19 @@ def read_neighbours(pass_folder: Path, row: int) -> list[Neighbour] | None:
     except (OSError, SafetensorError, IndexError) as error:
         raise StudyError(f"{path} is damaged ({error}); delete it") from error
     return [Neighbour(int(i), float(c)) for i, c in zip(ids, cosines, strict=True)]
+
+
+def neighbour_table(pass_folder: Path) -> tuple[NDArray[np.int32], NDArray[np.float32]] | None:
+    """Ids and cosines ``[F, n]`` of a pass' features, most alike first; None where none were kept.
+
+    Raises:
+        StudyError: the file is damaged.
+    """
+    path = pass_folder / NEIGHBOURS_FILE
+    if not path.exists():
+        return None
+    try:
+        with safe_open(path, framework="np") as handle:
+            return handle.get_tensor("ids"), handle.get_tensor("cosines")
+    except (OSError, SafetensorError) as error:
+        raise StudyError(f"{path} is damaged ({error}); delete it") from error

@@ -17,8 +17,12 @@ class StudyList(NamedTuple):
     errors: list[StudyError]
 
 
-def list_studies(folder: Path | None = None) -> StudyList:
-    """Studies under ``folder`` (by default this installation's), and what cannot be read there."""
+def list_studies(folder: Path | None = None, *, controls: bool = False) -> StudyList:
+    """Studies under ``folder`` (by default this installation's), and what cannot be read there.
+
+    Args:
+        controls: list the controls of studies, and not the studies.
+    """
     root = studies_dir() if folder is None else folder
     found = StudyList([], [])
     for child in sorted(root.glob("*/")) if root.is_dir() else []:
@@ -29,7 +33,7 @@ def list_studies(folder: Path | None = None) -> StudyList:
         except StudyError as error:
             found.errors.append(error)
             continue
-        if record.complete:
+        if record.complete and (record.control is not None) == controls:
             found.studies.append(record)
     return found
 
@@ -60,3 +64,9 @@ def find_study(study: str) -> Path:
         if (given / FILE_NAME).exists():
             return given
         raise
+
+
+def controls_of(study: StudyRecord, folder: Path | None = None) -> list[StudyRecord]:
+    """The controls that were extracted of a study."""
+    found = list_studies(folder, controls=True).studies
+    return [each for each in found if each.control is not None and each.control.study == study.id]

@@ -67,6 +67,8 @@ class Identity(Section):
     """``sha256:…`` of what put conversations into text."""
     chat_roles: str | None = only_if_given()
     """Roles whose messages count, where not all do."""
+    control: str | None = only_if_given()
+    """Where the SAE is a control: which, say ``shuffled-0``."""
 
     @property
     def digest(self) -> str:
@@ -76,8 +78,9 @@ class Identity(Section):
     def study_id(self, model_name: str, place: str) -> str:
         """Readable and unique: model, hook point in short, then a part of the digest."""
         model = re.sub(r"[^a-z0-9]+", "-", model_name.rstrip("/").rsplit("/", 1)[-1].lower())
+        named = f"{place}-{self.control}" if self.control else place
         # A name without a Latin letter leaves nothing, and an id must not begin with a dash.
-        return f"{model.strip('-')[:40] or 'model'}-{place}-{self.digest[:10]}"
+        return f"{model.strip('-')[:40] or 'model'}-{named}-{self.digest[:10]}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,6 +171,16 @@ class PassRecord(Section):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ControlRecord(Section):
+    """Of a study whose SAE is a control: meaningless directions beside a real SAE's."""
+
+    kind: str
+    seed: int
+    study: str
+    """Id of the study it is a control of."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class StudyRecord(Section):
     """What a study is and what it holds. Properties give what is asked for most."""
 
@@ -184,6 +197,7 @@ class StudyRecord(Section):
     health: HealthRecord
     versions: Mapping[str, str | None] = field(default_factory=dict)
     passes: tuple[PassRecord, ...]
+    control: ControlRecord | None = only_if_given()
 
     @property
     def model_name(self) -> str:

@@ -13,11 +13,16 @@ from functools import cache
 
 import numpy as np
 
+from autointerp_core.labels.scoring.choice_judge import Choice, ChoiceJudge, ChoiceQuestion
 from autointerp_core.labels.scoring.judge import FitQuestion, Judge, Judgement
+from autointerp_core.labels.scoring.sample_windows import Window
 from benchmarks.planted.concepts import LEXICAL_CONCEPTS, Concept, Span, label_words
 from benchmarks.planted.patterns import PATTERN_CONCEPTS
 
 _WORD = re.compile(r"[^\W_]+")
+_SLIP = 0.05
+"""How often what is marked is not of the concept though the feature fires there."""
+_ALL: tuple[Concept, ...] = (*LEXICAL_CONCEPTS, *PATTERN_CONCEPTS)
 
 
 class PlantedJudge(Judge):
@@ -35,14 +40,57 @@ class PlantedJudge(Judge):
 def _holds(question: FitQuestion) -> bool:
     tokens = question.window.example.tokens
     spans = spans_of(question.label, "".join(tokens))
-    if question.marked is None:
-        return bool(spans)
+    return bool(spans) if question.marked is None else _marks(tokens, question.marked, spans)
+
+
+def _marks(tokens: Sequence[str], marked: Sequence[int], spans: Sequence[Span]) -> bool:
+    """Whether at least half of the marked tokens lie in the spans of the text."""
     ends = np.cumsum([len(token) for token in tokens]).tolist()
     hits = sum(
         any(low < ends[i] and ends[i] - len(tokens[i].lstrip()) < high for low, high in spans)
-        for i in question.marked
+        for i in marked
     )
-    return 2 * hits >= len(question.marked)
+    return 2 * hits >= len(marked)
+
+
+class PlantedChoiceJudge(ChoiceJudge):
+    """Finds the odd one out as a person who knows the planted concepts would.
+
+    It weighs every concept and every window: how much likelier is what is marked where all other
+    windows are of the concept (but for one in ``_SLIP``) and this one is as any window, than where
+    all are as any window are? It takes the likeliest, and does not know which feature it is asked
+    about.
+    """
+
+    name = "rule"
+
+    def choose(
+        self, questions: Sequence[ChoiceQuestion], *, fresh: bool = False
+    ) -> Iterator[Choice]:
+        tables = [
+            np.array(
+                [_belongs(w, m) for w, m in zip(q.windows, q.marked, strict=True)], dtype=np.bool_
+            )
+            for q in questions
+        ]
+        if not tables:
+            return
+        every = np.concatenate(tables)
+        share = (every.sum(axis=0) + 1) / (len(every) + 2)
+        for index, table in enumerate(tables):
+            of_concept = np.where(table, np.log(1 - _SLIP), np.log(_SLIP))
+            of_any = np.where(table, np.log(share), np.log(1 - share))
+            gained = of_concept - of_any
+            # All but this one are of the concept.
+            likelier = gained.sum(axis=0, keepdims=True) - gained
+            yield Choice(index, int(np.argmax(likelier.max(axis=1))))
+
+
+def _belongs(window: Window, marked: tuple[int, ...]) -> list[bool]:
+    """Which concepts the marked tokens of a window belong to."""
+    tokens = window.example.tokens
+    text = "".join(tokens)
+    return [_marks(tokens, marked, concept.fires(text)) for concept in _ALL]
 
 
 def spans_of(label: str, text: str) -> list[Span]:
@@ -57,4 +105,4 @@ def spans_of(label: str, text: str) -> list[Span]:
 @cache
 def named(label: str) -> tuple[Concept, ...]:
     """The concepts that a label names."""
-    return tuple(c for c in (*LEXICAL_CONCEPTS, *PATTERN_CONCEPTS) if c.named_by(label))
+    return tuple(c for c in _ALL if c.named_by(label))

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autointerp_core.errors import LabelRejected
-from autointerp_core.store.event_details import ScoreDetails
+from autointerp_core.store.event_details import ScoreDetails, refusal
 from autointerp_core.store.events import TOPIC_OF, LabelEvent
 from autointerp_core.store.label_state import (
     EvidencePlace,
@@ -216,7 +216,10 @@ def test_reverting_keeps_what_the_text_was() -> None:
 @pytest.mark.parametrize(
     ("details", "score"),
     [
-        ({"scores": {"a": 0.5, "b": {"value": 1.0, "floor": 0.5}}}, 0.75),
+        ({"scores": {"a": 0.5, "b": {"value": 1.0, "floor": 0.5}}}, 0.5),
+        ({"scores": {"embedding": 0.9, "detection": None, "fuzzing": 0.4}}, 0.4),
+        ({"validate": {"embedding": 0.9, "detection": 0.7}, "score": 0.8}, 0.7),
+        ({"validate": {"embedding": {"value": None, "reason": "cannot"}}}, None),
         ({"score": 0.2, "scores": {"a": 0.5}}, 0.2),
         ({"scores": {"a": None, "b": "x", "c": True, "d": float("nan")}}, None),
         ({}, None),
@@ -236,7 +239,7 @@ def test_later_scores_replace_earlier_ones_of_the_same_name() -> None:
         ],
     )
     assert state.proposals[0].scores == {"x": 0.7, "y": 0.9}
-    assert state.score == pytest.approx(0.8)
+    assert state.score == 0.7  # x ranks, by name: neither is a scorer that we know
 
 
 def scored(event_id: int, parent: int, validate: float | None, test: float) -> LabelEvent:
@@ -295,9 +298,12 @@ def test_scores_belong_to_texts_and_compare_by_what_all_have() -> None:
     state = derive(7, events)
     first, _, third = state.proposals
     assert first.scores == third.scores == {"embedding": {"value": 0.7}, "detection": 0.6}
-    assert (third.score, third.validate) == (0.55, judged)
+    assert (third.score, third.validate) == (0.6, judged)  # detection ranks, where it is known
     # By embedding, which both have: 0.9 and 0.5.
     assert (state.label, ranked(state.proposals)[-1].text) == ("other", "other")
+
+
+CANNOT = {"value": None, "reason": refusal("it compares meanings; the label names marks")}
 
 
 def validated(event_id: int, parent: int, judge: str = "llm:x", **values: Any) -> LabelEvent:
@@ -311,9 +317,17 @@ def validated(event_id: int, parent: int, judge: str = "llm:x", **values: Any) -
         # An outage left the first without detection: it is not locked out, nor favoured.
         ({"embedding": 0.9, "detection": None}, {"embedding": 0.8, "detection": 0.95}, "first"),
         ({"embedding": 0.7}, {"embedding": 0.8, "detection": 0.5}, "second"),
-        ({"embedding": 0.9}, {"detection": 0.8}, "first"),
+        # Nothing in common: detection ranks, and who has no number of it comes after.
+        ({"embedding": 0.9}, {"detection": 0.8}, "second"),
         ({"embedding": 0.5, "detection": 0.9}, {"embedding": 0.6, "detection": 0.6}, "first"),
         ({"embedding": 0.5}, {"embedding": 0.5, "detection": 0.1}, "second"),
+        # One ranks, not their mean; what is equal by it is told apart by the next.
+        ({"embedding": 0.9, "detection": 0.6}, {"embedding": 0.1, "detection": 0.7}, "second"),
+        ({"embedding": 0.9, "detection": 0.7}, {"embedding": 0.1, "detection": 0.7}, "first"),
+        ({"fuzzing": 0.9, "embedding": 0.6}, {"fuzzing": 0.1, "embedding": 0.7}, "first"),
+        # What it cannot judge is compared at chance.
+        ({"embedding": 0.51}, {"embedding": CANNOT}, "first"),
+        ({"embedding": 0.49}, {"embedding": CANNOT}, "second"),
     ],
 )
 def test_proposals_compare_by_the_scorers_they_share(

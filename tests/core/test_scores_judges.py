@@ -25,8 +25,8 @@ from autointerp_core.labels.providers.base import ChatPrompt
 from autointerp_core.labels.providers.scripted import ScriptedProvider
 from autointerp_core.labels.scoring.judge import FitQuestion
 from autointerp_core.labels.scoring.llm_judge import LLMJudge, prompt_for
+from autointerp_core.labels.scoring.marked_windows import marked_text
 from autointerp_core.labels.scoring.sample_windows import Window
-from autointerp_core.labels.scoring.scorers.fuzzing import marked_text
 from autointerp_core.store.study import Example
 
 

@@ -293,7 +293,8 @@ def test_only_what_is_missing_is_asked_again(study: Study, history: LabelHistory
     assert (second.without, second.missing, second.scorers["detection"].n_missing) == ({}, 0, 0)
     found = history.state(study.info.sae_fingerprint, 0).proposals[0]
     assert set(found.validate) == set(found.scores) == set(every)
-    assert found.score == pytest.approx(np.mean(list(found.validate.values())))
+    assert found.score == found.validate["detection"]
+    assert found.test_score == found.test_by("detection")
     files = {name: place.file for name, place in found.evidence.items()}
     assert files["embedding"] == files["fuzzing"] != files["detection"]
     rest = RuleJudge(oracle)

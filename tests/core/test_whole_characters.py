@@ -9,8 +9,7 @@ import pytest
 
 from autointerp_core.labels.explain.example_lines import clip, mark_peak, mark_strengths, whole_word
 from autointerp_core.labels.marks import marked_pieces, without_marks
-from autointerp_core.labels.scoring.marked_windows import firing_tokens
-from autointerp_core.labels.scoring.scorers.fuzzing import marked_text
+from autointerp_core.labels.scoring.marked_windows import firing_tokens, marked_text
 from autointerp_core.store.example_windows import Windows, build_examples
 from autointerp_core.store.records import Example
 from autointerp_core.store.tokenstore import SPECIAL

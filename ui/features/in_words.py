@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from autointerp_core.explore.view import HAS, SCOPES, View
+from autointerp_core.store import selections
 
 
 def filter_in_words(view: View) -> str:
@@ -21,6 +22,9 @@ def filter_in_words(view: View) -> str:
     parts += [f"has {HAS[name]}" for name in view.has]
     for name, (low, high) in view.ranges:
         parts.append(_range(name, low, high))
+    if view.among:
+        chosen = selections.read(view.among)
+        parts.append("a selection" if chosen is None else f"a selection of {len(chosen):,}")
     return ", ".join(parts) if parts else "none, all features"
 
 

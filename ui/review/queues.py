@@ -37,22 +37,29 @@ class Queue:
     order: str = "density"
     every: bool = False
     """Whatever their density."""
+    among: str = ""
+    """Name of a selection that it is made of; empty: all features."""
 
     @property
     def view(self) -> View:
         """Those that fire and wait for a decision, in the queue's order."""
-        view = replace(QUEUES[self.order][1], status=("unreviewed",), dead=False)
+        view = replace(
+            QUEUES[self.order][1], status=("unreviewed",), dead=False, among=self.among
+        )
         return view if self.every else view.with_range("density", USUAL)
 
     def params(self) -> dict[str, str]:
-        return {"queue": self.order} | ({"of": "all"} if self.every else {})
+        every, among = {"of": "all"} if self.every else {}, {"among": self.among}
+        return {"queue": self.order} | every | (among if self.among else {})
 
 
 def asked() -> Queue:
     """The queue that the address names."""
     given = url.params()
     order = given.get("queue", "density")
-    return Queue(order if order in QUEUES else "density", given.get("of") == "all")
+    return Queue(
+        order if order in QUEUES else "density", given.get("of") == "all", url.view().among
+    )
 
 
 def left_out(snapshot: Snapshot, queue: Queue) -> int:
@@ -111,6 +118,8 @@ def top(
     if not queue.every:
         density = snapshot.numbers["density"]
         held &= (density >= USUAL[0]) & (density <= USUAL[1])
+    if queue.among:
+        held &= np.isin(np.arange(len(snapshot)), snapshot.order(View(among=queue.among)))
     total = int(held.sum())
     done = int((held & (snapshot.status > 0)).sum())
     with st.container(key="review_top", horizontal=True, vertical_alignment="center", gap="small"):
@@ -156,12 +165,15 @@ def top(
                 " · ".join(
                     [
                         f"{done:,} of {total:,} reviewed",
+                        *(["in a selection"] if queue.among else []),
                         *_others(snapshot, queue),
                         *_pace(total - done, sae),
                         *_known(snapshot, queue.order),
                     ]
                 )
             )
+        if queue.among:
+            st.button("All features", key="queue_leave", on_click=_leave, args=(queue,))
         st.button(
             keyboard.hint("Keys", "H"), key="keys", icon=":material/keyboard:", on_click=ask_keys
         )
@@ -216,4 +228,9 @@ def widen(queue: Queue) -> None:
 def _requeue(before: Queue) -> None:
     order = session.widget(f"queue_{before.order}")
     every = bool(session.widget(f"queue_of_{before.every}"))
-    url.put({"study": url.study(), **Queue(order, every).params()})
+    url.put({"study": url.study(), **Queue(order, every, before.among).params()})
+
+
+def _leave(queue: Queue) -> None:
+    """Callback: the same queue of all features."""
+    url.put({"study": url.study(), **replace(queue, among="").params()})

@@ -20,7 +20,8 @@ words against words of the label  0.581  (0.501)
 Taking a mean vector off, or lower case, changed nothing. So: single words for wordllama, whose
 vector of a text is the mean of fixed token vectors and drowns a word in its 32-token window
 (and a corpus has few distinct words, so that they are embedded once); the whole window for
-sentence-transformers, which are made for passages. A label is embedded whole by both.
+sentence-transformers, which are made for passages. A label is embedded whole by both, without
+quotation marks (:func:`unquoted`): around a single word they cost up to 0.46.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import regex
 
 from autointerp_core.arrays import Float32Array
 from autointerp_core.errors import ParameterError
@@ -37,6 +39,7 @@ from autointerp_core.labels.registry import Registry
 
 WORDLLAMA = "wordllama"
 """The embedder that works offline, taken where none is named."""
+_QUOTES = regex.compile(r"[\"“”„‟«»‹›「」『』]|(?<!\w)['‘’](?=\w)|(?<=\w)['’](?!\w)")
 
 
 class Embedder(ABC):
@@ -112,6 +115,18 @@ class KnownTexts:
         if len(self._vectors) > 1:
             self._vectors = [np.concatenate(self._vectors)]
         return self._vectors[0][[self._row[text] for text in texts]]
+
+
+def unquoted(text: str) -> str:
+    """The text without its quotation marks, which are no part of what a label means.
+
+    A text of nothing else stays as it is; so does an apostrophe inside a word.
+
+    >>> unquoted('"the" near served')
+    'the near served'
+    """
+    bare = " ".join(_QUOTES.sub("", text).split())
+    return bare or text
 
 
 def unit_rows(vectors: Float32Array) -> Float32Array:

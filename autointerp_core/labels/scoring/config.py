@@ -13,8 +13,16 @@ from autointerp_core.labels.providers.base import LabelProvider
 from autointerp_core.labels.providers.config import ProviderConfig, at_least
 from autointerp_core.labels.providers.make import NONE
 from autointerp_core.labels.registry import one_of
+from autointerp_core.labels.scoring.measures import MEASURES, measures_of
 from autointerp_core.labels.scoring.sample_windows import MIN_ACTIVE, PER_CLASS
-from autointerp_core.labels.scoring.scorers import SCORERS, judged, parse_scoring
+from autointerp_core.labels.scoring.scorers import (
+    SCORERS,
+    asking,
+    in_order,
+    judged,
+    known_names,
+    parse_scoring,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +33,7 @@ class ScoringConfig(ProviderConfig):
         tuple[str, ...],
         Doc(
             f"Scorers: none, all, or some of {','.join(SCORERS)}; {' and '.join(judged(SCORERS))} "
-            "ask a language model."
+            f"ask a language model. Also measures, which rank no label: {','.join(MEASURES)}."
         ),
     ] = ()
     score_windows: Annotated[
@@ -49,13 +57,23 @@ class ScoringConfig(ProviderConfig):
         super().validate()
         at_least("score_windows", self.score_windows, MIN_ACTIVE)
         for scorer in self.scorers:
-            one_of("scorers", scorer, SCORERS.names)
+            one_of("scorers", scorer, known_names())
         make_embedder(self.embedder)
 
     @property
     def judged(self) -> tuple[str, ...]:
-        """The scorers that ask a language model."""
-        return judged(self.scorers)
+        """The scorers and measures that ask a language model."""
+        return asking(self.scorers)
+
+    @property
+    def window_scorers(self) -> tuple[str, ...]:
+        """Those that put labels to windows, and so rank them."""
+        return in_order(self.scorers)
+
+    @property
+    def measures(self) -> tuple[str, ...]:
+        """The others, which rank nothing."""
+        return measures_of(self.scorers)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +84,7 @@ class ScoreConfig(ScoringConfig):
         tuple[str, ...],
         Doc(
             f"Scorers: all, or some of {','.join(SCORERS)}; {' and '.join(judged(SCORERS))} ask a "
-            "language model."
+            f"language model. Also measures, which rank no label: {','.join(MEASURES)}."
         ),
     ] = ("embedding",)
     again: Annotated[bool, Doc("Judge anew what was judged before.")] = False

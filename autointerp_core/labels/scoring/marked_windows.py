@@ -13,11 +13,13 @@ Each window is asked about once: two questions about one text would not be two o
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from autointerp_core.labels.document_split import PARTS
+from autointerp_core.labels.marks import mark, plain
 from autointerp_core.labels.scoring.sample_windows import HARD, MIN_ACTIVE, Window, WindowSet
 from autointerp_core.store.study import Example
 
@@ -86,3 +88,23 @@ def _some(generator: np.random.Generator, positions: list[int], count: int) -> t
     """At most ``count`` of the positions, ascending."""
     chosen = generator.permutation(len(positions))[:count]
     return tuple(sorted(positions[i] for i in chosen.tolist()))
+
+
+def marked_text(tokens: Sequence[str], marked: Sequence[int]) -> str:
+    """The text with marks around the given tokens; neighbours share one pair of marks."""
+    wanted = set(marked)
+    out = ""
+    at = 0
+    while at < len(tokens):
+        stop = at + 1
+        while stop < len(tokens) and (stop in wanted) == (at in wanted):
+            stop += 1
+        text = "".join(tokens[at:stop])
+        out = _joined(out, mark(text, apart=True) if text and at in wanted else plain(text))
+        at = stop
+    return out
+
+
+def _joined(left: str, right: str) -> str:
+    touching = bool(left and right) and left[-1] in "<>" and left[-1] == right[0]
+    return f"{left} {right}" if touching else left + right

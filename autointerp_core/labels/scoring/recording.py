@@ -13,7 +13,7 @@ from autointerp_core.labels.scoring.report import ScoreReport, summarise
 from autointerp_core.labels.scoring.sample_windows import MIN_ACTIVE
 from autointerp_core.labels.scoring.scored_proposals import ScoredProposal
 from autointerp_core.labels.scoring.scorers import SCORERS, ScorerRun
-from autointerp_core.store.event_details import ScoreDetails, ScorerResult, mean_value
+from autointerp_core.store.event_details import ScoreDetails, ScorerResult, ranking_value
 from autointerp_core.store.events import SCORED, NewEvent
 from autointerp_core.store.history import LabelHistory
 from autointerp_core.store.study import Study
@@ -97,7 +97,7 @@ class ScoreRecorder:
             return None  # what is known is better than a reason
         given = {run.scorer: self._result(entry, run).to_json() for run in one.test if tested}
         scores = {**(one.before.scores if one.before is not None else {}), **given}
-        test_score = mean_value(scores)
+        test_score = ranking_value(scores)
         if tested and test_score is None:
             results = ScoreDetails(scores=scores).results().values()
             reason = next((result.reason for result in results if result.reason), reason)
@@ -122,7 +122,8 @@ class ScoreRecorder:
 
     def _result(self, entry: FeatureScoring, run: ScorerRun) -> ScorerResult:
         found = run.score(self._judge_of(run.scorer), entry.shuffled(run.scorer))
-        return found if run.windows else replace(found, reason=SCORERS[run.scorer].no_windows)
+        reason = run.refused or SCORERS[run.scorer].no_windows
+        return found if run.windows else replace(found, reason=reason)
 
     def _reason(self, entry: FeatureScoring, one: ScoredProposal) -> str | None:
         """Why a text has no test score, whoever judges; None where it could have one."""
@@ -174,7 +175,7 @@ class ScoreRecorder:
             return
         details = known[standing.event]
         self._shown.append(details.results())
-        if mean_value(details.scores) is not None:
+        if ranking_value(details.scores) is not None:
             self._report.features += 1
             return
         reason = details.unscored or self._reason(entry, standing)

@@ -109,7 +109,7 @@ def summarise(results: Sequence[ScorerResult]) -> ScorerSummary | None:
         mean=found.value,
         low=found.low,
         high=found.high,
-        floor=FLOOR,
+        floor=FLOOR if valued[0].floor is None else valued[0].floor,
         shuffled=shuffled.value if shuffled else None,
         shuffled_low=shuffled.low if shuffled else None,
         shuffled_high=shuffled.high if shuffled else None,

@@ -13,6 +13,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from typing import Any
 
 from autointerp_core.labels.document_split import TEST, VALIDATE, Split
 from autointerp_core.labels.embedders import Embedder, KnownTexts, make_embedder
@@ -88,7 +89,8 @@ def score_labels(
     wanted = sorted({int(feature) for feature in features})
     for feature in wanted:
         study.stats(feature)  # raises
-    made = config.make_provider() if config.judged and judge is None else None
+    asks = judge is None and bool(judged(config.window_scorers))
+    made = config.make_provider() if asks else None
     asked = made or judge
     try:
         run = _Scoring(
@@ -181,7 +183,7 @@ class _Scoring:
         for entry in chunk:
             for one in entry.proposals:
                 if one.validate and all(run.complete for run in one.validate):
-                    found = {run.scorer: _four_digits(run.value()) for run in one.validate}
+                    found = {run.scorer: _as_recorded(run) for run in one.validate}
                     one.values = {**one.values, **found}
         if not self.report.stopped:
             for entry in chunk:
@@ -246,6 +248,9 @@ class _Scoring:
         return SCORERS[scorer].judge_name(self.tools)
 
 
-def _four_digits(value: float | None) -> float | None:
-    """As it is recorded, so that what is best here is best when it is read again."""
+def _as_recorded(run: ScorerRun) -> Any:
+    """A value of validate as it is recorded, so that what is best here is best when read again."""
+    if run.refused is not None:
+        return {"value": None, "reason": run.refused}
+    value = run.value()
     return None if value is None else round(value, 4)

@@ -62,6 +62,9 @@ def score(
     silent = np.concatenate(had[1:])
     found = interval_of(measure, had[0], silent)
     easy_value, hard_value = (value_of(measure, had[0], part) for part in had[1:])
+    shares: tuple[float | None, float | None] = (None, None)
+    if found is not None and measure == BALANCED_ACCURACY:
+        shares = _shares_right(had[0], silent)
     reason = None
     if found is None:
         which = "active" if not len(had[0]) else "silent"
@@ -86,6 +89,8 @@ def score(
         floor=FLOOR,
         reason=reason,
         auroc=auroc_value(had[0], silent) if found and _graded(measure, had) else None,
+        hit=shares[0],
+        rejected=shares[1],
     )
 
 

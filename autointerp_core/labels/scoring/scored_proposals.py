@@ -11,8 +11,8 @@ from typing import Any
 import orjson
 
 from autointerp_core.labels.document_split import LABEL, TEST, VALIDATE
-from autointerp_core.labels.scoring.scorers import ScorerRun
-from autointerp_core.store.event_details import GenerationDetails, ScoreDetails, mean_value
+from autointerp_core.labels.scoring.scorers import SCORERS, ScorerRun
+from autointerp_core.store.event_details import GenerationDetails, ScoreDetails, ranking_value
 from autointerp_core.store.events import GENERATED, PROPOSALS, SCORED, LabelEvent
 from autointerp_core.store.label_state import derive
 
@@ -42,13 +42,13 @@ class ScoredProposal:
     """Whether anything ever gave it a number."""
     validate: list[ScorerRun] = field(default_factory=list)
     test: list[ScorerRun] = field(default_factory=list)
-    values: dict[str, float | None] = field(default_factory=dict)
-    """By scorer, on validate."""
+    values: dict[str, Any] = field(default_factory=dict)
+    """By scorer, on validate: a number, None, or why the scorer cannot judge it."""
 
     @property
     def rank(self) -> float | None:
-        """Mean of ``values``."""
-        return mean_value(self.values)
+        """The ranking scorer's of ``values``."""
+        return ranking_value(self.values)
 
     @property
     def tested(self) -> bool:
@@ -130,7 +130,12 @@ def scored_proposals(
 
 
 def _key(text: str, asked_how: Mapping[str, Any]) -> str:
-    raw = orjson.dumps({**asked_how, "text": text}, option=orjson.OPT_SORT_KEYS)
+    """Of labels that a scorer reads as they stand, the key is that of before others were known."""
+    asked = {name: SCORERS[name] for name in asked_how["scorers"]}
+    refused = {n: why for n, each in asked.items() if (why := each.cannot_judge(text)) is not None}
+    read = {n: said for n, each in asked.items() if (said := each.reads(text)) != text}
+    question = {**asked_how, "text": text} | ({"reads": read | refused} if read or refused else {})
+    raw = orjson.dumps(question, option=orjson.OPT_SORT_KEYS)
     return hashlib.sha256(raw).hexdigest()
 
 

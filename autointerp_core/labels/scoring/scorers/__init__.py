@@ -18,6 +18,7 @@ from autointerp_core.labels.embedders import KnownTexts
 from autointerp_core.labels.providers.base import ChatPrompt
 from autointerp_core.labels.registry import Registry, one_of
 from autointerp_core.labels.scoring.judge import FitQuestion, Judge, Judgement
+from autointerp_core.labels.scoring.measures import MEASURES, measures_of
 from autointerp_core.labels.scoring.sample_windows import ACTIVE, EASY, HARD, Window, WindowSet
 from autointerp_core.labels.scoring.score_statistics import (
     AUROC,
@@ -25,7 +26,7 @@ from autointerp_core.labels.scoring.score_statistics import (
     score,
     value_of,
 )
-from autointerp_core.store.event_details import ScorerResult
+from autointerp_core.store.event_details import ScorerResult, refusal
 
 NONE, ALL = "none", "all"
 
@@ -59,6 +60,14 @@ class Scorer(ABC):
     """Labels of other features put to the same windows, at most 5: the shuffled baseline."""
     no_windows: str = "no windows could be judged"
     """Why a window set may leave it nothing to judge."""
+
+    def reads(self, label: str) -> str:
+        """What of a label is put to the windows."""
+        return label
+
+    def cannot_judge(self, label: str) -> str | None:
+        """Why no number of this scorer would say anything about a label; None: it can judge it."""
+        return None
 
     @abstractmethod
     def judge_name(self, tools: Tools) -> str:
@@ -132,6 +141,8 @@ class ScorerRun:
     tokens_out: int = 0
     seconds: float = 0.0
     cost: float | None = None
+    refused: str | None = None
+    """Why the scorer cannot judge the label at all; then there are no windows."""
 
     def __post_init__(self) -> None:
         self.said = np.full(len(self.windows), np.nan)
@@ -139,6 +150,9 @@ class ScorerRun:
     @classmethod
     def of(cls, scorer: str, label: str, found: WindowSet, seed: int) -> ScorerRun:
         """A label to be put to the windows of a set by a scorer."""
+        why = SCORERS[scorer].cannot_judge(label)
+        if why is not None:
+            return cls(found.feature, found.part, scorer, label, (), refused=refusal(why))
         chosen = SCORERS[scorer].windows(found, seed)
         marks = [marked for _, marked in chosen if marked is not None]
         return cls(
@@ -244,17 +258,32 @@ def judged(scorers: Iterable[str]) -> tuple[str, ...]:
     return tuple(scorer for scorer in scorers if SCORERS[scorer].asks_model)
 
 
+def known_names() -> tuple[str, ...]:
+    """Whatever can be asked for by name: every scorer, then every measure."""
+    return (*SCORERS.names, *MEASURES.names)
+
+
+def asking(names: Iterable[str]) -> tuple[str, ...]:
+    """The scorers and measures among names that ask a language model."""
+    wanted = tuple(names)
+    own = judged(in_order(wanted))
+    return (*own, *(name for name in measures_of(wanted) if MEASURES[name].asks_model))
+
+
 def parse_scoring(text: str) -> tuple[str, ...]:
-    """``"embedding,fuzzing"``, ``"all"`` or ``"none"`` as scorers, in the usual order.
+    """``"embedding,fuzzing"``, ``"all"`` (scorers) or ``"none"``, in the usual order.
+
+    Measures may be among them; ``all`` is without, as some need the SAE or write much text.
 
     Raises:
-        ParameterError: there is no such scorer.
+        ParameterError: there is no such scorer or measure.
     """
     parts = [part.strip() for part in text.split(",") if part.strip()]
     if parts == [ALL]:
         return SCORERS.names
     if parts in ([], [NONE]):
         return ()
+    known = known_names()
     for part in parts:
-        one_of("scorers", part, SCORERS.names if len(parts) > 1 else (*SCORERS, ALL, NONE))
-    return in_order(parts)
+        one_of("scorers", part, known if len(parts) > 1 else (*known, ALL, NONE))
+    return (*in_order(parts), *measures_of(parts))

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from autointerp_core.labels.embedders import unquoted
 from autointerp_core.labels.scoring.score_statistics import AUROC
 from autointerp_core.labels.scoring.scorers import SCORERS, Scorer, ScorerRun, Tools
+from autointerp_core.labels.scoring.unseen_patterns import unseen_pattern
 
 EMBEDDING = "embedding"
 
@@ -20,11 +22,19 @@ class EmbeddingScorer(Scorer):
     measure = AUROC
     others = 5
 
+    def reads(self, label: str) -> str:
+        return unquoted(label)
+
+    def cannot_judge(self, label: str) -> str | None:
+        pattern = unseen_pattern(label)
+        return None if pattern is None else f"it compares meanings; the label names {pattern}"
+
     def judge_name(self, tools: Tools) -> str:
         return tools.known.embedder.name
 
     def answer(self, runs: Sequence[ScorerRun], tools: Tools) -> None:
         known = tools.known
+        runs = [run for run in runs if run.windows]
         pieces_of = known.embedder.pieces
         flat: list[str] = []
         start: dict[int, int] = {}
@@ -37,7 +47,7 @@ class EmbeddingScorer(Scorer):
                     bounds.append(len(flat))
                     flat += pieces_of(window.text)
         bounds.append(len(flat))
-        labels = known.vectors([run.label for run in runs])
+        labels = known.vectors([self.reads(run.label) for run in runs])
         vectors = known.vectors(flat)
         for run, label in zip(runs, labels, strict=True):
             first = start[id(run.windows[0])]

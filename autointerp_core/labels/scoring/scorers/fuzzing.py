@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from autointerp_core.labels.marks import mark, plain
 from autointerp_core.labels.providers.base import ChatPrompt
 from autointerp_core.labels.scoring.judge import FitQuestion
-from autointerp_core.labels.scoring.marked_windows import marked_windows
+from autointerp_core.labels.scoring.marked_windows import marked_text, marked_windows
 from autointerp_core.labels.scoring.sample_windows import MIN_ACTIVE, Window, WindowSet
 from autointerp_core.labels.scoring.scorers import SCORERS, JudgedScorer
 from autointerp_core.labels.scoring.yes_no_prompts import yes_no_prompt
@@ -48,26 +45,6 @@ class FuzzingScorer(JudgedScorer):
 
 def _ask(label: str, text: str) -> str:
     return f"Label: {label}\nText: {text}\nAre the marked words what the label names?"
-
-
-def marked_text(tokens: Sequence[str], marked: Sequence[int]) -> str:
-    """The text with marks around the given tokens; neighbours share one pair of marks."""
-    wanted = set(marked)
-    out = ""
-    at = 0
-    while at < len(tokens):
-        stop = at + 1
-        while stop < len(tokens) and (stop in wanted) == (at in wanted):
-            stop += 1
-        text = "".join(tokens[at:stop])
-        out = _joined(out, mark(text, apart=True) if text and at in wanted else plain(text))
-        at = stop
-    return out
-
-
-def _joined(left: str, right: str) -> str:
-    touching = bool(left and right) and left[-1] in "<>" and left[-1] == right[0]
-    return f"{left} {right}" if touching else left + right
 
 
 SCORERS.register(FUZZING, FuzzingScorer())
