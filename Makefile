@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PORT ?= 8501
 
-.PHONY: app demo check test lint oracle bench bench-ui bench-labels bench-health parity chromium install install-dev
+.PHONY: app demo check test lint oracle bench bench-ui bench-labels bench-health parity chromium postgres install install-dev
 
 app: demo  ## install, build the demo study once, serve the app
 	$(BIN)/streamlit run app.py --server.port $(PORT)
@@ -15,7 +15,7 @@ demo: install  ## build the demo study (nothing to do where it exists)
 check: lint  ## the fast loop: lint, types, layers, and every test that takes no more than a moment
 	$(BIN)/pytest tests/core tests/pages -m "not slow" -n 2 --dist worksteal -q
 
-test: install-dev chromium lint  ## everything that must hold
+test: install-dev chromium postgres lint  ## everything that must hold
 	$(BIN)/pytest tests/core tests/pages -n 2 --dist worksteal
 	$(BIN)/pytest tests/browser
 
@@ -61,4 +61,10 @@ $(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.txt requirements-dev
 chromium:
 	@if [ ! -x /usr/bin/chromium ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 		apt-get update -q && apt-get install -qy --no-install-recommends chromium; \
+	fi
+
+# Debian's PostgreSQL, likewise; tests start a server of their own and need no running one.
+postgres:
+	@if [ -z "$$(ls -d /usr/lib/postgresql/*/bin 2>/dev/null)" ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		apt-get update -q && apt-get install -qy --no-install-recommends postgresql; \
 	fi

@@ -118,6 +118,14 @@ class JobError(AutointerpError):
     """A background job could not be started or ended badly."""
 
 
+class LiveError(AutointerpError):
+    """The process that holds the live model could not be started, or ended twice."""
+
+
+class OutOfMemory(AutointerpError):
+    """Not even the smallest piece of work fits into memory."""
+
+
 class Cancelled(AutointerpError):
     """The person stopped it; what was finished stays on disk."""
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from autointerp_core.controls import do_controls, encoder_of
 from autointerp_core.errors import KnobError, StudyError
 from autointerp_core.feature_request import FeatureRequest
 from autointerp_core.home import home, studies_dir
@@ -23,6 +24,7 @@ from autointerp_core.study_labels import (
     notices,
     outcome,
     score_study,
+    wanted_features,
     write_results,
 )
 
@@ -56,6 +58,9 @@ def run_labeling(
     *,
     label_provider: str = "local",
     engine: str = "native",
+    workers: int | None = None,
+    ray_address: str | None = None,
+    keep: str = "auto",
     context_size: int | None = None,
     prepend_bos: bool | None = None,
     pack: bool = False,
@@ -72,6 +77,8 @@ def run_labeling(
     scoring: str = "none",
     score_windows: int = 20,
     embedder: str = "wordllama",
+    control: str | None = None,
+    output_labels: bool = False,
     judge_provider: str | None = None,
     judge_model_path: str | None = None,
     hold_out: bool = True,
@@ -107,7 +114,14 @@ def run_labeling(
         label_provider: ``"local"`` (transformers), ``"openai"`` (any compatible server),
             ``"scripted"`` (no model: canned answers, for trying things out), or ``"none"``
             (search labels only).
-        engine: ``"native"``, or ``"sae-dashboard"`` (the reference engine, far slower).
+        engine: ``"native"``, ``"ray"`` (many GPUs or machines), or ``"sae-dashboard"`` (the
+            reference engine, far slower).
+        workers: Of the ray engine; None: one a GPU, else one for every two CPUs.
+        ray_address: Ray cluster: ``"local"`` (this machine alone, also for None), ``"auto"``,
+            ``"host:port"`` or ``"ray://host:port"``.
+        keep: Whose firings to keep: ``"asked"``, ``"all"`` (features not asked for can then be
+            opened later without the model), or ``"auto"``: all, where that takes no more than a
+            tenth of the free disk.
         context_size: Tokens a sequence at most; None: the SAE's, else 1024.
         prepend_bos: None: as the SAE's config says. A text that begins with BOS gets no other;
             where the tokenizer has none, its EOS is put there.
@@ -127,10 +141,14 @@ def run_labeling(
         candidates: Proposals a feature: the search label, and at least one of the model; with
             scores the best one on validation documents is the label.
         scoring: ``"none"``, ``"all"``, or some of ``"embedding,detection,fuzzing"``; the last
-            two ask the judge model.
+            two ask the judge model. Also measures, which rank no label: ``"intruder"``,
+            ``"generation"``, ``"output"``.
         score_windows: Activating windows a score is measured on; as many silent ones.
         embedder: Of the embedding scores: ``"wordllama"`` (offline), or
             ``"sentence-transformers:<model>"`` where that package is installed.
+        control: ``"shuffled"``, ``"random-sae"`` or both: do the same for a control of the SAE as
+            well, to see what scores mean.
+        output_labels: Also propose the tokens that a feature's decoder direction makes likelier.
         judge_provider: Provider of the judge; None: the labeller's.
         judge_model_path: Model that judges; None: the labeller's.
         hold_out: Keep half of the documents from the labeller, to score labels on. Without
@@ -148,7 +166,8 @@ def run_labeling(
         ``labels_failed`` and ``labels_failed_why``, ``search_labels``, ``requests``,
         ``tokens_in``, ``tokens_out``, ``cost`` (None: unknown),
         ``stopped`` (why a budget ended the run, else None), ``scores`` (a summary by scorer),
-        ``notices``, ``warnings``.
+        ``controls`` (see :func:`~autointerp_core.controls.do_controls`), ``notices``,
+        ``warnings``.
 
     Raises:
         BadInput: what was given cannot be used; nothing was written.
@@ -179,6 +198,9 @@ def run_labeling(
         block_features=minibatch_size_features,
         n_examples=max_examples_per_feature,
         engine=engine,
+        keep=keep,
+        workers=workers,
+        ray_address=ray_address,
     )
     with naming(PARAMETERS):
         config = LabelConfig(
@@ -195,6 +217,8 @@ def run_labeling(
             scorers=parse_scoring(scoring),
             score_windows=score_windows,
             embedder=embedder,
+            control=control,
+            output_labels=output_labels,
             method=label_method,
             max_examples=max_examples_for_labeling,
             hint=label_hint,
@@ -208,10 +232,18 @@ def run_labeling(
     output = Path(output_dir).expanduser()
     check_writable(output)
     done = _label(extraction, config, asked, report=report)
+    controls = []
+    if config.controls:
+        from autointerp_core.store.history import LabelHistory
+
+        with LabelHistory.open() as history:
+            wanted = wanted_features(done.study, asked)
+            controls = do_controls(done.study, wanted, history, config, progress=report)
     return {
         **write_results(done.study, asked, output, max_examples_per_feature, report),
         "features_computed": done.features_computed,
         **outcome(done.labels),
+        "controls": controls,
         "notices": [*notices(done.study, asked), *done.labels.notices],
     }
 
@@ -259,6 +291,7 @@ def _label(
             history,
             config,
             llm_features=None if llm_features is None else _readable(study, llm_features),
+            open_encoder=encoder_of(study, config.device),
             progress=report,
         )
     return _Labelled(study, len(done.computed), labels)

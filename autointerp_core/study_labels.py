@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from autointerp_core.controls import do_controls, encoder_of
 from autointerp_core.feature_request import FeatureRequest
 from autointerp_core.progress import Progress, ProgressCallback, silent
 from autointerp_core.store.files import check_writable
@@ -61,13 +62,21 @@ def label_study(
     config = (config or LabelConfig()).on(opened)
     config.check()
     with LabelHistory.open() as history:
+        wanted = wanted_features(opened, asked)
         labels = label_features(
-            opened, wanted_features(opened, asked), history, config, progress=report
+            opened,
+            wanted,
+            history,
+            config,
+            open_encoder=encoder_of(opened, config.device),
+            progress=report,
         )
+        controls = do_controls(opened, wanted, history, config, progress=report)
     return {
         **write_results(opened, asked, output, max_examples_per_feature, report),
         "features_computed": 0,
         **outcome(labels),
+        "controls": controls,
         "notices": [*notices(opened, asked), *labels.notices],
     }
 
@@ -98,7 +107,8 @@ def score_study(
 
     Returns:
         ``examples_path``, ``labels_path``, ``study_path``, ``num_features``, ``num_dead``,
-        ``scores`` (a summary by scorer, and counts), ``tokens_in``, ``tokens_out``, ``cost``
+        ``scores`` (a summary by scorer, and counts), ``controls`` (see
+        :func:`~autointerp_core.controls.do_controls`), ``tokens_in``, ``tokens_out``, ``cost``
         (None: unknown), ``stopped``, ``notices``, ``warnings``.
 
     Raises:
@@ -107,7 +117,7 @@ def score_study(
         AutointerpError: something else failed; a rerun goes on where it stopped.
     """
     from autointerp_core.labels.config import ScoreConfig
-    from autointerp_core.labels.scoring.run import score_labels
+    from autointerp_core.labels.scoring.measuring import score_and_measure
     from autointerp_core.store.history import LabelHistory
 
     report = progress or silent
@@ -115,13 +125,21 @@ def score_study(
     config = (config or ScoreConfig()).on(opened)
     config.check()
     with LabelHistory.open() as history:
-        found = score_labels(
-            opened, wanted_features(opened, asked), history, config, progress=report
+        wanted = wanted_features(opened, asked)
+        found = score_and_measure(
+            opened,
+            wanted,
+            history,
+            config,
+            open_encoder=encoder_of(opened, config.device),
+            progress=report,
         )
+        controls = do_controls(opened, wanted, history, config, progress=report)
     usage = {name: getattr(found, name) for name in ("tokens_in", "tokens_out", "cost")}
     return {
         **write_results(opened, asked, output, max_examples_per_feature, report),
         "scores": asdict(found),
+        "controls": controls,
         **usage,
         "stopped": found.stopped,
         "notices": [*notices(opened, asked), *found.notices],
@@ -135,6 +153,7 @@ def _opened(
     output_dir: str | Path,
 ) -> tuple[Study, FeatureRequest, Path]:
     """Everything that can be refused before anything is asked or written."""
+    from autointerp_core.extraction.kept import bring_in
     from autointerp_core.store.studies import find_study
     from autointerp_core.store.study import Study
 
@@ -144,6 +163,7 @@ def _opened(
         opened.stats(feature)  # raises
     output = Path(output_dir).expanduser()
     check_writable(output)
+    opened = bring_in(opened, asked.indices or ())
     keep_scores(opened, asked)
     return opened, asked, output
 

@@ -36,8 +36,12 @@ TERMS: Mapping[str, str] = MappingProxyType(
         "apart from the rest of the text. No language model is asked.",
         "Score": "How well a label tells the windows on which the feature fires from silent "
         "ones, on documents that the label's maker never saw.",
+        "Ranking scorer": "Every scorer has a number of its own, and they are never averaged. One "
+        "of them ranks: detection where a label has it, else fuzzing, else embedding, until you "
+        "choose another (a click on its column). The address keeps your choice.",
         "Embedding": "A scorer: how alike label and window are in meaning, by a small embedding "
-        "model on this machine.",
+        "model on this machine. Of labels that name marks, places or neighbours of a word it says "
+        "that it cannot judge them.",
         "Detection": "A scorer: a language model is shown a label and a window, and says whether "
         "the label fits.",
         "Fuzzing": "A scorer: a language model is shown a label and a window with marked tokens, "

@@ -41,12 +41,13 @@ class Place:
     previous: int | None
     next: int | None
 
-    def text(self, view: View) -> str:
-        """``37 of 412 · by density``."""
+    def text(self, view: View, ranking: str = "") -> str:
+        """``37 of 412 · by density``; ``ranking``: the scorer whose scores the view means."""
         where = (
             "not in this filter" if self.number is None else f"{self.number:,} of {self.total:,}"
         )
-        order = SORTS[view.sort].lower() + (", largest first" if view.descending else "")
+        order = f"{ranking} score" if view.sort == "score" and ranking else SORTS[view.sort].lower()
+        order += ", largest first" if view.descending else ""
         kind = "filtered, " if view.filtered else ""
         return f"{where} · {kind}by {order}"
 

@@ -12,9 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import streamlit as st
 
-from autointerp_core.explore.feature_index import FeatureIndex, Snapshot
+from autointerp_core.explore.feature_index import FeatureIndex, Row, Snapshot
 from autointerp_core.home import home, studies_dir
 from autointerp_core.jobs import list_jobs
 from autointerp_core.jobs.old_scores import adopt_scores_of_jobs
@@ -51,6 +52,15 @@ class OpenStudy:
 
     def snapshot(self) -> Snapshot:
         return self.index.refresh(history())
+
+
+def row(opened: OpenStudy, snapshot: Snapshot, feature: int) -> Row | None:
+    """A feature's line: of the table, or of kept firings; None where the study has neither."""
+    at = snapshot.at(feature)
+    if at is not None:
+        return snapshot.row(at)
+    kept = bool(np.isin(feature, opened.study.kept))
+    return snapshot.kept_row(opened.study, feature) if kept else None
 
 
 def studies() -> StudyList:

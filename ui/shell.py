@@ -43,6 +43,7 @@ def pages() -> list[Page]:
         st.Page(_PAGES / "map.py", title="Map"),
         st.Page(_PAGES / "compare.py", title="Compare"),
         st.Page(_PAGES / "studies.py", title="Studies"),
+        st.Page(_PAGES / "report.py", title="Report"),
         st.Page(_PAGES / "export.py", title="Export"),
     ]
 

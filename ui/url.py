@@ -25,8 +25,9 @@ def params() -> dict[str, str]:
     return said
 
 
-LOOK = ("tab", "window", "lines", "peak", "plot", "across", "up", "axes")
-"""What says how a page is looked at (``look.py``); it stays while one goes from place to place."""
+LOOK = ("tab", "window", "lines", "peak", "plot", "across", "up", "axes", "by")
+"""What says how a page is looked at (``look.py``), and which scorer ranks; it stays while one goes
+from place to place."""
 
 
 def put(values: Mapping[str, str]) -> None:

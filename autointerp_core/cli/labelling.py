@@ -6,7 +6,7 @@ Their options are the fields of the configurations, under the names that ``run_l
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -20,6 +20,7 @@ from autointerp_core.extraction.config import PARAMETERS as EXTRACTION_NAMES
 from autointerp_core.labels.config import PARAMETERS as LABEL_NAMES
 from autointerp_core.labels.config import LabelConfig, ScoreConfig
 from autointerp_core.labels.providers.make import takes_money
+from autointerp_core.labels.scoring.measures import MEASURES
 from autointerp_core.progress import Progress
 from autointerp_core.store.study_record import Masks
 
@@ -131,7 +132,7 @@ def score(given: Mapping[str, Any]) -> None:
     TERMINAL.report(Progress("done"))
     found = result["scores"]
     print(f"{found['features']} of {result['num_features']} features scored")
-    for line in _score_lines(found):
+    for line in (*_score_lines(found), *_control_lines(result["controls"])):
         print(line)
     _close(result)
 
@@ -158,7 +159,7 @@ def _tell(result: Mapping[str, Any], values: Mapping[str, Any]) -> None:
     if result["requests"]:
         paid = takes_money(values["label_provider"], values["judge_provider"])
         print(_spent(result, paid=paid))
-    for line in _score_lines(result["scores"]):
+    for line in (*_score_lines(result["scores"]), *_control_lines(result["controls"])):
         print(line)
     _close(result, ", without --regenerate, " if values["regenerate"] else " ")
 
@@ -185,18 +186,46 @@ def _score_lines(report: Mapping[str, Any] | None) -> list[str]:
     """A line a scorer: what a person must see beside a score stands beside it."""
     if report is None:
         return []
-    lines = []
-    for name, found in report["scorers"].items():
-        shuffled = "unknown" if found["shuffled"] is None else f"{found['shuffled']:.2f}"
-        lines.append(
-            f"{name}: {found['mean']:.2f} ({found['low']:.2f}–{found['high']:.2f}) mean "
-            f"{found['measure']} of {found['features']} labels; floor {found['floor']:.2f}, "
-            f"other features' labels {shuffled}; {found['n']:,} judgements, "
-            f"{found['n_missing']:,} missing; judge {found['judge']}"
-        )
+    lines = [_score_line(name, found) for name, found in report["scorers"].items()]
     lines += [f"{name}: {why}" for name, why in report.get("without", {}).items()]
     lines += [f"no score for {n:,} features: {why}" for why, n in report["unscored"].items()]
     return lines
+
+
+def _score_line(name: str, found: Mapping[str, Any]) -> str:
+    shuffled = "unknown" if found["shuffled"] is None else f"{found['shuffled']:.2f}"
+    corrected = ""
+    if found["corrected"] is not None:
+        corrected = (
+            f"; {found['corrected']:.2f} ({found['corrected_low']:.2f}–"
+            f"{found['corrected_high']:.2f}) corrected for the judge's known errors"
+        )
+    return (
+        f"{name}: {found['mean']:.2f} ({found['low']:.2f}–{found['high']:.2f}) mean "
+        f"{found['measure']} of {found['features']} {_of(name)}; floor {found['floor']:.2f}, "
+        f"other features' labels {shuffled}; {found['n']:,} judgements, "
+        f"{found['n_missing']:,} missing; judge {found['judge']}{corrected}"
+    )
+
+
+def _of(name: str) -> str:
+    """What a score is of."""
+    return "features" if name in MEASURES and not MEASURES[name].of_label else "labels"
+
+
+def _control_lines(controls: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A line a scorer of each control, the same numbers as the real SAE's."""
+    told = {
+        "carried": "with the real SAE's labels",
+        "anew": "with labels made anew",
+        "measured": "measured alike",
+    }
+    return [
+        f"control {each['kind']}, {how}: {_score_line(name, found)}"
+        for each in controls
+        for key, how in told.items()
+        for name, found in each[key].items()
+    ]
 
 
 def _numbers(text: str | None) -> list[float] | None:

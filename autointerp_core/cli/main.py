@@ -13,7 +13,18 @@ from collections.abc import Sequence
 
 import typer
 
-from autointerp_core.cli import exchange, installation, labelling, sources
+from autointerp_core.cli import (
+    comparing,
+    exchange,
+    finding,
+    installation,
+    label_database,
+    labelling,
+    playground,
+    report,
+    services,
+    sources,
+)
 from autointerp_core.cli.terminal import TERMINAL, one_line
 from autointerp_core.errors import AutointerpError
 
@@ -24,7 +35,11 @@ commands = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for room in (labelling, exchange, installation, sources):
+ROOMS = (
+    *(labelling, finding, playground, comparing, report, exchange),
+    *(label_database, installation, sources, services),
+)
+for room in ROOMS:
     room.register(commands)
 
 

@@ -24,10 +24,7 @@ class Companion:
 def companions(study: Study, feature: int, limit: int = 10) -> list[Companion]:
     """The features that share most of ``feature``'s tokens, most alike first."""
     on = np.zeros(study.tokens.n_tokens, dtype=bool)
-    for found in study.passes:
-        row = int(found.rows([feature])[0])
-        if row >= 0:
-            on[found.firings(row, row + 1)[1]] = True
+    on[study.firings(feature).token] = True
     own = int(on.sum())
     if not own:
         return []
@@ -36,15 +33,13 @@ def companions(study: Study, feature: int, limit: int = 10) -> list[Companion]:
         shared = np.zeros(len(found.features), dtype=np.int64)
         fired = np.zeros(len(found.features), dtype=np.int64)
         read = 0
-        for handle, offset in zip(found.handles(), found.shard_offsets(), strict=True):
+        for offset, here in found.each_shard():
             if read > _MOST_FIRINGS:
                 break
-            bounds = handle.get_tensor("indptr")
-            token = handle.get_tensor("token")
-            hits = np.concatenate([[0], np.cumsum(on[offset:][token])])
-            shared += np.diff(hits[bounds])
-            fired += np.diff(bounds)
-            read += len(token)
+            hits = np.concatenate([[0], np.cumsum(on[offset + here.token])])
+            shared += np.diff(hits[np.concatenate([[0], np.cumsum(here.counts)])])
+            fired += here.counts
+            read += len(here.token)
         likeness = shared / np.sqrt(np.maximum(fired, 1) * own)
         likeness[found.features == feature] = 0
         best = np.argsort(-likeness, kind="stable")[:limit]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from autointerp_core.errors import StudyError
-from autointerp_core.store.neighbours import Neighbour, read_neighbours
+from autointerp_core.store.neighbours import NEIGHBOURS_FILE, Neighbour, read_neighbours
 from autointerp_core.store.study import Study
 
 __all__ = ["Neighbour", "neighbours"]
@@ -17,7 +17,8 @@ def neighbours(study: Study, feature: int, limit: int = 10) -> list[Neighbour]:
         StudyError: the study was made before neighbours were kept, or their file is damaged.
     """
     found, row = study.locate(feature)
-    kept = read_neighbours(found.folder, row)
+    place = found.beside(NEIGHBOURS_FILE, row)
+    kept = read_neighbours(*place) if place is not None else None
     if kept is None:
         raise StudyError("this study was made before they were kept")
     return kept[:limit]

@@ -11,6 +11,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -19,11 +20,12 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from autointerp_core.explore.arrow import contains, joined, ranks, read_tables
-from autointerp_core.explore.label_columns import LABEL_COLUMNS
+from autointerp_core.explore.label_columns import LABEL_COLUMNS, scores_of
 from autointerp_core.explore.text_search import TextSearch
 from autointerp_core.explore.topic_search import TopicSearch
 from autointerp_core.explore.view import STATUSES, View
 from autointerp_core.store import selections
+from autointerp_core.store.event_details import by_rank
 from autointerp_core.store.history import LabelHistory, LabelState
 from autointerp_core.store.study import Study
 
@@ -72,8 +74,8 @@ class Snapshot:
     noted: Mask
     has_llm: Mask
     has_search: Mask
-    score: NDArray[np.float64]
-    """The current label's score on test documents; NaN where it has none."""
+    scores: dict[str, NDArray[np.float64]]
+    """By scorer, the current label's score on test documents; NaN where it has none."""
     agreement: NDArray[np.float64]
     search: TextSearch
     topics: TopicSearch
@@ -100,6 +102,24 @@ class Snapshot:
             top_tokens=tuple(self.tokens[at].as_py() or ()),
         )
 
+    def kept_row(self, study: Study, feature: int) -> Row:
+        """The line of a feature that is not in the table, but whose firings the study keeps.
+
+        Raises:
+            BadInput: they are not kept.
+        """
+        found = study.locate(feature).found.table.iloc[0]
+        return Row(
+            feature=feature,
+            state=self.state(feature),
+            density=float(found["density"]),
+            max=float(found["max"]),
+            mean=float(found["mean"]),
+            fired=int(found["fired"]),
+            num_examples=int(found["num_examples"]),
+            top_tokens=tuple(found["top_tokens"]),
+        )
+
     def at(self, feature: int) -> int | None:
         """Row of a feature, None where the study does not hold it."""
         place = int(np.searchsorted(self.features, feature))
@@ -124,12 +144,26 @@ class Snapshot:
                 self._orders.popitem(last=False)
         return rows
 
-    def column(self, name: str) -> NDArray[Any]:
-        """A numeric column by the name that filters and sorts know it by."""
+    @cached_property
+    def scorers(self) -> tuple[str, ...]:
+        """Those that scored any current label, in the order in which they rank."""
+        known = (name for name, values in self.scores.items() if not np.isnan(values).all())
+        return tuple(by_rank(known))
+
+    def ranking(self, by: str) -> str:
+        """The scorer that ranks: the one asked for, else the first known; empty: none known."""
+        return by if by in self.scorers else next(iter(self.scorers), "")
+
+    def column(self, name: str, by: str = "") -> NDArray[Any]:
+        """A numeric column by the name that filters and sorts know it by.
+
+        ``score`` is that of the scorer ``by``, or of the one that ranks where it knows none.
+        """
         if name == "feature":
             return self.features
         if name == "score":
-            return self.score
+            ranking = self.ranking(by)
+            return self.scores[ranking] if ranking else np.full(len(self), np.nan)
         return self.numbers[name]
 
     def _mask(self, view: View) -> Mask:
@@ -146,7 +180,7 @@ class Snapshot:
             chosen = selections.read(view.among)
             keep &= np.isin(self.features, [] if chosen is None else chosen)
         for name, (low, high) in view.ranges:
-            values = self.column(name)
+            values = self.column(name, view.by)
             keep &= (values >= low) & (values <= high)
         if view.q.strip() and not view.by_topic:
             keep &= self._found(view)
@@ -194,13 +228,14 @@ class Snapshot:
         if view.sort == "random":
             # The same shuffle for everybody, so that a link shows the same order.
             return rows[np.argsort(np.random.default_rng(0).permutation(len(self))[rows])]
-        values = self._sort_values(view.sort)[rows]
+        values = self._sort_values(view)[rows]
         if view.descending:
             values = -values
         # Ties and missing values (NaN last) come in feature order both ways.
         return rows[np.argsort(values, kind="stable")]
 
-    def _sort_values(self, sort: str) -> NDArray[np.float64]:
+    def _sort_values(self, view: View) -> NDArray[np.float64]:
+        sort = view.sort
         if sort == "label":
             return ranks(pc.utf8_lower(self.labels))
         if sort == "status":
@@ -209,7 +244,7 @@ class Snapshot:
             return ranks(pa.array(self.sources, pa.string()))
         if sort == "agreement":
             return self.agreement
-        return np.asarray(self.column(sort), dtype=np.float64)
+        return np.asarray(self.column(sort, view.by), dtype=np.float64)
 
 
 class FeatureIndex:
@@ -280,10 +315,19 @@ class FeatureIndex:
             old = getattr(before, name) if before is not None else np.empty(len(features), kind)
             columns[name] = old.copy()
             columns[name][at] = np.fromiter((read(s) for s in found), kind, len(found))
+        scores = {} if before is None else {n: kept.copy() for n, kept in before.scores.items()}
+        for values in scores.values():
+            values[at] = np.nan
+        for place, state in zip(at.tolist(), found, strict=True):
+            for scorer, value in scores_of(state).items():
+                if scorer not in scores:
+                    scores[scorer] = np.full(len(features), np.nan)
+                scores[scorer][place] = value
         return Snapshot(
             version=version,
             states=states,
             labels=pa.array(columns["label_objects"], pa.string()),
+            scores=scores,
             **columns,
             **self._fixed,
         )

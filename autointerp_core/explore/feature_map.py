@@ -27,7 +27,8 @@ def on_grid(places: NDArray[np.float32]) -> NDArray[np.uint16]:
     scale = SPAN / max(float((high - low).max()), 1e-9)
     middle = (low.astype(np.float64) + high) / 2
     found = np.rint((places - middle) * scale + SPAN / 2)
-    return np.clip(found, 0, SPAN).astype(np.uint16)
+    grid: NDArray[np.uint16] = np.clip(found, 0, SPAN).astype(np.uint16)
+    return grid
 
 
 def inside(grid: NDArray[np.uint16], corners: Sequence[int]) -> NDArray[np.bool_]:

@@ -11,30 +11,30 @@ from typing import Any
 import numpy as np
 
 from autointerp_core.explore.view import STATUSES
+from autointerp_core.store.event_details import CHANCE, by_rank
 from autointerp_core.store.history import LabelState, Proposal
-
-_FLOOR = 0.5
-"""Of every measure that labels are scored by."""
 
 
 def agreement(state: LabelState) -> float:
     """How far the LLM's and the search label say the same: 1 the same, 0 not at all, NaN one.
 
-    Where both have scores of the same kind, what counts is whether they explain the feature
-    equally well: two labels in different words may mean the same, and then score alike. The
-    difference is measured in units of the way from chance to perfect. Without such scores
-    only the words can be compared; the same words are agreement, different ones may or may
-    not be, so they stay in the middle at most.
+    Where one scorer judged both, what counts is whether they explain the feature equally well:
+    two labels in different words may mean the same, and then score alike. The difference is
+    measured in units of the way from chance to perfect, by the scorer that ranks. Without such
+    scores only the words can be compared; the same words are agreement, different ones may or
+    may not be, so they stay in the middle at most.
     """
     llm, search = state.label_llm, state.label_search
     if not llm or not search:
         return float("nan")
     left, right = _scored(state.proposals, llm), _scored(state.proposals, search)
-    if left is not None and right is not None and left.scores.keys() == right.scores.keys():
-        gap = abs((left.test_score or 0.0) - (right.test_score or 0.0))
-        return 1.0 - min(gap / (1.0 - _FLOOR), 1.0)
-    one, other = set(llm.lower().split()), set(search.lower().split())
-    return 0.5 + 0.5 * len(one & other) / max(len(one | other), 1)
+    if left is not None and right is not None:
+        for scorer in by_rank(left.scores.keys() & right.scores.keys()):
+            mine, other = left.test_by(scorer), right.test_by(scorer)
+            if mine is not None and other is not None:
+                return 1.0 - min(abs(mine - other) / (1.0 - CHANCE), 1.0)
+    one, two = set(llm.lower().split()), set(search.lower().split())
+    return 0.5 + 0.5 * len(one & two) / max(len(one | two), 1)
 
 
 def _scored(proposals: tuple[Proposal, ...], text: str) -> Proposal | None:
@@ -45,8 +45,12 @@ def _scored(proposals: tuple[Proposal, ...], text: str) -> Proposal | None:
     return None
 
 
-def _number(value: float | None) -> float:
-    return float("nan") if value is None else value
+def scores_of(state: LabelState) -> dict[str, float]:
+    """By scorer, what the current label got on test documents."""
+    shown = state.shown()
+    if shown is None or not shown.scores:
+        return {}
+    return {n: found for n in shown.scores if (found := shown.test_by(n)) is not None}
 
 
 LABEL_COLUMNS: dict[str, tuple[Any, Callable[[LabelState], Any]]] = {
@@ -57,7 +61,6 @@ LABEL_COLUMNS: dict[str, tuple[Any, Callable[[LabelState], Any]]] = {
     "noted": (bool, lambda state: bool(state.note)),
     "has_llm": (bool, lambda state: state.label_llm is not None),
     "has_search": (bool, lambda state: state.label_search is not None),
-    "score": (np.float64, lambda state: _number(state.test_score)),
     "agreement": (np.float64, agreement),
 }
 """Name in :class:`~.feature_index.Snapshot`, kind of value, and how it is read from a state."""

@@ -39,6 +39,7 @@ SORTS = {
 }
 """``match`` means something where a topic is searched for; elsewhere it is the index."""
 MAX_QUERY = 200
+MAX_SCORER = 60
 Range = tuple[float, float]
 
 
@@ -59,6 +60,9 @@ class View:
     descending: bool = False
     page: int = 1
     size: int = 50
+    by: str = ""
+    """The scorer whose number ``score`` means; empty, or unknown to the study: the one that ranks
+    where nobody chose (``event_details.RANKING``)."""
 
     @classmethod
     def from_params(cls, params: Mapping[str, str]) -> View:
@@ -81,6 +85,7 @@ class View:
             descending=params.get("dir") == "desc",
             page=max(_int(params.get("page"), 1), 1),
             size=size if size in PAGE_SIZES else 50,
+            by=params.get("by", "")[:MAX_SCORER],
         )
 
     def params(self) -> dict[str, str]:
@@ -97,13 +102,14 @@ class View:
             "dir": "desc" if self.descending else "",
             "page": "" if self.page == 1 else str(self.page),
             "size": "" if self.size == 50 else str(self.size),
+            "by": self.by,
         }
         found |= {name: f"{_text(low)}:{_text(high)}" for name, (low, high) in self.ranges}
         return {name: value for name, value in found.items() if value}
 
     @property
     def filtered(self) -> bool:
-        plain = View(sort=self.sort, descending=self.descending, page=self.page, size=self.size)
+        plain = View(sort=self.sort, descending=self.descending, by=self.by)
         return self.order_key() != plain.order_key()
 
     def order_key(self) -> View:

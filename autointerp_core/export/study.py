@@ -2,53 +2,58 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
-from autointerp_core.export.result_files import write_feature_examples, write_feature_labels
+from autointerp_core.export.result_files import (
+    Scores,
+    write_feature_examples,
+    write_feature_labels,
+)
 from autointerp_core.export.tables import csv, history_table, labels_table, parquet
-from autointerp_core.feature_request import FeatureRequest
-from autointerp_core.store.files import check_writable, write_bytes
+from autointerp_core.store.files import write_bytes
 from autointerp_core.store.history import LabelHistory
-from autointerp_core.store.studies import find_study
 from autointerp_core.store.study import Study
 
+FILES = (
+    "feature_examples.jsonl",
+    "feature_labels.json",
+    "history.csv",
+    "history.parquet",
+    "labels.csv",
+    "labels.parquet",
+)
 
-def export_study(study: str, features: str = "all", output_dir: str | Path = ".") -> list[Path]:
+
+def write_study_files(
+    study: Study,
+    history: LabelHistory,
+    features: Sequence[int],
+    folder: Path,
+    scores: Scores = None,
+    *,
+    max_examples: int = 20,
+) -> list[Path]:
     """Write both result files, and labels and history as CSV and Parquet.
 
     Args:
-        study: Id of a study, or its folder.
-        features: As ``feature_indices`` of :func:`~autointerp_core.pipeline.run_labeling`.
-        output_dir: Folder to write to.
+        features: which, in this order.
+        folder: to write to.
+        scores: input scores that win over the study's.
+        max_examples: top examples a feature.
 
     Returns:
         The files written.
 
     Raises:
-        StudyError: there is no such study, or it cannot be read.
-        BadInput: the features or the folder cannot be used; nothing was written.
+        BadInput: a feature is not in the study, or the folder cannot be written.
     """
-    opened = Study(find_study(study))
-    asked = FeatureRequest.parse(features)
-    wanted = list(asked.indices) if asked.indices is not None else opened.features.tolist()
-    output = Path(output_dir).expanduser()
-    check_writable(output)
-    with LabelHistory.open() as history:
-        labels = labels_table(opened, history, wanted, asked.scores)
-        events = history_table(history, opened.info.sae_fingerprint)
-        write_feature_labels(output / "feature_labels.json", opened, history, wanted, asked.scores)
-    write_feature_examples(output / "feature_examples.jsonl", opened, wanted, asked.scores)
+    labels = labels_table(study, history, features, scores)
+    events = history_table(history, study.info.sae_fingerprint)
+    write_feature_labels(folder / "feature_labels.json", study, history, features, scores)
+    examples = folder / "feature_examples.jsonl"
+    write_feature_examples(examples, study, features, scores, max_examples)
     for name, table in (("labels", labels), ("history", events)):
-        write_bytes(output / f"{name}.csv", csv(table))
-        write_bytes(output / f"{name}.parquet", parquet(table))
-    return sorted(
-        output / name
-        for name in (
-            "feature_labels.json",
-            "feature_examples.jsonl",
-            "labels.csv",
-            "labels.parquet",
-            "history.csv",
-            "history.parquet",
-        )
-    )
+        write_bytes(folder / f"{name}.csv", csv(table))
+        write_bytes(folder / f"{name}.parquet", parquet(table))
+    return [folder / name for name in FILES]

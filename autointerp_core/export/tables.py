@@ -11,6 +11,7 @@ import pandas as pd
 
 from autointerp_core.export.result_files import Scores, label_rows
 from autointerp_core.labels.scoring.scorers import SCORERS
+from autointerp_core.store.event_details import ScorerResult
 from autointerp_core.store.history import LabelHistory
 from autointerp_core.store.study import Study
 
@@ -26,27 +27,35 @@ LABEL_COLUMNS = (
     "label_error",
     "score_error",
 )
-SCORE_COLUMNS = tuple(
-    f"{scorer}{part}" for scorer in SCORERS for part in ("", "_low", "_high", "_shuffled", "_n")
-)
+PARTS = ("low", "high", "shuffled", "n")
 _EVENT_FIELDS = ("id", "feature", "kind", "text", "source", "method", "author", "reason", "time")
 
 
 def labels_table(
     study: Study, history: LabelHistory, features: Sequence[int], scores: Scores = None
 ) -> pd.DataFrame:
-    """A row a feature: labels, status, input score, and the label's test scores."""
+    """A row a feature: labels, status, input score, and the label's test scores.
+
+    Columns of the scorers that are installed, then of any other whose scores a label has.
+    """
     rows = label_rows(study, history, features, scores)
     flat = [row | _flat(row["scores"]) for row in rows]
-    return pd.DataFrame(flat, columns=[*LABEL_COLUMNS, *SCORE_COLUMNS])
+    others = sorted({name for row in rows for name in row["scores"]} - set(SCORERS))
+    columns = [
+        column
+        for name in (*SCORERS, *others)
+        for column in (name, *(f"{name}_{part}" for part in PARTS))
+    ]
+    return pd.DataFrame(flat, columns=[*LABEL_COLUMNS, *columns])
 
 
-def _flat(scores: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """Scores as columns; the chance floor is the same for all of them, a half."""
+def _flat(scores: dict[str, Any]) -> dict[str, Any]:
+    """Scores as columns, a scorer's apart; the chance floor is the same for all of them, a half."""
     out: dict[str, Any] = {}
-    for scorer, score in scores.items():
-        out[scorer] = score["value"]
-        out |= {f"{scorer}_{part}": score[part] for part in ("low", "high", "shuffled", "n")}
+    for scorer, raw in scores.items():
+        found = ScorerResult.from_json(scorer, raw)
+        out[scorer] = found.value
+        out |= {f"{scorer}_{part}": getattr(found, part) for part in PARTS}
     return out
 
 

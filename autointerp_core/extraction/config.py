@@ -23,6 +23,7 @@ PARAMETERS: Mapping[str, str] = {
     "n_examples": "max_examples_per_feature",
 }
 """Fields that ``run_labeling`` and the command line know by another name."""
+KEEP = ("asked", "all", "auto")
 MASK_PARAMETERS: Mapping[str, str] = {
     "special": "mask_special",
     "sinks": "mask_sinks",
@@ -92,16 +93,38 @@ class ExtractionConfig:
     neighbours: Annotated[
         bool, Doc("Also find the features whose decoder directions are most alike.")
     ] = True
+    keep: Annotated[
+        str,
+        Doc(
+            "Whose firings to keep: asked, all (others can be opened later without the model), or "
+            "auto (all, where that takes no more than a tenth of the free disk)."
+        ),
+    ] = "auto"
     engine: Annotated[
-        str, Doc("Who computes activations: native, or sae-dashboard (the reference, far slower).")
+        str,
+        Doc(
+            "Who computes activations: native, ray (many GPUs or machines), or sae-dashboard (the "
+            "reference, far slower)."
+        ),
     ] = "native"
+    workers: Annotated[
+        int | None, Doc("Workers of the ray engine; None: one a GPU, else one a two CPUs.")
+    ] = None
+    ray_address: Annotated[
+        str | None,
+        Doc("Ray cluster: local (this machine alone), auto, host:port or ray://host:port."),
+    ] = None
 
     def __post_init__(self) -> None:
         for name in ("n_rows", "batch_sequences", "block_features", "shard_tokens", "n_examples"):
             _positive(name, getattr(self, name))
+        if self.workers is not None:
+            _positive("workers", self.workers)
         if self.context_size is not None:
             _positive("context_size", self.context_size, least=2)
         parse_roles(self.chat_roles)  # refuses what is no role
+        if self.keep not in KEEP:
+            raise ParameterError(f"keep is {self.keep!r}; choose from {', '.join(KEEP)}")
         if not self.masks.sink_factor > 0:
             raise ParameterError(f"sink_factor is {self.masks.sink_factor}; give a number above 0")
 

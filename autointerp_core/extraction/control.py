@@ -157,9 +157,7 @@ def _vectors(
     dtype = resolve_dtype(info.identity.dtype, model, place)
     truncated = load_truncated(model, hook.blocks_needed, dtype, place)
     median = info.sinks.reference_median if info.sinks is not None else 0.0
-    _, found = take_sample(
-        truncated, [hook], study.tokens, info.identity.masks, median, _SAMPLE
-    )
+    _, found = take_sample(truncated, [hook], study.tokens, info.identity.masks, median, _SAMPLE)
     if hook not in found:
         raise SAESourceError(f"no control can be made of study {study.id}: no token of it counts")
     return found[hook].float().cpu()

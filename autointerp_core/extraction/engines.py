@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from importlib import import_module
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from autointerp_core.errors import ParameterError
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from autointerp_core.extraction.config import ExtractionConfig
     from autointerp_core.extraction.resolve import ResolvedExtraction
     from autointerp_core.extraction.study_writer import StudyWriter
     from autointerp_core.progress import ProgressCallback
@@ -56,8 +57,21 @@ class Engine(Protocol):
         """
 
 
+@runtime_checkable
+class Elsewhere(Protocol):
+    """What an engine has besides, whose model runs on other machines than this one."""
+
+    def computes_on(self, config: ExtractionConfig) -> str:
+        """Device that the model runs on, ``cuda`` or ``cpu``.
+
+        Raises:
+            ParameterError: there is none of the kind asked for, or nothing can be reached.
+        """
+
+
 ENGINES: Mapping[str, str] = {
     "native": "autointerp_core.extraction.native:NativeEngine",
+    "ray": "autointerp_core.extraction.ray_engine.engine:RayEngine",
     "sae-dashboard": "autointerp_core.extraction.sae_dashboard.engine:DashboardEngine",
 }
 """Where each engine's class is."""

@@ -135,9 +135,7 @@ def lay_out(
     return FeatureMap(features, places, families(places, config.least_family), record)
 
 
-def kept_neighbours(
-    study: Study, k: int
-) -> tuple[NDArray[np.int64], NDArray[np.float32]] | None:
+def kept_neighbours(study: Study, k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]] | None:
     """Rows and cosines ``[N, k]`` of each feature's nearest, from what the study keeps.
 
     None where it keeps fewer than ``k`` that are features of the study.
@@ -196,8 +194,8 @@ def _two_axes(unit: torch.Tensor, seed: int) -> NDArray[np.float32]:
     far = axes[np.abs(axes).argmax(0), np.arange(axes.shape[1])]
     axes *= np.where(far < 0, -1.0, 1.0).astype(np.float32)
     noise = np.random.default_rng(seed).normal(scale=1e-4, size=axes.shape)
-    scaled: NDArray[np.float32] = 10 * axes / max(float(np.abs(axes).max()), 1e-12) + noise
-    return scaled.astype(np.float32)
+    scaled = 10 * axes / max(float(np.abs(axes).max()), 1e-12) + noise
+    return np.asarray(scaled, dtype=np.float32)
 
 
 def _umap(

@@ -16,15 +16,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from autointerp_core.errors import AutointerpError
+from autointerp_core.errors import AutointerpError, OutOfMemory
 from autointerp_core.extraction.memory import (
     Blocks,
+    dense_elements,
     is_out_of_memory,
     memory_told,
     release_device_memory,
 )
 from autointerp_core.store.feature_shards import ShardFirings
-from autointerp_core.store.study import TokenStore
+from autointerp_core.store.tokenstore import TokenPart, TokenStore
 
 if TYPE_CHECKING:
     import torch
@@ -40,8 +41,6 @@ BATCH_TOKENS = 4_096
 CUDA_BATCH_TOKENS = 65_536
 REFERENCE_SEQUENCES = 64
 """The sink rule's reference median is over these first sequences (DESIGN §3)."""
-_DENSE_ELEMENTS = 1 << 25
-"""Elements of one dense block of SAE activations: what outlives no batch."""
 
 
 @dataclass(frozen=True)
@@ -120,19 +119,24 @@ class Extractor:
 
         self.model, self.sae, self.hook, self.batching = model, sae, hook, batching
         everything = len(features) == sae.config.d_sae
-        self.n_features = len(features)
+        self.features, self.n_features = features, len(features)
         self.columns = None if everything else torch.as_tensor(features, dtype=torch.long)
         # Of an elementwise SAE only what is kept is computed.
         self.encode = sae.encoder(self.columns)
+        self.choose = sae.topk_encoder()
+        self.rows: NDArray[np.int64] | None = None
+        if not everything:
+            self.rows = np.full(sae.config.d_sae, -1, dtype=np.int64)
+            self.rows[features] = np.arange(len(features))
         width = len(features) if sae.config.elementwise else sae.config.d_sae
-        self.encoding = Blocks(_DENSE_ELEMENTS // max(width, 1))
+        self.encoding = Blocks(dense_elements(model.device) // max(width, 1))
 
-    def extract(self, tokens: TokenStore, shard: Shard) -> ShardFirings:
+    def extract(self, tokens: TokenStore | TokenPart, shard: Shard) -> ShardFirings:
         """What one shard's sequences make every feature do.
 
         Raises:
-            AutointerpError: not even one sequence fits on the device, or activations are
-                not finite.
+            OutOfMemory: not even one sequence fits on the device.
+            AutointerpError: activations are not finite.
         """
         offsets = np.asarray(tokens.sequences[shard.first : shard.last + 1])
         base, n_tokens = int(offsets[0]), int(offsets[-1] - offsets[0])
@@ -183,13 +187,14 @@ class Extractor:
             padded[line, :n] = torch.from_numpy(ids[start : start + n])
         try:
             x = self.model.run(padded.to(self.model.device), [self.hook])[self.hook]
-            real = torch.arange(padded.shape[1])[None, :] < torch.as_tensor(lengths[batch])[:, None]
-            flat = x[real.to(x.device)].float()
+            # By place, not by a mask: a GPU need not tell first how many there are.
+            real = np.flatnonzero(np.arange(padded.shape[1]) < lengths[batch][:, None])
+            flat = x.flatten(0, 1)[torch.from_numpy(real).to(x.device)].float()
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
             if len(batch) == 1:
-                raise AutointerpError(
+                raise OutOfMemory(
                     f"out of memory on {self.model.device} with a single sequence of "
                     f"{padded.shape[1]} tokens; lower context_size, or give another device"
                 ) from error
@@ -209,34 +214,40 @@ class Extractor:
         """Firings (feature row, row of ``x``, activation) of ``x [n, d_in]``, blockwise."""
         import torch
 
-        signed = self.sae.config.signed
-
-        def dense(start: int, stop: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-            acts = self.encode(x[start:stop])
-            where, row = acts.nonzero(as_tuple=True)
-            activation = acts[where, row]
-            # NaN is neither above zero nor not: it would vanish without a word.
-            if not bool(activation.isfinite().all()):
-                raise self._overflowed(row[~activation.isfinite()])
-            fires = activation != 0 if signed else activation > 0
-            if not bool(fires.all()):
-                where, row, activation = where[fires], row[fires], activation[fires]
-            return where, row, activation
-
+        work = self._dense if self.choose is None else self._chosen
         told = "not even one token can be encoded; give another device, or free memory"
-        with (
-            torch.inference_mode(),
-            memory_told(x.device, told),
-        ):
-            for start, (where, row, activation) in self.encoding.over(len(x), dense):
-                yield (
-                    row.cpu().numpy(),
-                    where.cpu().numpy() + start,
-                    activation.float().cpu().numpy(),
-                )
+        with torch.inference_mode(), memory_told(x.device, told):
+            for start, found in self.encoding.over(len(x), lambda low, high: work(x[low:high])):
+                where, row, activation = (part.cpu().numpy() for part in found)
+                # NaN is neither above zero nor not: it would vanish without a word.
+                if not np.isfinite(activation).all():
+                    raise self._overflowed(row[~np.isfinite(activation)])
+                fires = activation != 0 if self.sae.config.signed else activation > 0
+                if self.choose is not None and self.rows is not None:
+                    row = self.rows[row]
+                    fires &= row >= 0
+                yield row[fires], where[fires] + start, activation[fires]
 
-    def _overflowed(self, rows: torch.Tensor) -> AutointerpError:
-        feature = int(rows[0]) if self.columns is None else int(self.columns[int(rows[0])])
+    def _dense(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Row of ``x``, feature row and value of everything in a dense block that is not zero."""
+        acts = self.encode(x)
+        where, row = acts.nonzero(as_tuple=True)
+        return where, row, acts[where, row].float()
+
+    def _chosen(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """The same of a top-k family: what it chose, by latent, with no block to be searched."""
+        import torch
+
+        assert self.choose is not None
+        values, latents = self.choose(x)
+        where = torch.arange(len(x), device=x.device)[:, None].expand_as(latents)
+        return where.flatten(), latents.flatten(), values.flatten().float()
+
+    def _overflowed(self, rows: NDArray[np.int64]) -> AutointerpError:
+        """``rows`` are features' rows; of a top-k family, latents."""
+        feature = int(rows[0])
+        if self.columns is not None and self.choose is None:
+            feature = int(self.columns[feature])
         return AutointerpError(
             f"the SAE {self.sae.config.source} overflows: feature {feature} has an activation at "
             f"{self.hook.name} that is no finite number; are its weights, or the model's, damaged?"

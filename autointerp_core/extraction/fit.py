@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from autointerp_core.arrays import Float64Array, Int64Array
-from autointerp_core.extraction.memory import Blocks
+from autointerp_core.extraction.memory import Blocks, dense_elements
 
 if TYPE_CHECKING:
     import torch
@@ -33,8 +33,6 @@ _LEAST_CHUNKS = 5
 """Fewer say nothing."""
 _WIDEST = 20.0
 """Half an interval at most, as a logarithm: what a few chunks say."""
-_DENSE_ELEMENTS = 1 << 25
-"""Elements of one dense block of SAE activations."""
 _LEAST = 1e-9
 """Unexplained share below which a token counts as perfect."""
 
@@ -129,7 +127,7 @@ def measure_fit(sae: LoadedSAE, x: torch.Tensor, y: torch.Tensor | None, chunks:
         columns = [(wanted - made).square(), (wanted - mean).square(), acts != 0]
         return torch.stack([column.sum(-1, dtype=torch.float64) for column in columns]).cpu()
 
-    blocks = Blocks(_DENSE_ELEMENTS // sae.config.d_sae)
+    blocks = Blocks(dense_elements(x.device) // sae.config.d_sae)
     with torch.inference_mode():
         parts = [part for _, part in blocks.over(len(x), block)]
     unexplained, variance, l0 = torch.cat(parts, dim=1).numpy()

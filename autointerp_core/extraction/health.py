@@ -19,7 +19,7 @@ from autointerp_core.extraction.health_rules import Findings, judge
 from autointerp_core.extraction.health_sample import Sample, take_sample
 from autointerp_core.sources.hooks import HookPoint
 from autointerp_core.store.study_record import Masks
-from autointerp_core.store.tokenstore import TokenStore
+from autointerp_core.store.tokenstore import TokenPart, TokenStore
 
 if TYPE_CHECKING:
     import torch
@@ -29,7 +29,9 @@ if TYPE_CHECKING:
 
 HEALTH_TOKENS = 2_000
 CONTROL_TOKENS = 600
-"""Tokens of each comparison with something else than a neighbouring layer."""
+"""Tokens of each comparison with something else than a neighbouring layer; of an SAE with more
+than :data:`_USUAL_LATENTS` fewer, so that the check stays a small part of the work."""
+_USUAL_LATENTS, _LEAST_CONTROL_TOKENS = 32_768, 200
 _KINDS = ("resid_pre", "resid_mid", "resid_post", "attn_out", "mlp.hook_in", "mlp_out", "attn.z")
 _FACTORS = (0.25, 0.5, 2.0, 4.0)
 _SEED = 0
@@ -73,7 +75,7 @@ def measure_health(
     sae: LoadedSAE,
     hook: HookPoint,
     neighbours: list[HookPoint],
-    tokens: TokenStore,
+    tokens: TokenStore | TokenPart,
     masks: Masks,
     median: float,
     reading: Reading | None = None,
@@ -108,7 +110,9 @@ def measure_health(
         decoder_norms=sae.sae.W_dec.detach().float().norm(dim=-1).cpu().numpy(),
     )
     if reading is not None:
-        findings = _with_controls(findings, model, sae, sample.first(CONTROL_TOKENS), reading)
+        n_tokens = CONTROL_TOKENS * _USUAL_LATENTS // max(sae.config.d_sae, _USUAL_LATENTS)
+        part = sample.first(max(n_tokens, _LEAST_CONTROL_TOKENS))
+        findings = _with_controls(findings, model, sae, part, reading)
     measures = [
         {"name": name, **_plain(interval)} for name, interval in findings.measures().items()
     ]

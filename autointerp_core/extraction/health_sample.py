@@ -13,7 +13,7 @@ from autointerp_core.extraction.fit import CHUNK_TOKENS
 from autointerp_core.extraction.memory import is_out_of_memory
 from autointerp_core.extraction.summary import counted_positions
 from autointerp_core.store.study_record import Masks
-from autointerp_core.store.tokenstore import TokenStore
+from autointerp_core.store.tokenstore import TokenPart, TokenStore
 
 if TYPE_CHECKING:
     import torch
@@ -99,7 +99,7 @@ class Sample:
 def take_sample(
     model: TruncatedModel,
     hooks: Sequence[HookPoint],
-    tokens: TokenStore,
+    tokens: TokenStore | TokenPart,
     masks: Masks,
     median: float,
     n_tokens: int,
@@ -135,7 +135,7 @@ def take_sample(
     return Sample(tuple(ids), tuple(looked_at), _chunks(looked_at)), vectors
 
 
-def _batches(tokens: TokenStore) -> Iterator[list[tuple[int, int]]]:
+def _batches(tokens: TokenStore | TokenPart) -> Iterator[list[tuple[int, int]]]:
     """Bounds of sequences one after another, as many as fit a batch; empty ones left out."""
     batch: list[tuple[int, int]] = []
     width = 0

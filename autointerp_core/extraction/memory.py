@@ -7,9 +7,12 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from autointerp_core.errors import AutointerpError
+from autointerp_core.errors import AutointerpError, OutOfMemory
+
+if TYPE_CHECKING:
+    import torch
 
 T = TypeVar("T")
 
@@ -66,6 +69,25 @@ class Blocks:
                 self.size = max(1, (stop - start) // 2)
 
 
+_DENSE_ELEMENTS = 1 << 25
+"""Elements of one dense block of SAE activations on a CPU, where larger ones gain nothing."""
+_CUDA_SHARE = 32
+"""A block takes one in so many bytes of a GPU: with what is made of it, about an eighth."""
+
+
+def dense_elements(device: torch.device) -> int:
+    """How many float32 one dense block of SAE activations may have; what outlives no batch.
+
+    From the memory a GPU has, not from what is free: the same machine gives the same blocks.
+    """
+    import torch
+
+    if device.type != "cuda" or not torch.cuda.is_available():
+        return _DENSE_ELEMENTS
+    total = torch.cuda.get_device_properties(device).total_memory
+    return max(_DENSE_ELEMENTS, total // (4 * _CUDA_SHARE))
+
+
 def _attempt(work: Callable[[int, int], T], start: int, stop: int) -> list[T]:
     """The result in a list; an empty one where memory ran out and fewer rows can be tried."""
     try:
@@ -89,11 +111,11 @@ def memory_told(device: object, advice: str) -> Iterator[None]:
     """Turn a failed allocation into one line that says what to do.
 
     Raises:
-        AutointerpError: memory ran out.
+        OutOfMemory: memory ran out.
     """
     try:
         yield
     except (RuntimeError, MemoryError) as error:
         if isinstance(error, AutointerpError) or not is_out_of_memory(error):
             raise
-        raise AutointerpError(f"out of memory on {device}; {advice}") from error
+        raise OutOfMemory(f"out of memory on {device}; {advice}") from error

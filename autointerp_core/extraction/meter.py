@@ -15,21 +15,23 @@ class Meter:
     def __init__(self, report: ProgressCallback, tokens: TokenStore, todo: list[Shard]):
         self.report, self.tokens = report, tokens
         self.total = tokens.n_tokens
-        self.before = self.total - sum(map(self._size, todo))
+        self.before = self.total - sum(map(self.size, todo))
         self.done = 0
         self.started = time.monotonic()
-        self._say()
+        self.say()
 
     def finished(self, shard: Shard) -> None:
         """One more is done."""
-        self.done += self._size(shard)
-        self._say()
+        self.done += self.size(shard)
+        self.say()
 
-    def _size(self, shard: Shard) -> int:
+    def size(self, shard: Shard) -> int:
+        """Tokens of a shard."""
         return int(self.tokens.sequences[shard.last] - self.tokens.sequences[shard.first])
 
-    def _say(self) -> None:
+    def say(self, message: str = "") -> None:
+        """Report how far it is; ``message`` goes with it."""
         rate = self.done / max(time.monotonic() - self.started, 1e-9) if self.done else None
         done = self.before + self.done
         left = (self.total - done) / rate if rate else None
-        self.report(Progress("extracting", done, self.total, "tokens", rate, left))
+        self.report(Progress("extracting", done, self.total, "tokens", rate, left, message))

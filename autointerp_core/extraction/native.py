@@ -27,10 +27,11 @@ from autointerp_core.extraction.meter import Meter
 from autointerp_core.extraction.pair import load_to_hook
 from autointerp_core.extraction.resolve import ResolvedExtraction
 from autointerp_core.extraction.summary import reference_median
-from autointerp_core.progress import ProgressCallback
+from autointerp_core.progress import Progress, ProgressCallback
 
 if TYPE_CHECKING:
-    from autointerp_core.extraction.study_writer import OpenPass, StudyWriter
+    from autointerp_core.extraction.pass_folder import OpenPass
+    from autointerp_core.extraction.study_writer import StudyWriter
     from autointerp_core.sources.model import TruncatedModel
 
 
@@ -54,37 +55,52 @@ class NativeEngine:
     ) -> None:
         """As :class:`~autointerp_core.extraction.engines.Engine` has it."""
         writer.tokens()
-        wanted = writer.begin_pass(features)
+        wanted = writer.begin_keeping(features)
         todo = wanted.todo
         if todo or writer.is_new:
             # A call of its own: the model is freed when it returns, before the summary.
-            _compute(wanted, todo, resolved, writer, progress)
+            wanted = _compute(wanted, todo, features, resolved, writer, progress)
             release_memory()
-        writer.finish_pass(wanted)
+        writer.finish_kept(wanted, features)
 
 
 def _compute(
     wanted: OpenPass,
     todo: list[Shard],
+    asked: NDArray[np.int32],
     resolved: ResolvedExtraction,
     writer: StudyWriter,
     progress: ProgressCallback,
-) -> None:
-    """Everything that needs the model: shards to do, and a new study's reference."""
+) -> OpenPass:
+    """Everything that needs the model: shards to do, and a new study's reference.
+
+    Returns:
+        ``wanted``, or the pass of ``asked`` alone where the others turned out too large to keep.
+    """
     tokens, config = writer.tokens(), resolved.config
     limit = CUDA_BATCH_TOKENS if resolved.device.type == "cuda" else BATCH_TOKENS
     with _model(resolved, neighbour=writer.is_new, progress=progress) as model:
         batching = Batching(config.batch_sequences, limit)
-        extractor = Extractor(model, resolved.sae, resolved.hook, wanted.features, batching)
+
+        def ready(features: NDArray[np.int32]) -> Extractor:
+            return Extractor(model, resolved.sae, resolved.hook, features, batching)
+
+        extractor = ready(wanted.features)
         meter = Meter(progress, tokens, todo)
         split = sum(shard.first < REFERENCE_SEQUENCES for shard in wanted.shards)
-        for part in (wanted.shards[:split], wanted.shards[split:]):
+        shards = wanted.shards
+        for part in (shards[:split], shards[split:]):
             for shard in (each for each in part if each in todo):
                 wanted.put(shard, extractor.extract(tokens, shard))
                 release_memory()
                 meter.finished(shard)
+                if why := writer.too_much(wanted, asked):
+                    progress(Progress("extracting", message=why))
+                    wanted = writer.keep_only(asked, wanted)
+                    extractor = ready(wanted.features)
             if writer.is_new:
                 _reference(model, wanted.norms(wanted.shards[:split]), resolved, writer)
+    return wanted
 
 
 @contextmanager
@@ -92,6 +108,7 @@ def _model(
     resolved: ResolvedExtraction, *, neighbour: bool, progress: ProgressCallback
 ) -> Iterator[TruncatedModel]:
     """The model up to the hook, and one block more while the health check needs it."""
+    _tell_of_more_gpus(resolved, progress)
     model = load_to_hook(resolved.pair, more=int(neighbour), progress=progress)
     try:
         yield model
@@ -101,6 +118,15 @@ def _model(
             import torch
 
             torch.cuda.empty_cache()
+
+
+def _tell_of_more_gpus(resolved: ResolvedExtraction, progress: ProgressCallback) -> None:
+    import torch
+
+    count = torch.cuda.device_count() if resolved.device.type == "cuda" else 0
+    if count > 1 and resolved.config.device is None:
+        told = f"note: one of {count} GPUs is used; --engine ray uses them all"
+        progress(Progress("preparing", message=told))
 
 
 def _reference(

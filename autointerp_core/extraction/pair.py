@@ -35,6 +35,8 @@ class PairRequest:
     pack: bool = False
     dtype: str = "auto"
     device: str | None = None
+    computes_on: str | None = None
+    """Kind of device that the model runs on, where that is another machine's."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,8 @@ def resolve_pair(
         BadInput: as the message says.
         Cancelled: raised by ``progress``.
     """
+    import torch
+
     from autointerp_core.sources.model import (
         embedding_rows,
         find_hook,
@@ -89,8 +93,12 @@ def resolve_pair(
                 f"the SAE {sae_config.source} reads vectors of width {width}, but {model.name} is "
                 f"{found} wide at {sae_config.hook.name}; give the model this SAE was trained on"
             )
-    device = resolve_device(asked.device)
-    dtype = resolve_dtype(asked.dtype, model, device)
+    if asked.computes_on is None:
+        device = resolve_device(asked.device)
+        dtype = resolve_dtype(asked.dtype, model, device)
+    else:  # what is done here, logits and the like, is done on what is here
+        device = resolve_device(None if asked.computes_on == "cuda" else "cpu")
+        dtype = resolve_dtype(asked.dtype, model, torch.device(asked.computes_on))
     prepend = sae_config.prepend_bos if asked.prepend_bos is None else asked.prepend_bos
     context = context_size(sae_config, asked.context_size, model.context_size, prepend)
     progress(Progress("preparing", message="loading the SAE"))

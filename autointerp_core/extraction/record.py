@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from autointerp_core.sources.control_sae import read_control
 from autointerp_core.store.study_record import (
-    ControlRecord,
     CountsRecord,
     DatasetRecord,
     HealthRecord,
@@ -98,9 +97,7 @@ def new_record(
         health=HealthRecord.from_json(health.to_json()),
         versions={name: package_version(name) for name in dict.fromkeys((*PACKAGES, *packages))},
         passes=(),
-        control=None
-        if control is None
-        else ControlRecord(kind=control.kind, seed=control.seed, study=control.study),
+        control_of=control.study if control is not None else None,
     )
 
 

@@ -90,8 +90,15 @@ class ResolvedExtraction:
         )
 
 
-def resolve(config: ExtractionConfig, progress: ProgressCallback = silent) -> ResolvedExtraction:
+def resolve(
+    config: ExtractionConfig,
+    progress: ProgressCallback = silent,
+    computes_on: str | None = None,
+) -> ResolvedExtraction:
     """Find model, SAE and dataset, check that they fit, and work out which study it is.
+
+    Args:
+        computes_on: kind of device that the model runs on, where that is another machine's.
 
     Raises:
         BadInput: as the message says.
@@ -117,6 +124,7 @@ def resolve(config: ExtractionConfig, progress: ProgressCallback = silent) -> Re
             pack=config.pack,
             dtype=config.dtype,
             device=config.device,
+            computes_on=computes_on,
         ),
         sae_config,
         progress,

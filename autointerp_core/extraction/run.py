@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autointerp_core.extraction.config import ExtractionConfig
-from autointerp_core.extraction.engines import load_engine
+from autointerp_core.extraction.engines import Elsewhere, load_engine
 from autointerp_core.extraction.memory import memory_told
 from autointerp_core.extraction.resolve import ResolvedExtraction, resolve
 from autointerp_core.extraction.run_log import log_run
@@ -34,10 +34,11 @@ _ADVICE = (
 
 @dataclass(frozen=True)
 class Extraction:
-    """What an extraction did. ``computed`` lists the features that needed the model."""
+    """What an extraction did."""
 
     study: Study
     computed: NDArray[np.int32]
+    """Features that were not part of the study before, whether the model had to run or not."""
 
 
 def extract(
@@ -54,12 +55,13 @@ def extract(
         DiskFull: finished shards stay.
         Cancelled: raised by ``progress``; finished shards stay.
     """
-    load_engine(config.engine)  # refuses one that cannot run here, before anything is read
+    engine = load_engine(config.engine)  # refuses one that cannot run here, before reading
     key = request_key(config)
-    served = find_served(config, key, studies) if key is not None else None
+    served = find_served(config, key, studies, progress) if key is not None else None
     if served is not None:
-        return Extraction(served, np.zeros(0, dtype=np.int32))
-    resolved = resolve(config, progress)
+        return Extraction(served.study, served.added)
+    computes_on = engine.computes_on(config) if isinstance(engine, Elsewhere) else None
+    resolved = resolve(config, progress, computes_on)
     # A request whose files changed while they were read is not one to be known again.
     now = request_key(config)
     return extract_resolved(resolved, studies, progress, now if key in (None, now) else None)
@@ -85,7 +87,9 @@ def extract_resolved(
         missing = writer.missing()
         with memory_told(resolved.device, _ADVICE):
             if len(missing):
-                engine.produce(missing, resolved, writer, progress)
+                rest = writer.bring_in(missing)
+                if len(rest):
+                    engine.produce(rest, resolved, writer, progress)
             writer.complete()
         log_run(
             folder,

@@ -16,23 +16,27 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from autointerp_core.errors import AutointerpError
 from autointerp_core.extraction.config import ExtractionConfig
+from autointerp_core.extraction.kept import bring_in
 from autointerp_core.extraction.record import PACKAGES, package_version
 from autointerp_core.extraction.run_log import read_run_log
 from autointerp_core.home import models_dir
+from autointerp_core.progress import ProgressCallback, silent
 from autointerp_core.sources.demo import DEMO, MODEL_NAME, demo_corpus_path
 from autointerp_core.sources.sae_files import locate
 from autointerp_core.store.neighbours import NEIGHBOURS_FILE
-from autointerp_core.store.study import Study
+from autointerp_core.store.study import LOGITS_FILE, Study
 from autointerp_core.store.study_record import FILE_NAME
 
 _CHANGES_NO_STUDY = (
     "features", "batch_sequences", "block_features", "shard_tokens", "n_examples", "logits",
-    "neighbours",
+    "neighbours", "keep", "workers", "ray_address",
 )  # fmt: skip
 _ACCELERATORS = ("nvidia[0-9]*", "kfd", "dxg")
 
@@ -56,28 +60,53 @@ def request_key(config: ExtractionConfig) -> str | None:
     return sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
-def find_served(config: ExtractionConfig, key: str, studies: Path) -> Study | None:
-    """The study that a request of this key made, where it holds all that is asked for now."""
+class Served(NamedTuple):
+    """A study that has all that is asked for."""
+
+    study: Study
+    added: NDArray[np.int32]
+    """Features that its kept firings were enough for."""
+
+
+def find_served(
+    config: ExtractionConfig, key: str, studies: Path, progress: ProgressCallback = silent
+) -> Served | None:
+    """The study that a request of this key made, where it holds all that is asked for now.
+
+    Features whose firings it keeps are made part of it.
+    """
     for folder in sorted(studies.glob("*/")):
         if folder.name.startswith(".") or not (folder / FILE_NAME).exists():
             continue
         if key in read_run_log(folder).requests:
-            study = Study(folder)
-            return study if _serves(study, config) else None
+            before = Study(folder)
+            wanted = _wanted(before, config)
+            study = before
+            if not np.isin(wanted, before.features).all():
+                if not np.isin(wanted, np.concatenate([before.features, before.kept])).all():
+                    return None
+                study = bring_in(before, wanted, progress)
+            added = np.setdiff1d(study.features, before.features).astype(np.int32)
+            return Served(study, added) if _serves(study, config) else None
     return None
 
 
 def _serves(study: Study, config: ExtractionConfig) -> bool:
-    wanted = np.arange(study.info.d_sae) if config.features is None else config.features
+    wanted = _wanted(study, config)
     if not len(wanted) or not np.isin(wanted, study.features).all():
         return False
-    files = ["logits.safetensors"] if config.logits else []
+    files = [LOGITS_FILE] if config.logits else []
     files += [NEIGHBOURS_FILE] if config.neighbours else []
     return all(
-        (entry.n_examples or 0) >= config.n_examples
-        and all((found.folder / name).exists() for name in files)
+        (entry.n_examples or 0) >= config.n_examples and all(found.has(name) for name in files)
         for entry, found in zip(study.info.passes, study.passes, strict=True)
     )
+
+
+def _wanted(study: Study, config: ExtractionConfig) -> NDArray[np.int32]:
+    if config.features is None:
+        return np.arange(study.info.d_sae, dtype=np.int32)
+    return np.asarray(config.features, dtype=np.int32)
 
 
 def _model(given: str) -> list[Path] | None:

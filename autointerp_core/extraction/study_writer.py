@@ -7,40 +7,52 @@ done is seen from their files, so a run that was killed goes on at the first tha
 A pass begun and not finished is kept until finished passes hold all its features. Another
 pass for some of them takes its shards over (cut down to them), so that no run of the model is
 lost to a change of mind: an ``all`` that was stopped, three features asked for, then ``all``.
+
+Firings of features that nobody asked for may be kept, too (``keep`` of the configuration). Such
+a pass is *kept*: it has shards and no summary, and later passes take their firings from it.
 """
 
 from __future__ import annotations
 
-import io
-import json
 import shutil
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
-from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from autointerp_core.errors import BadInput, HookError, ModelSourceError
 from autointerp_core.extraction.firings import Shard, plan_shards
+from autointerp_core.extraction.kept import finish_from_kept, kept_features
 from autointerp_core.extraction.neighbours import write_neighbours
+from autointerp_core.extraction.pass_folder import (
+    Features,
+    OpenPass,
+    holds,
+    pass_name,
+    shard_tokens,
+    shards_size,
+    write_features,
+)
 from autointerp_core.extraction.record import new_record
 from autointerp_core.extraction.summary import summarise, write_counted
 from autointerp_core.progress import Progress, ProgressCallback
 from autointerp_core.store.feature_shards import (
+    FEATURES_FILE,
     Pass,
-    ShardFirings,
+    read_features,
     read_shard,
     shard_intact,
-    write_shard,
 )
-from autointerp_core.store.files import write_bytes, write_json, writing
+from autointerp_core.store.files import write_json, writing
 from autointerp_core.store.neighbours import NEIGHBOURS_FILE
+from autointerp_core.store.study import LOGITS_FILE, open_pass
 from autointerp_core.store.study_record import (
     FILE_NAME,
+    KEEPING_SCHEMA,
+    KeptRecord,
     PassRecord,
     StudyRecord,
     read_record,
@@ -52,34 +64,10 @@ if TYPE_CHECKING:
     from autointerp_core.extraction.health import Health
     from autointerp_core.extraction.resolve import ResolvedExtraction
 
-Features = NDArray[np.int32]
-
-_FEATURES = "features.npy"
-
-
-class OpenPass:
-    """A pass being made: features, and the shards that an engine fills."""
-
-    def __init__(self, folder: Path, features: Features, shards: list[Shard]):
-        self.folder, self.features, self.shards = folder, features, shards
-
-    @property
-    def todo(self) -> list[Shard]:
-        """Shards without a whole file, in order."""
-        return [shard for shard in self.shards if not shard_intact(shard.path(self.folder))]
-
-    def put(self, shard: Shard, firings: ShardFirings) -> None:
-        """Keep a shard's firings; once this returns, no kill loses them.
-
-        Raises:
-            DiskFull: no space is left; shards put before stay.
-        """
-        write_shard(shard.path(self.folder), firings)
-
-    def norms(self, shards: list[Shard]) -> NDArray[np.float32]:
-        """Activation norm of every token of these shards (which are done), in order."""
-        found = [read_shard(shard.path(self.folder)).norm for shard in shards]
-        return np.concatenate(found) if found else np.zeros(0, dtype=np.float32)
+KEEP_SHARE = 0.1
+"""Share of the free disk that ``keep="auto"`` may fill with features that nobody asked for."""
+KEPT_PRODUCTS, KEPT_PRODUCTS_CUDA = 5e11, 5e14
+"""Multiplications worth spending on logits, or neighbours, of features not asked for."""
 
 
 class StudyWriter:
@@ -163,7 +151,7 @@ class StudyWriter:
             shards: how sequences are cut; None: as the config says, or as the run that began
                 the pass had it, so that resuming fits.
         """
-        folder = self.folder / "passes" / _pass_name(features)
+        folder = self.folder / "passes" / pass_name(features)
         with writing(folder):
             (folder / "shards").mkdir(parents=True, exist_ok=True)
             for left_over in folder.glob("shards/.*.tmp"):
@@ -171,7 +159,7 @@ class StudyWriter:
         if shards is None:
             size = self._planned(folder, features)
             shards = plan_shards(np.asarray(self.tokens().sequences), size)
-        _write_features(folder, features)
+        write_features(folder, features)
         found = OpenPass(folder, features, shards)
         self._take_over(found)
         return found
@@ -184,12 +172,7 @@ class StudyWriter:
         ``check`` sees it between the two, and may raise.
         """
         found = Pass(done.folder)
-        if not self.record.passes:
-            counted = write_counted(
-                self.tokens(), found, self.resolved.config.masks, self._reference_median()
-            )
-            counts = replace(self.record.counts, counted=counted)
-            self._record = replace(self.record, counts=counts)
+        self._count(found)
         n_examples = self.resolved.config.n_examples
         self._summarise(found, n_examples)
         if check is not None:
@@ -203,31 +186,109 @@ class StudyWriter:
         self._save(replace(self.record, passes=(*self.record.passes, entry)))
         self._drop_superseded()
 
+    def finish_kept(self, done: OpenPass, features: Features) -> None:
+        """Keep a pass all of whose shards are there; make ``features`` of it part of the study."""
+        if len(features) == len(done.features):
+            self.finish_pass(done)
+            return
+        self._count(Pass(done.folder))
+        entry = KeptRecord(
+            name=done.folder.name, n_features=len(done.features), n_shards=len(done.shards)
+        )
+        kept = (*(self.record.kept or ()), entry)
+        self._record = replace(self.record, kept=kept, schema=KEEPING_SCHEMA)
+        self.bring_in(features)
+        self._drop_superseded()
+
+    def bring_in(self, features: Features) -> Features:
+        """Make those of ``features`` whose firings are kept part of the study; the others."""
+        if self._record is None or not self._record.kept:
+            return features
+        record, rest = finish_from_kept(
+            self.folder, self._record, features, self.resolved.config.n_examples, self.progress
+        )
+        if record is not self._record or len(rest) < len(features):
+            self._save(record)
+        return rest
+
+    # -- what is kept of features not asked for -------------------------------------------
+
+    def begin_keeping(self, features: Features) -> OpenPass:
+        """Open the pass that brings ``features``: theirs alone, or of all that lack firings.
+
+        What a run before decided, and did not finish, is gone on with.
+        """
+        everything = np.arange(self.resolved.sae.config.d_sae, dtype=np.int32)
+        lacking = np.setdiff1d(everything, np.concatenate([self._stored(), self._kept()]))
+        keep = self.resolved.config.keep
+        begun = self.folder / "passes" / pass_name(features)
+        decided = keep == "auto" and (begun / "plan.json").exists()
+        return self.begin_pass(features if keep == "asked" or decided else lacking)
+
+    def too_much(self, keeping: OpenPass, asked: Features) -> str:
+        """Why a pass should keep only the features asked for; empty where it may go on.
+
+        Projected from the shards that are there; only with ``keep="auto"``.
+        """
+        if self.resolved.config.keep != "auto" or len(keeping.features) == len(asked):
+            return ""
+        sequences = self.tokens().sequences
+        done = [s for s in keeping.shards if s.path(keeping.folder).exists()]
+        n_done = sum(int(sequences[s.last] - sequences[s.first]) for s in done)
+        written = shards_size(keeping.folder)
+        projected = written * int(sequences[-1]) / max(n_done, 1)
+        free = shutil.disk_usage(self.folder).free + written
+        if projected <= free * KEEP_SHARE:
+            return ""
+        return (
+            f"note: firings of all {len(keeping.features):,} features would take "
+            f"{projected / 1e9:.2g} GB, more than a tenth of the {free / 1e9:.2g} GB free on this "
+            f"disk: only the {len(asked):,} asked for are kept (--keep all keeps them all)"
+        )
+
+    def keep_only(self, features: Features, keeping: OpenPass) -> OpenPass:
+        """Go on with ``features`` alone: their part of the shards that are there is taken over."""
+        fewer = self.begin_pass(features)
+        shutil.rmtree(keeping.folder)
+        return fewer
+
     def complete(self) -> None:
         """What needs no new activations: more examples of every pass, logits, neighbours."""
         wanted = self.resolved.config.n_examples
         for entry in self.record.passes:
             if (entry.n_examples or 0) < wanted:
-                self._summarise(Pass(self.folder / "passes" / entry.name), wanted)
+                self._summarise(open_pass(self.folder, entry), wanted)
                 more = replace(entry, n_examples=wanted)
                 passes = tuple(more if each is entry else each for each in self.record.passes)
                 self._save(replace(self.record, passes=passes))
         if self.resolved.config.logits:
             self._logits()
         if self.resolved.config.neighbours:
-            for folder in self._lacking(NEIGHBOURS_FILE):
+            for folder in self._lacking(NEIGHBOURS_FILE, self.resolved.sae.config.d_sae):
                 decoder = self.resolved.sae.sae.W_dec.detach()
-                write_neighbours(folder, decoder, _read_features(folder), self.progress)
+                write_neighbours(folder, decoder, read_features(folder), self.progress)
 
     # -- parts --------------------------------------------------------------------------
 
     def _stored(self) -> Features:
         """Features of all finished passes."""
-        if self._record is None or not self._record.passes:
-            return np.zeros(0, dtype=np.int32)
-        return np.concatenate(
-            [_read_features(self.folder / "passes" / e.name) for e in self._record.passes]
+        entries = self._record.passes if self._record is not None else ()
+        found = [read_features(self.folder / "passes" / entry.name) for entry in entries]
+        return np.concatenate([np.zeros(0, dtype=np.int32), *found])
+
+    def _kept(self) -> Features:
+        """Features whose firings are kept, stored or not."""
+        return kept_features(self.folder, self._record)
+
+    def _count(self, found: Pass) -> None:
+        """Say which positions count, where that is not known yet."""
+        if self.record.passes:
+            return
+        counted = write_counted(
+            self.tokens(), found, self.resolved.config.masks, self._reference_median()
         )
+        counts = replace(self.record.counts, counted=counted)
+        self._record = replace(self.record, counts=counts)
 
     def _reference_median(self) -> float:
         sinks = self.record.sinks
@@ -238,38 +299,41 @@ class StudyWriter:
         path = folder / "plan.json"
         if not path.exists():
             size = self.resolved.config.shard_tokens
-            others = [other for other in self._unfinished() if _holds(other, features)]
+            others = [other for other in self._unfinished() if holds(other, features)]
             if others:
                 most = max(others, key=lambda other: len(list(other.glob("shards/0*"))))
-                size = _shard_tokens(most) or size
+                size = shard_tokens(most) or size
             write_json(path, {"shard_tokens": size})
-        return _shard_tokens(path.parent) or self.resolved.config.shard_tokens
+        return shard_tokens(path.parent) or self.resolved.config.shard_tokens
 
     def _unfinished(self) -> list[Path]:
         """Folders of passes that were begun and are not part of the study, by name."""
-        finished = {entry.name for entry in self._record.passes} if self._record else set()
+        record = self._record
+        finished: set[str] = set()
+        if record:
+            finished = {e.name for e in record.passes} | {e.name for e in record.kept or ()}
         folder = self.folder / "passes"
         found = sorted(folder.iterdir()) if folder.is_dir() else []
         return [child for child in found if child.name not in finished]
 
     def _take_over(self, wanted: OpenPass) -> None:
         """Fill shards from unfinished passes that hold the same features and others."""
-        size = _shard_tokens(wanted.folder)
+        size = shard_tokens(wanted.folder)
         for other in self._unfinished():
-            if other == wanted.folder or size is None or _shard_tokens(other) != size:
+            if other == wanted.folder or size is None or shard_tokens(other) != size:
                 continue
-            if not _holds(other, wanted.features):
+            if not holds(other, wanted.features):
                 continue
-            rows = np.searchsorted(_read_features(other), wanted.features)
+            rows = np.searchsorted(read_features(other), wanted.features)
             for shard in wanted.todo:
                 if shard_intact(shard.path(other)):
                     wanted.put(shard, read_shard(shard.path(other)).only(rows))
 
     def _drop_superseded(self) -> None:
         """Remove unfinished passes that have nothing which finished ones lack."""
-        stored = self._stored()
+        stored = np.concatenate([self._stored(), self._kept()])
         for child in self._unfinished():
-            features = _read_features(child) if (child / _FEATURES).exists() else stored[:0]
+            features = read_features(child) if (child / FEATURES_FILE).exists() else stored[:0]
             if np.isin(features, stored).all() or not any(child.glob("shards/*.safetensors")):
                 shutil.rmtree(child)
 
@@ -282,7 +346,7 @@ class StudyWriter:
         """Logits of every pass that lacks them; the head is loaded only when one does."""
         from autointerp_core.extraction.logits import load_direction_head, write_logits
 
-        lacking = self._lacking("logits.safetensors")
+        lacking = self._lacking(LOGITS_FILE, self.resolved.model.vocab_size)
         if not lacking:
             return
         resolved = self.resolved
@@ -296,49 +360,36 @@ class StudyWriter:
             return
         for each in lacking:
             write_logits(
-                each / "logits.safetensors",
+                each / LOGITS_FILE,
                 self.resolved.sae.sae.W_dec.detach(),
                 head,
-                _read_features(each),
+                read_features(each),
                 self.resolved.config.block_features,
                 self.progress,
             )
 
-    def _lacking(self, file_name: str) -> list[Path]:
-        """Folders of finished passes without a file."""
-        folders = [self.folder / "passes" / entry.name for entry in self.record.passes]
-        return [folder for folder in folders if not (folder / file_name).exists()]
+    def _lacking(self, file_name: str, width: int) -> list[Path]:
+        """Folders that need a file of a line a feature, worked out of ``width`` products a line.
+
+        Kept features are among them where all of them cost little; then the passes taken from
+        them need none of their own.
+        """
+        passes = self.folder / "passes"
+        kept = [passes / entry.name for entry in self.record.kept or ()]
+        config = self.resolved.sae.config
+        limit = KEPT_PRODUCTS_CUDA if self.resolved.device.type == "cuda" else KEPT_PRODUCTS
+        found = []
+        for folder in kept:
+            cheap = len(read_features(folder)) * width * config.d_in <= limit
+            if cheap and not (folder / file_name).exists():
+                found.append(folder)
+        there = {folder.name for folder in kept if (folder / file_name).exists()}
+        there |= {folder.name for folder in found}
+        for entry in self.record.passes:
+            if entry.shards_of not in there and not (passes / entry.name / file_name).exists():
+                found.append(passes / entry.name)
+        return found
 
     def _save(self, record: StudyRecord) -> None:
         self._record = record
         write_record(self.folder, record)
-
-
-def _pass_name(features: Features) -> str:
-    """Named by its features, so that the same request finds its unfinished pass again."""
-    return sha256(features.astype("<i4").tobytes()).hexdigest()[:12]
-
-
-def _write_features(folder: Path, features: Features) -> None:
-    if not (folder / _FEATURES).exists():
-        buffer = io.BytesIO()
-        np.save(buffer, features, allow_pickle=False)
-        write_bytes(folder / _FEATURES, buffer.getvalue())
-
-
-def _read_features(folder: Path) -> Features:
-    features: Features = np.load(folder / _FEATURES, allow_pickle=False)
-    return features
-
-
-def _holds(folder: Path, features: Features) -> bool:
-    """Whether an unfinished pass holds all of ``features``."""
-    if not (folder / _FEATURES).exists():
-        return False
-    return bool(np.isin(features, _read_features(folder)).all())
-
-
-def _shard_tokens(folder: Path) -> int | None:
-    """Tokens a shard of a pass, where it is cut as the config says."""
-    path = folder / "plan.json"
-    return int(json.loads(path.read_bytes())["shard_tokens"]) if path.exists() else None

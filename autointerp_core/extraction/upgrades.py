@@ -37,7 +37,7 @@ def add_neighbours(study: Study, progress: ProgressCallback) -> int:
     import torch
 
     with study_lock(study.folder, progress):
-        lacking = [p for p in study.passes if not (p.folder / NEIGHBOURS_FILE).exists()]
+        lacking = [p for p in study.passes if not p.has(NEIGHBOURS_FILE)]
         if not lacking:
             return 0
         decoder = torch.from_numpy(_decoder(_weights(study), study.info.d_sae))

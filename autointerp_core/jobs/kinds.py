@@ -19,6 +19,8 @@ KINDS: dict[str, str] = {
     "neighbours": "autointerp_core.jobs.work:run_neighbours_job",
     "map": "autointerp_core.jobs.work:run_map_job",
     "compare": "autointerp_core.jobs.work:run_compare_job",
+    "export": "autointerp_core.jobs.exchange_work:run_export_job",
+    "import": "autointerp_core.jobs.exchange_work:run_import_job",
     "selftest": "autointerp_core.jobs.selftest:run_selftest_job",
 }
 

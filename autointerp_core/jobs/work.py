@@ -6,12 +6,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from autointerp_core.controls import do_controls, encoder_of
+from autointerp_core.explore.compare.matching import match
 from autointerp_core.extraction.feature_map import MapConfig, make_map
+from autointerp_core.extraction.kept import bring_in
 from autointerp_core.extraction.upgrades import add_neighbours
 from autointerp_core.labels.config import LabelConfig, ScoreConfig
 from autointerp_core.labels.providers.make import NONE
 from autointerp_core.labels.run import label_features, total
-from autointerp_core.labels.scoring.run import score_labels
+from autointerp_core.labels.scoring.measuring import score_and_measure
 from autointerp_core.labels.search.record import SEARCH
 from autointerp_core.pipeline import build_demo, run_labeling
 from autointerp_core.progress import ProgressCallback
@@ -42,14 +45,23 @@ def run_generate_job(params: dict[str, Any], progress: ProgressCallback) -> dict
     Returns:
         ``features``; of labels ``made``, ``reused``, ``failed``, ``dead``; ``tokens_in``,
         ``tokens_out``, ``cost`` (None: unknown), ``seconds``, ``stopped``, ``notices``;
-        ``scores``, the score report or None.
+        ``scores``, the score report or None; ``controls``, see
+        :func:`~autointerp_core.controls.do_controls`.
     """
     study, features = _subject(params)
     if params.get("provider") == SEARCH:
         params = {**params, "provider": NONE}
     config = LabelConfig.from_params(params, regenerate=True)
     with LabelHistory.open() as history:
-        report = label_features(study, features, history, config, progress=progress)
+        report = label_features(
+            study,
+            features,
+            history,
+            config,
+            open_encoder=encoder_of(study, config.device),
+            progress=progress,
+        )
+        controls = do_controls(study, features, history, config, progress=progress)
     return {
         **asdict(report.llm or report.search),
         **total(report),
@@ -57,6 +69,7 @@ def run_generate_job(params: dict[str, Any], progress: ProgressCallback) -> dict
         "stopped": report.stopped,
         "notices": report.notices,
         "scores": asdict(report.scores) if report.scores is not None else None,
+        "controls": controls,
     }
 
 
@@ -68,14 +81,22 @@ def run_score_job(params: dict[str, Any], progress: ProgressCallback) -> dict[st
         progress: as everywhere.
 
     Returns:
-        The report's fields; ``asked`` holds the features.
+        The report's fields; ``asked`` holds the features; ``controls`` as above.
     """
     study, features = _subject(params)
     config = ScoreConfig.from_params(params)
     with LabelHistory.open() as history:
-        report = score_labels(study, features, history, config, progress=progress)
+        report = score_and_measure(
+            study,
+            features,
+            history,
+            config,
+            open_encoder=encoder_of(study, config.device),
+            progress=progress,
+        )
+        controls = do_controls(study, features, history, config, progress=progress)
     too_few = {str(feature): count for feature, count in report.too_few.items()}
-    return {**asdict(report), "too_few": too_few, "asked": features}
+    return {**asdict(report), "too_few": too_few, "asked": features, "controls": controls}
 
 
 def run_neighbours_job(params: dict[str, Any], progress: ProgressCallback) -> dict[str, Any]:
@@ -92,5 +113,13 @@ def run_map_job(params: dict[str, Any], progress: ProgressCallback) -> dict[str,
     return {"study": study.id, "features": len(made.features)}
 
 
+def run_compare_job(params: dict[str, Any], progress: ProgressCallback) -> dict[str, Any]:
+    """Which feature of the SAE of study ``params["a"]`` is which of ``params["b"]``'s (ids)."""
+    a, b = (Study(study_folder(str(params[side]))) for side in ("a", "b"))
+    found = match(a, b, progress)
+    return {"a": a.id, "b": b.id, "features": len(found.features)}
+
+
 def _subject(params: dict[str, Any]) -> tuple[Study, list[int]]:
-    return Study(Path(params["study"])), [int(feature) for feature in params["features"]]
+    features = [int(feature) for feature in params["features"]]
+    return bring_in(Study(Path(params["study"])), features), features

@@ -64,6 +64,13 @@ class LabelConfig(ScoringConfig):
             "the best one on validation documents is the label."
         ),
     ] = 2
+    output_labels: Annotated[
+        bool,
+        Doc(
+            "Also propose the tokens that the feature's decoder direction makes likelier (needs "
+            "the study's logits)."
+        ),
+    ] = False
     regenerate: Annotated[
         bool, Doc("Make labels anew that exist already. Never changes an accepted one.")
     ] = False

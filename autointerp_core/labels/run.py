@@ -6,7 +6,7 @@ of all of them. Each step records what it made; a rerun asks for nothing twice.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -16,8 +16,10 @@ from autointerp_core.labels.estimate import estimate_labels
 from autointerp_core.labels.explain.generate import generate_labels
 from autointerp_core.labels.explain.report import GenerationReport
 from autointerp_core.labels.providers.base import LabelProvider, Usage
+from autointerp_core.labels.scoring.measuring import score_and_measure
 from autointerp_core.labels.scoring.report import ScoreReport
-from autointerp_core.labels.scoring.run import score_labels
+from autointerp_core.labels.scoring.text_encoder import TextEncoder
+from autointerp_core.labels.search.raised_tokens import record_output_labels
 from autointerp_core.labels.search.rank_phrases import RANKED, can_rank, plan, rank_labels
 from autointerp_core.labels.search.record import record_search_labels, search_labeler
 from autointerp_core.progress import Progress, ProgressCallback, silent
@@ -58,6 +60,7 @@ def label_features(
     config: LabelConfig,
     *,
     llm_features: Sequence[int] | None = None,
+    open_encoder: Callable[[], TextEncoder] | None = None,
     progress: ProgressCallback = silent,
 ) -> LabelReport:
     """Propose labels for features, and score them where ``config`` says so.
@@ -68,6 +71,7 @@ def label_features(
         history: where labels are looked up and recorded.
         config: how.
         llm_features: features that get LLM labels too; None: all.
+        open_encoder: loads the study's model and SAE, for measures that encode text.
         progress: as everywhere.
 
     Raises:
@@ -81,6 +85,8 @@ def label_features(
     search = record_search_labels(
         study, features, history, split=split, labeler=labeler, progress=progress
     )
+    if config.output_labels:
+        record_output_labels(study, features, history, split)
     report = LabelReport(search)
     chosen = list(features) if llm_features is None else list(llm_features)
     expected = estimate_labels(study, chosen, config)
@@ -133,8 +139,14 @@ def label_features(
             free = tuple(scorer for scorer in scoring.scorers if scorer not in scoring.judged)
             scoring = replace(scoring, scorers=free) if free else None
         if scoring is not None and split.holds_out:
-            report.scores = score_labels(
-                study, features, history, scoring, judge=judge, progress=progress
+            report.scores = score_and_measure(
+                study,
+                features,
+                history,
+                scoring,
+                judge=judge,
+                open_encoder=open_encoder,
+                progress=progress,
             )
     finally:
         for used in {id(p): p for p in (provider, judge) if p is not None}.values():

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
 
@@ -57,3 +59,32 @@ class EncodedText:
         fires = self.feature == feature
         out[self.token[fires]] = self.activation[fires]
         return out
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain values, to go from one process to another."""
+        return {
+            "text": self.text,
+            "ids": self.ids.tolist(),
+            "pieces": list(self.pieces),
+            "spans": self.spans.tolist(),
+            "sequence": self.sequence.tolist(),
+            "masked": list(self.masked),
+            "token": self.token.tolist(),
+            "feature": self.feature.tolist(),
+            "activation": self.activation.tolist(),
+        }
+
+    @classmethod
+    def from_json(cls, given: Mapping[str, Any]) -> Self:
+        """What :meth:`to_json` gave."""
+        return cls(
+            text=given["text"],
+            ids=np.asarray(given["ids"], dtype=np.int64),
+            pieces=tuple(given["pieces"]),
+            spans=np.asarray(given["spans"], dtype=np.int64).reshape(-1, 2),
+            sequence=np.asarray(given["sequence"], dtype=np.int64),
+            masked=tuple(given["masked"]),
+            token=np.asarray(given["token"], dtype=np.int64),
+            feature=np.asarray(given["feature"], dtype=np.int64),
+            activation=np.asarray(given["activation"], dtype=np.float32),
+        )

@@ -10,7 +10,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -126,6 +126,7 @@ class LiveModel:
         limit = CUDA_BATCH_TOKENS if pair.device.type == "cuda" else BATCH_TOKENS
         self._batching = Batching(BATCH_SEQUENCES, batch_tokens or limit)
         self._model: TruncatedModel = load_to_hook(pair, progress=progress)
+        self._causal: Any = None
         self._all = self._extractor(None)
 
     @property
@@ -212,6 +213,20 @@ class LiveModel:
                 f"the chat template of {self.pair.model.name} fails on these messages: {error}"
             ) from error
         return str(text)
+
+    def whole(self) -> tuple[Any, TruncatedModel]:
+        """The whole causal language model, and its blocks, which from then on are read from.
+
+        Raises:
+            ModelSourceError: it is none that writes, or cannot be loaded.
+        """
+        if self._causal is None:
+            from autointerp_core.sources.model import load_whole
+
+            pair = self.pair
+            self._causal, self._model = load_whole(pair.model, pair.dtype, pair.device)
+            self._all = self._extractor(None)  # the shorter copy is let go
+        return self._causal, self._model
 
     def release(self) -> None:
         """Give back memory that is free but held."""

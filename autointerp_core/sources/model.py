@@ -22,6 +22,7 @@ from autointerp_core.sources.model_load import (
     load_chat_model,
     load_head,
     load_truncated,
+    load_whole,
 )
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ __all__ = [
     "load_head",
     "load_tokenizer",
     "load_truncated",
+    "load_whole",
     "model_fingerprint",
     "resolve_device",
     "resolve_dtype",

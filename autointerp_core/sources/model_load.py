@@ -22,7 +22,14 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-__all__ = ["TruncatedModel", "find_hook", "load_chat_model", "load_head", "load_truncated"]
+__all__ = [
+    "TruncatedModel",
+    "find_hook",
+    "load_chat_model",
+    "load_head",
+    "load_truncated",
+    "load_whole",
+]
 
 # What a decoder calls the norm before the unembedding; a norm that is None is left out (OPT).
 _FINAL_NORMS = (
@@ -143,6 +150,22 @@ def load_chat_model(config: ModelConfig, device: torch.device, dtype: torch.dtyp
     from transformers import AutoModelForCausalLM
 
     return _load(AutoModelForCausalLM, config, None, dtype).to(device)
+
+
+def load_whole(
+    config: ModelConfig, dtype: torch.dtype, device: torch.device
+) -> tuple[Any, TruncatedModel]:
+    """The whole causal language model, and its blocks as :func:`load_truncated` gives them.
+
+    Both are the same modules: what is hooked in one runs in the other.
+
+    Raises:
+        ModelSourceError: as :func:`load_truncated`.
+    """
+    model = load_chat_model(config, device, dtype)
+    decoder = _decoder(model)
+    blocks = find_blocks(decoder, config.n_layers, config.name)
+    return model, TruncatedModel(decoder, blocks, device, config)
 
 
 def find_blocks(decoder: Any, n_blocks: int, name: str) -> nn.ModuleList:

@@ -42,6 +42,11 @@ class TruncatedModel:
         self.device = device
 
     @property
+    def blocks(self) -> nn.ModuleList:
+        """The blocks loaded, Hugging Face's modules."""
+        return self._blocks
+
+    @property
     def n_blocks(self) -> int:
         """How many blocks are loaded."""
         return len(self._blocks)
@@ -62,7 +67,7 @@ class TruncatedModel:
         """
         import torch
 
-        places = {hook: self._find(hook) for hook in hooks}
+        places = {hook: self.locate(hook) for hook in hooks}
         captured: dict[HookPoint, torch.Tensor] = {}
 
         def keep(hook: HookPoint, place: Place, value: Any) -> None:
@@ -97,7 +102,7 @@ class TruncatedModel:
         """
         import torch
 
-        module, _ = self._find(hook)
+        module, _ = self.locate(hook)
         dtype = next(module.parameters()).dtype
         with torch.inference_mode():
             given = vectors.to(self.device, dtype)
@@ -110,7 +115,7 @@ class TruncatedModel:
         Raises:
             HookError: as :meth:`run`.
         """
-        module, place = self._find(hook)
+        module, place = self.locate(hook)
         # GPT-2's Conv1D says nx (in) and nf (out).
         names = ("in_features", "nx") if place.side == INPUT else ("out_features", "nf")
         found = (getattr(module, name, None) for name in names)
@@ -119,7 +124,7 @@ class TruncatedModel:
     def has(self, hook: HookPoint) -> bool:
         """Whether :meth:`run` can give this hook."""
         try:
-            self._find(hook)
+            self.locate(hook)
         except HookError:
             return False
         return True
@@ -141,8 +146,8 @@ class TruncatedModel:
             f"{list(value.shape)} for {shape[0]} sequences of {shape[1]} tokens"
         )
 
-    def _find(self, hook: HookPoint) -> tuple[nn.Module, Place]:
-        """The module a hook is read at.
+    def locate(self, hook: HookPoint) -> tuple[nn.Module, Place]:
+        """The module a hook is read at, and which side of it.
 
         Raises:
             HookError: too few blocks are loaded, or the model has none of that kind.

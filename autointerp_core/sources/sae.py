@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from sae_lens import SAE
 
     from autointerp_core.sources.model import ModelConfig
+    from autointerp_core.sources.sae_sparse import Sparse
 
 __all__ = [
     "HookPoint",
@@ -36,6 +37,8 @@ __all__ = [
 ]
 
 DEFAULT_CONTEXT = 1024
+_WIDE = 16_384
+"""Latents from which it pays to decode only those that fire."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,23 @@ class LoadedSAE:
             return some
         return lambda x: whole(x)[:, chosen]
 
+    def topk_encoder(self) -> Sparse | None:
+        """Encode without a dense block, where the SAE is of a top-k family."""
+        from autointerp_core.sources.sae_sparse import topk_encoder
+
+        return topk_encoder(self.sae)
+
+    def _decode(self, acts: torch.Tensor) -> torch.Tensor:
+        """``decode``; of a wide SAE only with the rows of latents that fire at all."""
+        if acts.shape[-1] >= _WIDE and self.config.decodes_rows:
+            from autointerp_core.sources.sae_sparse import decode_some
+
+            firing = (acts != 0).any(dim=0).nonzero()[:, 0]
+            if 2 * len(firing) < acts.shape[-1]:
+                return decode_some(self.sae, acts[:, firing], firing)
+        made: torch.Tensor = self.sae.decode(acts)
+        return made
+
     def reconstruct(self, x: torch.Tensor, acts: torch.Tensor) -> torch.Tensor:
         """What the SAE makes of ``x`` [n, d_in], given its activations [n, d_sae].
 
@@ -88,7 +108,7 @@ class LoadedSAE:
             [n, d_out]: to be compared with ``x``, or with the value at ``hook_out`` for a
             transcoder.
         """
-        made: torch.Tensor = self.sae.decode(acts)
+        made = self._decode(acts)
         skip = getattr(self.sae, "W_skip", None)
         return made if skip is None else made + x.to(made.dtype) @ skip.T
 

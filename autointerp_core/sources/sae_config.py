@@ -76,6 +76,12 @@ class SAEConfig:
         return self.architecture in ELEMENTWISE
 
     @property
+    def decodes_rows(self) -> bool:
+        """Whether ``decode`` is a sum of decoder rows, each times its latent's activation."""
+        topk = self.architecture.startswith(("topk", "abstopk", "groupmax"))
+        return self.elementwise or topk
+
+    @property
     def signed(self) -> bool:
         """Whether activations may be negative: then strength is magnitude."""
         return self.architecture in SIGNED

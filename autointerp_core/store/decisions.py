@@ -14,6 +14,7 @@ from autointerp_core.errors import LabelConflict, ParameterError
 from autointerp_core.store.events import (
     ACCEPTED,
     FLAGGED,
+    IMPORTED,
     NOTED,
     OVERRIDDEN,
     REVERTED,
@@ -56,8 +57,9 @@ class Decision:
     text: str = ""
     """The label of an ``override``, or the ``note`` (an empty one removes it)."""
     event: int | None = None
-    """The event accepted, reverted to or undone. ``undo`` without one takes back the last
-    decision, flag or note that the person had seen and that still stands."""
+    """The event accepted, reverted to or undone; ``undo`` of an imported proposal withdraws it.
+    Without one it takes back the last decision, flag or note that the person had seen and that
+    still stands."""
     proposal: NewEvent | None = None
     """A text from elsewhere, recorded before the decision, which then accepts it."""
     reason: str | None = None
@@ -195,13 +197,15 @@ def _undo(
             raise ParameterError(f"there is nothing to undo on feature {decision.feature}")
     else:
         target = _named_event(decision, events)
-        if target.kind not in TOPIC_OF:
+        if target.kind not in TOPIC_OF and target.kind != IMPORTED:
             raise ParameterError(
                 f"event {target.id} of feature {decision.feature} is {target.kind!r}: "
-                "only decisions, flags and notes can be undone"
+                "only decisions, flags, notes and imported proposals can be undone"
             )
         based_on = max(based_on or 0, target.id)
-    theirs = _unseen(events, TOPIC_OF[target.kind], based_on, own)
+    # Withdrawing a proposal crosses nobody: what was decided since stays.
+    topic = TOPIC_OF.get(target.kind)
+    theirs = None if topic is None else _unseen(events, topic, based_on, own)
     if any(e.kind == UNDONE and e.parent == target.id for e in events):
         return None, theirs
     new = NewEvent(

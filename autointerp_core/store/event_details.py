@@ -196,7 +196,7 @@ class ScorerResult:
         """From a mapping, or (of old or foreign events) from the value alone."""
         found: Mapping[str, Any] = raw if isinstance(raw, Mapping) else {"value": raw}
         numbers = ("value", "low", "high", "shuffled", "easy", "hard", "floor", "auroc")
-        numbers += ("hit", "rejected")
+        more = ("hit", "rejected")
         return cls(
             name=name,
             n=_count(found.get("n")),
@@ -207,7 +207,7 @@ class ScorerResult:
             measure=str(found.get("measure") or ""),
             judge=str(found.get("judge") or ""),
             reason=str(found["reason"]) if found.get("reason") else None,
-            **{key: number(found.get(key)) for key in numbers},
+            **{key: number(found.get(key)) for key in (*numbers, *more)},
         )
 
 

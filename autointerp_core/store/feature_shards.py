@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +19,8 @@ from autointerp_core.store.files import write_bytes
 from autointerp_core.store.tokenstore import IntArray
 
 FloatArray = NDArray[np.float32]
+
+FEATURES_FILE = "features.npy"
 
 
 class Firings(NamedTuple):
@@ -92,21 +94,50 @@ def shard_intact(path: Path) -> bool:
         return False
 
 
-class Pass:
-    """Features extracted together: their firings (by shard) and what was made of them."""
+class ShardRows(NamedTuple):
+    """Firings of some rows in one shard, row after row."""
 
-    def __init__(self, folder: Path):
-        self.folder = folder
-        self.features: NDArray[np.int32] = np.load(folder / "features.npy", allow_pickle=False)
-        self.shards = sorted((folder / "shards").glob("*.safetensors"))
+    counts: IntArray
+    """How many each row has."""
+    token: IntArray
+    """Relative to the shard's first token, ascending in a row."""
+    activation: FloatArray
+
+
+class Pass:
+    """Features extracted together: their firings (by shard) and what was made of them.
+
+    The firings may be those of ``source``: a pass that keeps the firings of more features than
+    were asked for, in shards of its own. Rows are always those of this pass' features.
+    """
+
+    def __init__(self, folder: Path, source: Path | None = None):
+        self.folder, self.source = folder, source or folder
+        self.features: NDArray[np.int32] = self._features()
+        self._columns: IntArray | None = None
+        if source is not None:
+            self._columns = _places(read_features(source), self.features)
+        self.shards = sorted((self.source / "shards").glob("*.safetensors"))
         self._open: list[Any] | None = None
+
+    def _features(self) -> NDArray[np.int32]:
+        return read_features(self.folder)
+
+    def beside(self, file_name: str, row: int) -> tuple[Path, int] | None:
+        """Where a file that holds a line a feature has this row's: folder and line there."""
+        if (self.folder / file_name).exists():
+            return self.folder, row
+        if self._columns is not None and (self.source / file_name).exists():
+            return self.source, int(self._columns[row])
+        return None
+
+    def has(self, file_name: str) -> bool:
+        """Whether :meth:`beside` finds this file."""
+        return (self.folder / file_name).exists() or (self.source / file_name).exists()
 
     def rows(self, features: Sequence[int] | NDArray[Any]) -> IntArray:
         """Row of each feature in this pass's arrays; -1 where it is not here."""
-        wanted = np.asarray(features, dtype=np.int64)
-        row = np.searchsorted(self.features, wanted)
-        clipped = np.minimum(row, len(self.features) - 1)
-        return np.where(self.features[clipped] == wanted, clipped, -1)
+        return _places(self.features, features)
 
     def handles(self) -> list[Any]:
         if self._open is None:
@@ -121,8 +152,13 @@ class Pass:
         """Firings of each row over all shards, masked positions included."""
         total = np.zeros(len(self.features), dtype=np.int64)
         for handle in self.handles():
-            total += np.diff(handle.get_tensor("indptr"))
+            total += self._own(np.diff(handle.get_tensor("indptr")))
         return total
+
+    def each_shard(self) -> Iterator[tuple[int, ShardRows]]:
+        """Every firing once, a shard at a time, with the shard's first token."""
+        for handle, offset in zip(self.handles(), self.shard_offsets(), strict=True):
+            yield offset, self._read(handle, 0, len(self.features))
 
     def weighted_sums(self, weights: NDArray[np.float32]) -> NDArray[np.float64]:
         """Of each row, the sum of its activations, each times the weight of its token.
@@ -130,33 +166,29 @@ class Pass:
         Reads every firing once, a shard at a time.
         """
         total = np.zeros(len(self.features))
-        for handle, offset in zip(self.handles(), self.shard_offsets(), strict=True):
-            token = handle.get_tensor("token").astype(np.int64) + offset
-            value = handle.get_tensor("activation").astype(np.float64) * weights[token]
-            running = np.concatenate([[0.0], np.cumsum(value)])
-            total += np.diff(running[handle.get_tensor("indptr")])
+        for offset, found in self.each_shard():
+            total += _sums(
+                found.activation.astype(np.float64) * weights[found.token + offset], found
+            )
         return total
 
     def squared_sums(self) -> NDArray[np.float64]:
         """Of each row, the sum of its squared activations."""
         total = np.zeros(len(self.features))
-        for handle in self.handles():
-            value = handle.get_tensor("activation").astype(np.float64) ** 2
-            running = np.concatenate([[0.0], np.cumsum(value)])
-            total += np.diff(running[handle.get_tensor("indptr")])
+        for _, found in self.each_shard():
+            total += _sums(found.activation.astype(np.float64) ** 2, found)
         return total
 
     def firings(self, first: int, last: int) -> Firings:
         """Firings of rows ``[first, last)``, by row, then token."""
         rows, tokens, values = [], [], []
         for handle, offset in zip(self.handles(), self.shard_offsets(), strict=True):
-            indptr = handle.get_slice("indptr")[first : last + 1]
-            low, high = int(indptr[0]), int(indptr[-1])
-            if low == high:
+            found = self._read(handle, first, last)
+            if not len(found.token):
                 continue
-            rows.append(np.repeat(np.arange(first, last), np.diff(indptr)))
-            tokens.append(handle.get_slice("token")[low:high].astype(np.int64) + offset)
-            values.append(handle.get_slice("activation")[low:high])
+            rows.append(np.repeat(np.arange(first, last), found.counts))
+            tokens.append(found.token + offset)
+            values.append(found.activation)
         if not rows:
             empty = np.zeros(0, dtype=np.int64)
             return Firings(empty, empty, np.zeros(0, dtype=np.float32))
@@ -164,6 +196,35 @@ class Pass:
         # Shards come in token order and each is sorted, so a stable sort by row is enough.
         order = np.argsort(row, kind="stable")
         return Firings(row[order], np.concatenate(tokens)[order], np.concatenate(values)[order])
+
+    def _own(self, of_source: IntArray) -> IntArray:
+        """Of a value a row of the source, those of this pass' rows."""
+        return of_source if self._columns is None else of_source[self._columns]
+
+    def _read(self, handle: Any, first: int, last: int) -> ShardRows:
+        """Firings of rows ``[first, last)`` in one shard."""
+        if self._columns is None:
+            indptr = handle.get_slice("indptr")[first : last + 1]
+            runs = [(int(indptr[0]), int(indptr[-1]))]
+            counts = np.diff(indptr)
+        else:
+            columns = self._columns[first:last]
+            indptr = handle.get_tensor("indptr")
+            counts = indptr[columns + 1] - indptr[columns]
+            # Neighbouring rows of the source lie end to end: read as one.
+            cuts = np.flatnonzero(np.diff(columns) != 1) + 1
+            heads, tails = np.append(0, cuts), np.append(cuts, len(columns)) - 1
+            starts, stops = indptr[columns[heads]], indptr[columns[tails] + 1]
+            runs = list(zip(starts.tolist(), stops.tolist(), strict=True))
+        runs = [run for run in runs if run[0] < run[1]]
+        if not runs:
+            return ShardRows(counts, np.zeros(0, np.int64), np.zeros(0, np.float32))
+        token, value = handle.get_slice("token"), handle.get_slice("activation")
+        return ShardRows(
+            counts,
+            np.concatenate([token[low:high] for low, high in runs]).astype(np.int64),
+            np.concatenate([value[low:high] for low, high in runs]),
+        )
 
     @cached_property
     def peaks(self) -> dict[str, NDArray[Any]]:
@@ -176,3 +237,22 @@ class Pass:
     def table(self) -> pd.DataFrame:
         frame: pd.DataFrame = pq.read_table(self.folder / "features.parquet").to_pandas()
         return frame
+
+
+def read_features(folder: Path) -> NDArray[np.int32]:
+    """Features of a pass' folder, sorted."""
+    features: NDArray[np.int32] = np.load(folder / FEATURES_FILE, allow_pickle=False)
+    return features
+
+
+def _places(features: NDArray[np.int32], wanted: Sequence[int] | NDArray[Any]) -> IntArray:
+    """Place of each wanted feature among sorted ones; -1 where it is not there."""
+    asked = np.asarray(wanted, dtype=np.int64)
+    place = np.minimum(np.searchsorted(features, asked), len(features) - 1)
+    return np.where(features[place] == asked, place, -1)
+
+
+def _sums(value: NDArray[np.float64], found: ShardRows) -> NDArray[np.float64]:
+    """The sum of ``value`` (one a firing) over each row."""
+    running = np.concatenate([[0.0], np.cumsum(value)])
+    return np.diff(running[np.concatenate([[0], np.cumsum(found.counts)])])

@@ -113,6 +113,26 @@ class LabelHistory(HistoryStore):
 
         return self._write(act) if events else 0
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was ever recorded."""
+        return self._last_id() == 0
+
+    def take_over(self, other: LabelHistory) -> int:
+        """Every event of another history, ids and all; returns how many.
+
+        Raises:
+            LabelStoreError: there are events here already, or they could not be saved.
+        """
+        rows = other.all_rows()
+
+        def act(connection: Connection) -> int:
+            if store_of(connection)[1]:
+                raise LabelStoreError(f"{self.place} already holds events")
+            return len(append(connection, rows))
+
+        return self._write(act) if rows else 0
+
     def preview_adoption(
         self, sae: str, events: Sequence[LabelEvent]
     ) -> tuple[dict[int, LabelState], dict[int, LabelState]]:

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Engine, Select, case, func, null, or_, select
 from sqlalchemy.engine import URL
 
 from autointerp_core.store.event_rows import CHUNK, read_event
-from autointerp_core.store.events import DECISIONS, GENERATED, MEASURED, SCORED, UNDONE, LabelEvent
+from autointerp_core.store.events import DECISIONS, GENERATED, SCORED, UNDONE, LabelEvent
 from autointerp_core.store.label_state import EventRow, LabelState, derive, derive_rows
 from autointerp_core.store.schema import events_table, in_our_words, shown
 
@@ -94,6 +94,12 @@ class HistoryReader:
                 return
             after = events[-1].id
 
+    def all_rows(self) -> list[dict[str, Any]]:
+        """Every row of the table, oldest first."""
+        with self._reading() as connection:
+            query = all_columns().order_by(_E.id)
+            return [dict(row._mapping) for row in connection.execute(query)]
+
     def saes(self) -> list[str]:
         """The fingerprints of all SAEs that have events."""
         with self._reading() as connection:
@@ -119,16 +125,14 @@ class HistoryReader:
         with self._reading() as connection:
             return set(connection.scalars(query.distinct()))
 
-    def measured(
-        self, sae: str, measure: str | None = None, study: str | None = None
+    def machine_events(
+        self, sae: str, kinds: Iterable[str], study: str, method: str | None = None
     ) -> list[LabelEvent]:
-        """``measured`` events of an SAE, oldest first; of one measure, and of one study's."""
-        query = all_columns().where(_E.sae == sae, _E.kind == MEASURED)
-        if measure is not None:
-            query = query.where(_E.method == measure)
-        if study is not None:
-            query = query.where(_E.study == study)
-        with self._reading() as connection:
+        """Events of some kinds that machines made from a study, oldest first; of one method."""
+        query = all_columns().where(_E.sae == sae, _E.kind.in_(tuple(kinds)), _E.study == study)
+        if method is not None:
+            query = query.where(_E.method == method)
+        with _no_cycle_search(), self._reading() as connection:
             return [read_event(row) for row in connection.execute(query.order_by(_E.id))]
 
     def generated_index(

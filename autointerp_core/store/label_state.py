@@ -9,6 +9,7 @@ The rules:
 * A decision is an ``accepted``, ``overridden`` or ``reverted`` event that no ``undone``
   event names as parent. The last one gives label and status. ``undone`` events cannot be
   undone themselves: redoing is deciding again (or reverting to the undone event).
+* An ``imported`` proposal that an ``undone`` event names as parent is withdrawn.
 * Without a decision the label is the best-scored proposal's (:func:`ranked`), else
   ``label_llm``, else ``label_search``, else the last imported text. Proposals are compared on
   ``validate`` by one scorer, the first of ``event_details.RANKING`` that all of them have a
@@ -212,6 +213,8 @@ def derive_rows(feature: int, every: list[EventRow], study: str | None = None) -
     note: str | None = None
     for row in rows:
         _, event_id, kind, text, source, method, reason, _, _, _ = row
+        if kind == IMPORTED and event_id in undone:
+            continue
         if kind in (GENERATED, IMPORTED):
             proposals.append(_proposal(event_id, text or "", source, method, scored))
             if kind == IMPORTED:

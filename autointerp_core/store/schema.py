@@ -37,6 +37,11 @@ from autointerp_core.home import home
 from autointerp_core.store.text_cleaning import one_line
 
 SCHEMA_VERSION = 2
+_DRIVERS = {"psycopg": 'pip install "psycopg[binary]==3.3.9"'}
+"""What installs a driver, where its name alone does not say it."""
+_CONNECT = 10
+_MAKING_TABLES = 7_107_105
+"""Any number, as long as every version of this program takes the same."""
 _ID = BigInteger().with_variant(Integer, "sqlite")
 
 metadata = MetaData()
@@ -114,17 +119,24 @@ def make_engine(url: URL, timeout: float) -> Engine:
     """
     try:
         if sqlite_file(url) is None:
-            return create_engine(url, pool_pre_ping=True)
+            # A connection that a restarted server has forgotten is made anew, unnoticed.
+            return create_engine(url, pool_pre_ping=True, connect_args=_patience(url))
         engine = create_engine(_openable(url), connect_args={"timeout": timeout})
     except ModuleNotFoundError as error:
         raise MissingDependency(
-            f"the label database {shown(url)} needs a driver: pip install {error.name}"
+            f"the label database {shown(url)} needs a driver: "
+            f"{_DRIVERS.get(error.name or '', f'pip install {error.name}')}"
         ) from error
     except NoSuchModuleError as error:
         raise LabelStoreError(f"{one_line(str(error))}: not a database we can use") from error
     event.listen(engine, "connect", _on_connect)
     event.listen(engine, "begin", _on_begin)
     return engine
+
+
+def _patience(url: URL) -> dict[str, Any]:
+    """Seconds to connect in, for a database whose driver can be told."""
+    return {"connect_timeout": _CONNECT} if url.get_backend_name() == "postgresql" else {}
 
 
 def may_write(path: Path) -> bool:
@@ -179,6 +191,9 @@ def prepare(engine: Engine, url: URL) -> None:
             connection.rollback()
             raw.execute("PRAGMA journal_mode=WAL")
     with engine.connect().execution_options(writing=True) as connection, connection.begin():
+        if engine.dialect.name == "postgresql":
+            # Two machines may come first; the lock ends with the transaction.
+            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_MAKING_TABLES})")
         tables = set(inspect(connection).get_table_names())
         if path is not None and tables and store_table.name not in tables:
             raise LabelStoreError(
@@ -246,6 +261,26 @@ def in_our_words(url: URL) -> Iterator[None]:
         raise _translated(one_line(str(cause)), shown(url)) from error
 
 
+_OUT_OF_REACH = (
+    "connection refused",
+    "could not connect",
+    "connection failed",
+    "connection timeout",
+    "timeout expired",
+    "could not translate host",
+    "failed to resolve host",
+    "name or service not known",
+    "server closed the connection",
+    "terminating connection",
+    "consuming input failed",
+    "connection is lost",
+    "connection is closed",
+    "the database system is",
+    "connection to server",
+)
+"""What PostgreSQL's driver says when the server is not there, or no longer."""
+
+
 def _translated(said: str, name: str) -> LabelStoreError | DiskFull:
     low = said.lower()
     if "locked" in low or "busy" in low:
@@ -261,6 +296,20 @@ def _translated(said: str, name: str) -> LabelStoreError | DiskFull:
         )
     if "disk is full" in low or "no space" in low:
         return DiskFull(f"the disk is full: saving to {name} failed; free some space")
+    if "password authentication" in low or "no password supplied" in low:
+        return LabelStoreError(
+            f"the label database {name} refuses this user or password; check AUTOINTERP_DB"
+        )
+    if "does not exist" in low:
+        return LabelStoreError(
+            f"the label database {name} is not there: {said[-120:]}; make it first, or correct "
+            "AUTOINTERP_DB"
+        )
+    if any(sign in low for sign in _OUT_OF_REACH):
+        return LabelStoreError(
+            f"the label database {name} cannot be reached, or went away: {said[:160]}; what was "
+            "told as saved is saved, try the rest again"
+        )
     if "unable to open" in low:
         return LabelStoreError(f"cannot open the label database {name}; check its folder's rights")
     return LabelStoreError(f"the label database {name} failed: {said}")

@@ -33,7 +33,7 @@ def list_studies(folder: Path | None = None, *, controls: bool = False) -> Study
         except StudyError as error:
             found.errors.append(error)
             continue
-        if record.complete and (record.control is not None) == controls:
+        if record.complete and (record.control_of is not None) == controls:
             found.studies.append(record)
     return found
 
@@ -69,4 +69,4 @@ def find_study(study: str) -> Path:
 def controls_of(study: StudyRecord, folder: Path | None = None) -> list[StudyRecord]:
     """The controls that were extracted of a study."""
     found = list_studies(folder, controls=True).studies
-    return [each for each in found if each.control is not None and each.control.study == study.id]
+    return [each for each in found if each.control_of == study.id]

@@ -4,6 +4,8 @@ Layout of a study folder (written by :mod:`autointerp_core.extraction`, read onl
 
     study.json                  what this study is (identity), counts, health, versions
     input_scores.json           scores of features that somebody brought along, if any
+    map.safetensors             a place in the plane for each feature, if a map was made
+    matches/<study>.safetensors which feature of another study's SAE is which, if compared
     run.json                    times, host and attempts: the only file that differs between runs
     tokens/                     raw little-endian arrays, memory-mapped
         ids.bin      u32[T]     token ids, all sequences end to end
@@ -34,6 +36,7 @@ This module imports neither torch nor streamlit.
 from __future__ import annotations
 
 import heapq
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -54,8 +57,10 @@ from autointerp_core.store.example_windows import (
     draw_tokens,
     examples_of_rows,
 )
-from autointerp_core.store.feature_shards import Firings, FloatArray, Pass
+from autointerp_core.store.feature_shards import Firings, FloatArray, Pass, read_features
+from autointerp_core.store.feature_summary import AFTER, BEFORE
 from autointerp_core.store.input_scores import InputScores
+from autointerp_core.store.kept_feature import KeptFeature
 from autointerp_core.store.records import (
     Example,
     FeatureStats,
@@ -64,7 +69,7 @@ from autointerp_core.store.records import (
     LogitSides,
     TokenLogit,
 )
-from autointerp_core.store.study_record import StudyRecord, read_record
+from autointerp_core.store.study_record import PassRecord, StudyRecord, read_record
 from autointerp_core.store.tokenstore import CONTINUES, SPECIAL, IntArray, TokenStore
 
 __all__ = [
@@ -84,9 +89,9 @@ __all__ = [
     "own_model",
 ]
 
-BEFORE, AFTER = 16, 15
-"""Tokens shown before and after a peak unless asked otherwise."""
-
+LOGITS_FILE = "logits.safetensors"
+_OPENED = 64
+"""Kept features that stay worked out."""
 _FIRINGS_AT_ONCE = 500_000
 _DRAWS = 20
 """Random positions looked at for each silent window wanted."""
@@ -104,11 +109,17 @@ class Study:
 
     def __init__(self, folder: Path):
         self.folder = folder
+        self._opened: dict[int, KeptFeature] = {}
+        self._opening = threading.Lock()
         self._input_scores = InputScores(folder)
         self.info: StudyRecord = read_record(folder)
         try:
             self.tokens = TokenStore(folder / "tokens")
-            self.passes = [Pass(folder / "passes" / entry.name) for entry in self.info.passes]
+            self.passes = [open_pass(folder, entry) for entry in self.info.passes]
+            self._kept_features = [
+                (folder / "passes" / entry.name, read_features(folder / "passes" / entry.name))
+                for entry in self.info.kept or ()
+            ]
         except (OSError, ValueError) as error:
             raise StudyError(
                 f"study {folder.name} is damaged: {error}; delete it and extract it again"
@@ -131,6 +142,16 @@ class Study:
         """Sorted indices of every feature stored."""
         stored = [p.features for p in self.passes]
         return np.sort(np.concatenate(stored)) if stored else np.zeros(0, dtype=np.int32)
+
+    @cached_property
+    def kept(self) -> NDArray[np.int32]:
+        """Sorted indices of features that are not stored, but whose firings are kept.
+
+        Whatever is asked of one feature is answered for them, too, without a model.
+        """
+        found = [features for _, features in self._kept_features]
+        kept = np.concatenate(found) if found else np.zeros(0, dtype=np.int32)
+        return np.setdiff1d(kept, self.features)
 
     @cached_property
     def table(self) -> pd.DataFrame:
@@ -182,6 +203,10 @@ class Study:
         for feature in wanted[~np.isin(wanted, self.features)]:
             self.locate(int(feature))  # raises
         streams = [self._runs(found, wanted, group, limit) for found in self.passes]
+        streams.append(
+            (int(feature), self.examples(int(feature), group, limit=limit))
+            for feature in wanted[np.isin(wanted, self.kept)]
+        )
         yield from heapq.merge(*streams, key=lambda entry: entry[0])
 
     def _runs(
@@ -259,7 +284,7 @@ class Study:
         return build_examples(self.tokens, windows, np.array([feature], dtype=np.int32))[0]
 
     def locate(self, feature: int) -> Located:
-        """The pass that holds a feature, and its row there.
+        """The pass that holds a feature, and its row there; kept ones are worked out first.
 
         Raises:
             BadInput: the feature is not in the study.
@@ -268,10 +293,27 @@ class Study:
             row = int(found.rows([feature])[0])
             if row >= 0:
                 return Located(found, row)
+        kept = self._kept_feature(feature)
+        if kept is not None:
+            return Located(kept, 0)
         raise BadInput(
             f"feature {feature} is not in study {self.id} ({len(self.features)} of "
             f"{self.info.d_sae} features extracted); extract it first"
         )
+
+    def _kept_feature(self, feature: int) -> KeptFeature | None:
+        with self._opening:  # several sessions read one study
+            if feature in self._opened:
+                return self._opened[feature]
+            for folder, features in self._kept_features:
+                if np.isin(feature, features):
+                    shown = n_examples(self.info)
+                    found = KeptFeature(folder, feature, self.tokens, self.info.n_counted, shown)
+                    if len(self._opened) >= _OPENED:
+                        self._opened.pop(next(iter(self._opened)))
+                    self._opened[feature] = found
+                    return found
+        return None
 
     def firings(self, feature: int) -> Firings:
         """Every firing of a feature in token order, masked positions included."""
@@ -321,10 +363,11 @@ class Study:
         Empty lists where logits were not computed.
         """
         found, row = self.locate(feature)
-        path = found.folder / "logits.safetensors"
-        if not path.exists():
+        place = found.beside(LOGITS_FILE, row)
+        if place is None:
             return LogitSides([], [])
-        with safe_open(path, framework="np") as handle:
+        folder, row = place
+        with safe_open(folder / LOGITS_FILE, framework="np") as handle:
             halves = []
             for side in ("top", "bottom"):
                 ids = handle.get_slice(f"{side}_ids")[row : row + 1][0]
@@ -336,6 +379,18 @@ class Study:
                     ]
                 )
         return LogitSides(*halves)
+
+
+def open_pass(study_folder: Path, entry: PassRecord) -> Pass:
+    """A pass as a study's record has it."""
+    folder = study_folder / "passes"
+    source = None if entry.shards_of is None else folder / entry.shards_of
+    return Pass(folder / entry.name, source)
+
+
+def n_examples(info: StudyRecord) -> int:
+    """Top examples a feature that a study's passes have."""
+    return max((entry.n_examples or 0 for entry in info.passes), default=0) or 20
 
 
 def own_model(study: Study) -> str:

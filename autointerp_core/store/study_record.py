@@ -23,6 +23,9 @@ from autointerp_core.store.json_section import Section, only_if_given
 from autointerp_core.store.records import HealthWarning
 
 SCHEMA = 1
+"""Of what makes a study's numbers: part of its identity."""
+KEEPING_SCHEMA = 2
+"""Of a record whose study keeps firings that older versions would not find."""
 FILE_NAME = "study.json"
 
 
@@ -168,16 +171,17 @@ class PassRecord(Section):
     n_features: int | None = None
     n_shards: int | None = None
     n_examples: int | None = None
+    shards_of: str | None = only_if_given()
+    """The kept pass whose shards hold its firings, where they are not its own."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class ControlRecord(Section):
-    """Of a study whose SAE is a control: meaningless directions beside a real SAE's."""
+class KeptRecord(Section):
+    """Firings of features nobody may have asked for yet, in ``passes/<name>/shards``."""
 
-    kind: str
-    seed: int
-    study: str
-    """Id of the study it is a control of."""
+    name: str
+    n_features: int
+    n_shards: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,7 +201,16 @@ class StudyRecord(Section):
     health: HealthRecord
     versions: Mapping[str, str | None] = field(default_factory=dict)
     passes: tuple[PassRecord, ...]
-    control: ControlRecord | None = only_if_given()
+    kept: tuple[KeptRecord, ...] | None = only_if_given()
+    control_of: str | None = only_if_given()
+    """Of a study whose SAE is a control: id of the study it is a control of."""
+
+    @property
+    def control(self) -> str | None:
+        """Which control it is, say ``shuffled``; None for a study of a real SAE."""
+        if self.control_of is None or self.identity is None or self.identity.control is None:
+            return None
+        return self.identity.control.rpartition("-")[0]
 
     @property
     def model_name(self) -> str:
@@ -271,10 +284,10 @@ def read_record(folder: Path) -> StudyRecord:
     """
     try:
         raw = json.loads((folder / FILE_NAME).read_bytes())
-        if raw["schema"] > SCHEMA:
+        if raw["schema"] > KEEPING_SCHEMA:
             raise StudyError(
                 f"study {folder.name} was written by a newer version (format {raw['schema']}, this "
-                f"one reads up to {SCHEMA}); update Autointerp Explorer"
+                f"one reads up to {KEEPING_SCHEMA}); update Autointerp Explorer"
             )
         return StudyRecord.from_json(raw)
     except FileNotFoundError as error:

@@ -6,6 +6,7 @@ import bisect
 import itertools
 import json
 import unicodedata
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,24 @@ _CHARACTER_BYTES = 32
 """No character, marks included, is taken to be longer."""
 
 IntArray = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class TokenPart:
+    """Some sequences of a study, to be run somewhere else; counted from their own start."""
+
+    ids: NDArray[np.uint32]
+    flags: NDArray[np.uint8]
+    sequences: IntArray
+    """First token of each, and the end of the last."""
+
+    @property
+    def n_tokens(self) -> int:
+        return len(self.ids)
+
+    @property
+    def n_sequences(self) -> int:
+        return len(self.sequences) - 1
 
 
 class TokenStore:
@@ -56,6 +75,14 @@ class TokenStore:
     def vocab(self) -> list[str]:
         loaded: list[str] = json.loads((self.folder / "vocab.json").read_bytes())
         return loaded
+
+    def part(self, first: int, last: int) -> TokenPart:
+        """Sequences ``[first, last)``, copied."""
+        bounds = np.asarray(self.sequences[first : last + 1])
+        inside = slice(int(bounds[0]), int(bounds[-1]))
+        return TokenPart(
+            np.array(self.ids[inside]), np.array(self.flags[inside]), bounds - bounds[0]
+        )
 
     def sequence_peaks(self, token: IntArray, activation: NDArray[np.floating[Any]]) -> IntArray:
         """Indices into ``token`` of the strongest of every sequence that has any.

@@ -227,35 +227,42 @@ def write_planted(folder: Path, like: Study, concepts: Sequence[Concept], first:
     """A study on the same tokens whose features, ``first`` and on, fire where a concept holds."""
     making = folder.with_name(f".{folder.name}.making")
     shutil.rmtree(making, ignore_errors=True)
-    (making / "passes" / "000" / "shards").mkdir(parents=True)
+    making.mkdir(parents=True)
     shutil.copytree(like.tokens.folder, making / "tokens")
-    features = first + np.arange(len(concepts), dtype=np.int32)
-    np.save(making / "passes" / "000" / "features.npy", features)
-    firing = planted_firings(like.tokens, concepts)
-    strengths = [_strength(int(f), token) for f, token in zip(features, firing, strict=True)]
-    write_shard(
-        making / "passes" / "000" / "shards" / "00000.safetensors",
-        ShardFirings(
-            indptr=np.cumsum([0, *(len(token) for token in firing)]).astype(np.int64),
-            token=np.concatenate(firing).astype(np.uint32),
-            activation=np.concatenate(strengths),
-            norm=np.ones(like.tokens.n_tokens, dtype=np.float32),
-            first_token=0,
-        ),
-    )
-    tokens, found = TokenStore(making / "tokens"), Pass(making / "passes" / "000")
-    summarise(tokens, found, int(np.asarray(tokens.counted).sum()), 20, silent)
-    d_sae = int(features[-1]) + 1
+    plant(making, TokenStore(making / "tokens"), concepts, first, "000")
     record = replace(
         like.info,
         id=folder.name,
-        sae=SAERecord(source="planted", fingerprint=folder.name, d_sae=d_sae),
-        passes=(PassRecord(name="000", n_features=len(features), n_shards=1, n_examples=20),),
+        sae=SAERecord(source="planted", fingerprint=folder.name, d_sae=first + len(concepts)),
+        passes=(PassRecord(name="000", n_features=len(concepts), n_shards=1, n_examples=20),),
         health=HealthRecord(warnings=()),
     )
     write_record(making, record)
     shutil.rmtree(folder, ignore_errors=True)
     making.rename(folder)
+
+
+def plant(
+    study: Path, tokens: TokenStore, concepts: Sequence[Concept], first: int, name: str
+) -> None:
+    """Write a pass of a study whose features, from ``first`` on, fire where the concepts hold."""
+    folder = study / "passes" / name
+    (folder / "shards").mkdir(parents=True)
+    features = first + np.arange(len(concepts), dtype=np.int32)
+    np.save(folder / "features.npy", features)
+    firing = planted_firings(tokens, concepts)
+    strengths = [_strength(int(f), token) for f, token in zip(features, firing, strict=True)]
+    write_shard(
+        folder / "shards" / "00000.safetensors",
+        ShardFirings(
+            indptr=np.cumsum([0, *(len(token) for token in firing)]).astype(np.int64),
+            token=np.concatenate(firing).astype(np.uint32),
+            activation=np.concatenate(strengths),
+            norm=np.ones(tokens.n_tokens, dtype=np.float32),
+            first_token=0,
+        ),
+    )
+    summarise(tokens, Pass(folder), int(np.asarray(tokens.counted).sum()), 20, silent)
 
 
 def planted_firings(tokens: TokenStore, concepts: Sequence[Concept]) -> list[Int64Array]:

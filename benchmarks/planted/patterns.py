@@ -31,6 +31,11 @@ def _pattern(name: str, categories: str, pattern: str, flags: int = 0) -> Concep
     return Concept(PATTERN, name, tuple(categories.split(", ")), rule=rule)
 
 
+def pattern_concept(name: str, pattern: str) -> Concept:
+    """What a pattern's group ``x`` stands for; named by its own name."""
+    return _pattern(name, name, pattern)
+
+
 def _after_word(words: str) -> Concept:
     """The word after these words, whatever it is."""
     before = words.replace(" ", r"\s+")

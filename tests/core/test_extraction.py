@@ -406,7 +406,7 @@ def test_shards_of_a_stopped_run_outlive_other_requests(
     n_shards = plain.info.passes[0].n_shards or 0
     assert 0 < len(kept) < n_shards
     done = _computed(monkeypatch)
-    few = extract(tiny.request(features=(3, 7, 40)), tmp_path)
+    few = extract(tiny.request(features=(3, 7, 40), keep="asked"), tmp_path)
     rest = [index for index in range(n_shards) if index not in kept]
     assert done == rest
     assert few.computed.tolist() == [3, 7, 40]

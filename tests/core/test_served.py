@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -32,9 +33,11 @@ def resolved(monkeypatch: pytest.MonkeyPatch) -> list[ExtractionConfig]:
     """What had to be resolved."""
     found: list[ExtractionConfig] = []
 
-    def counting(config: ExtractionConfig, progress: ProgressCallback) -> ResolvedExtraction:
+    def counting(
+        config: ExtractionConfig, progress: ProgressCallback, *more: Any
+    ) -> ResolvedExtraction:
         found.append(config)
-        return resolve(config, progress)
+        return resolve(config, progress, *more)
 
     monkeypatch.setattr("autointerp_core.extraction.run.resolve", counting)
     return found
@@ -60,7 +63,7 @@ def test_a_rerun_resolves_nothing_and_writes_nothing(
 def test_what_a_study_lacks_is_resolved(
     tiny: Tiny, tmp_path: Path, resolved: list[ExtractionConfig]
 ) -> None:
-    few = tiny.request(features=(3, 7), n_examples=4, logits=False)
+    few = tiny.request(features=(3, 7), n_examples=4, logits=False, keep="asked")
     study = extract(few, tmp_path).study
     for config in (
         replace(few, features=(3, 8)),

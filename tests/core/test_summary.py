@@ -14,6 +14,7 @@ from safetensors.numpy import save_file
 from autointerp_core.extraction import summary
 from autointerp_core.extraction.summary import counted_positions, reference_median
 from autointerp_core.progress import silent
+from autointerp_core.store import feature_summary
 from autointerp_core.store.study import SPECIAL, Pass, TokenStore
 from autointerp_core.store.study_record import Masks
 
@@ -94,7 +95,7 @@ def test_summary_equals_loops(
     n_counted = int(store.counted.sum())
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(summary, "FIRINGS_PER_BLOCK", block)
-        patch.setattr(summary, "_SLACK", 1)
+        patch.setattr(feature_summary, "SLACK", 1)
         summary.summarise(store, found, n_counted, n_examples, silent)
     table, peaks = found.table, found.peaks
     counted = store.counted > 0

@@ -109,13 +109,14 @@ def record_score(
     unscored: str | None = None,
     evidence: str | None = None,
     source: str = "search",
+    validate: dict[str, float] | None = None,
 ) -> None:
     """Score a proposal as the scoring job does: ``scores`` on test, ``rank`` on validate."""
     details = {
         "score": rank,
         "test_score": None,
         "scores": scores,
-        "validate": dict.fromkeys(scores, rank) if rank is not None else {},
+        "validate": validate or (dict.fromkeys(scores, rank) if rank is not None else {}),
         "study": "small",
         "evidence": evidence,
         "unscored": unscored,

@@ -65,23 +65,86 @@ def test_the_table_shows_and_sorts_by_the_score_on_test_documents(
     record_score(7, event_of(7, "search"), {"embedding": a_score(0.8)}, rank=0.7)
     app = open_page("features", study="small", sort="score", dir="desc")
     table = element(app, "rows")
-    assert [(row["feature"], row["score"]) for row in table["rows"][:3]] == [
+    assert [(row["feature"], row["score:embedding"]) for row in table["rows"][:3]] == [
         (7, 0.8),
         (4, 0.6),
         (0, None),
     ]
-    column = next(column for column in table["columns"] if column["key"] == "score")
+    column = next(column for column in table["columns"] if column["key"] == "score:embedding")
     assert "test" in column["help"]
 
 
-def test_several_scores_give_their_mean_in_the_title(study: Path, open_page: Open) -> None:
-    both = {"embedding": a_score(0.9), "detection": a_score(0.7)}
-    record_score(6, event_of(6, "search"), both, rank=0.8)
-    title, _, search = drawn(open_page("feature", study="small", feature="6"))
+def several(study: Path) -> None:
+    """Two scorers that rank three features, and two labels of one, the other way round."""
+    for feature, embedding, detection in ((4, 0.9, 0.6), (7, 0.8, 0.7), (9, 0.7, 0.8)):
+        both = {"embedding": a_score(embedding), "detection": a_score(detection)}
+        record_score(feature, event_of(feature, "search"), both, rank=0.8)
+
+
+def test_several_scores_stand_side_by_side_and_the_chosen_one_first(
+    study: Path, open_page: Open
+) -> None:
+    several(study)
+    title, *_, search = drawn(open_page("feature", study="small", feature="4"))
     assert [score["name"] for score in search["scores"]] == ["embedding", "detection"]
-    assert title["scores"][0]["name"] == "mean of 2 scores"
-    assert title["scores"][0]["value"] == pytest.approx(0.8)
-    assert len(title["more"]) == 2
+    shown = [(score["name"], score["value"]) for score in title["scores"]]
+    assert shown == [("detection", 0.6), ("embedding", 0.9)]
+    title = drawn(open_page("feature", study="small", feature="4", by="embedding"))[0]
+    assert [score["name"] for score in title["scores"]] == ["embedding", "detection"]
+    title = drawn(open_page("feature", study="small", feature="4", by="nobody's"))[0]
+    assert [score["name"] for score in title["scores"]] == ["detection", "embedding"]
+
+
+def test_a_column_a_scorer_and_the_chosen_one_ranks(study: Path, open_page: Open) -> None:
+    several(study)
+    app = open_page("features", study="small", sort="score", dir="desc")
+    table = element(app, "rows")
+    titles = [column["title"] for column in table["columns"]]
+    assert [t for t in titles if t in ("Detection", "Embedding")] == ["Detection", "Embedding"]
+    assert "Fuzzing" not in titles  # which no label has
+    assert [row["feature"] for row in table["rows"][:3]] == [9, 7, 4]
+    assert table["rows"][0]["score:detection"] == 0.8
+    assert table["rows"][0]["score:embedding"] == 0.7
+    assert table["sort"] == "score:detection"
+    app = open_page("features", study="small", sort="score", dir="desc", by="embedding")
+    table = element(app, "rows")
+    assert [row["feature"] for row in table["rows"][:3]] == [4, 7, 9]
+    assert table["sort"] == "score:embedding"
+    # A filter on scores means the scorer that ranks, and so does what is said of it.
+    app = open_page("features", study="small", score="0.75:", by="embedding")
+    assert [row["feature"] for row in element(app, "rows")["rows"]] == [4, 7]
+    app = open_page("features", study="small", score="0.75:")
+    assert [row["feature"] for row in element(app, "rows")["rows"]] == [9]
+
+
+def test_a_queue_by_score_goes_by_the_chosen_scorer(study: Path, open_page: Open) -> None:
+    several(study)
+    app = open_page("review", study="small", queue="score", of="all")
+    assert app.query_params["feature"] == "4"
+    assert "3 have a score by detection" in texts(app)
+    app.selectbox(key="queue_by_detection").set_value("embedding").run()
+    assert (app.query_params["by"], app.query_params["feature"]) == ("embedding", "9")
+    assert app.query_params["of"] == "all"
+    app.button(key="next").click().run()
+    assert (app.query_params["by"], app.query_params["feature"]) == ("embedding", "7")
+
+
+def test_proposals_are_ordered_by_the_chosen_scorer(study: Path, open_page: Open) -> None:
+    with LabelHistory.open() as history:
+        for text in ("the one", "the two"):
+            history.record(SAE, 6, "generated", text, source="llm:x/tiny")
+    for text, detection, embedding in (("the one", 0.9, 0.5), ("the two", 0.6, 0.8)):
+        event = next(p.event_id for p in LabelHistory.open().state(SAE, 6).proposals
+                     if p.text == text)  # fmt: skip
+        validate = {"detection": detection, "embedding": embedding}
+        record_score(6, event, {"detection": a_score(0.7)}, source="llm:x/tiny", validate=validate)
+    app = open_proposals(open_page("feature", study="small", feature="6"))
+    assert texts(app).rindex("the one") < texts(app).rindex("the two")
+    app.segmented_control(key="proposals_by_").set_value("embedding").run()
+    assert app.query_params["by"] == "embedding"
+    assert texts(app).rindex("the two") < texts(app).rindex("the one")
+    # What stands until somebody decides does not change with what one person looks at.
+    assert LabelHistory.open().state(SAE, 6).label == "the one"
 
 
 def test_a_label_that_could_not_be_scored_says_why(study: Path, open_page: Open) -> None:
@@ -149,8 +212,8 @@ def test_every_proposal_is_listed_once_and_can_be_accepted(study: Path, open_pag
     labels = [e.label for e in app.expander]
     assert "All proposals (3)" in labels
     shown = texts(app)
-    assert "LLM · tiny (contrast) · score 0.70 · validate 0.90" in shown
-    assert "search · score 0.95 · validate 0.60" in shown
+    assert "LLM · tiny (contrast) · detection 0.70 (validate 0.90)" in shown
+    assert "search · detection 0.95 (validate 0.60)" in shown
     assert "LLM · tiny (plain), LLM · tiny (words) · not scored yet" in shown
     # Chosen on validate: a better test score of another label must not change the choice.
     badges = [found.value for found in app.markdown if "best" in found.value]
@@ -205,4 +268,4 @@ def test_a_persons_label_has_its_own_score(study: Path, open_page: Open) -> None
     app = open_page("feature", study="small", feature="6")
     assert drawn(app)[0]["scores"][0]["value"] == 0.77
     table = element(open_page("features", study="small", sort="score", dir="desc"), "rows")
-    assert (table["rows"][0]["feature"], table["rows"][0]["score"]) == (6, 0.77)
+    assert (table["rows"][0]["feature"], table["rows"][0]["score:detection"]) == (6, 0.77)

@@ -74,7 +74,7 @@ function legend(told) {
 
 function small(score, data) {
   const box = make("div", score.chance ? "score weak" : "score")
-  box.title = [score.line, ...data.more, "", data.about].join("\n")
+  box.title = [score.line, "", data.about].join("\n")
   box.append(head(score), scale(score))
   return box
 }
@@ -84,6 +84,7 @@ export default function (component) {
   const root = parentElement.querySelector(".root")
   root.classList.toggle("dark", isDark(parentElement.host ?? parentElement))
   root.classList.toggle("compact", data.compact)
+  root.classList.toggle("several", data.scores.length > 1)
   const open = new Set([...root.querySelectorAll("details[open]")].map((box) => box.dataset.name))
   root.replaceChildren()
   for (const score of data.scores) {

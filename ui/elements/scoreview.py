@@ -28,21 +28,11 @@ def panel(key: str, proposal: Proposal | None) -> None:
         _draw(key, [] if why_not else scores.shown(proposal), why_not, compact=False)
 
 
-def compact(key: str, proposal: Proposal | None) -> None:
-    """One drawing for the page's title: the mean of the scorers, or that there is none."""
+def compact(key: str, proposal: Proposal | None, ranking: str) -> None:
+    """A drawing a scorer for the page's title, that of ``ranking`` first; or why there is none."""
     found = [score for score in scores.shown(proposal) if score.known]
-    if proposal is None or proposal.test_score is None or not found:
-        _draw(key, [], scores.why_not(proposal), compact=True)
-        return
-    if len(found) == 1:
-        _draw(key, found, "", compact=True)
-        return
-    floors = [score.floor for score in found if not math.isnan(score.floor)]
-    floor = sum(floors) / len(floors) if len(floors) == len(found) else math.nan
-    nan = math.nan
-    name = f"mean of {len(found)} scores"
-    mean = Shown(name, proposal.test_score, floor, low=nan, high=nan, shuffled=nan)
-    _draw(key, [mean], "", compact=True, more=[score.line() for score in found])
+    found.sort(key=lambda score: score.name != ranking)
+    _draw(key, found, "" if found else scores.why_not(proposal), compact=True)
 
 
 def _draw(
@@ -51,7 +41,6 @@ def _draw(
     why_not: str,
     *,
     compact: bool,
-    more: Sequence[str] = (),
 ) -> None:
     _SCORES(
         key=key,
@@ -60,7 +49,6 @@ def _draw(
             "why": why_not,
             "compact": compact,
             "about": scores.ABOUT,
-            "more": list(more),
             "legend": [] if compact else _LEGEND,
         },
     )

@@ -71,6 +71,7 @@ function bodyCell(column, row, words) {
     excerpt(cell, value)
   } else if (column.kind === "number") {
     const written = () => (column.digits ? value.toFixed(column.digits) : short(value))
+    if (value === null && row.why[column.key]) cell.title = row.why[column.key]
     cell.textContent = value === null ? "–" : column.percent ? `${short(value * 100)} %` : written()
     if (row.bars[column.key] !== undefined) {
       cell.classList.add("bar")

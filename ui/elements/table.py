@@ -12,8 +12,8 @@ from autointerp_core.explore.excerpts import Excerpt
 from autointerp_core.explore.feature_index import Row
 from autointerp_core.explore.view import View
 from ui.elements.component import register
-from ui.elements.scores import ABOUT
-from ui.glossary import about
+from ui.elements.scores import ABOUT, shown
+from ui.glossary import TERMS, about
 
 _TABLE = register("table")
 
@@ -37,15 +37,25 @@ COLUMNS: tuple[Column, ...] = (
     {"key": "top_tokens", "title": "Top tokens", "kind": "tokens",
      "help": "The most frequent peak tokens of its strongest examples"},
 )  # fmt: skip
-SCORE: Column = {
-    "key": "score",
-    "title": "Score",
-    "kind": "number",
-    "sort": "score",
-    "digits": 2,
-    "width": "4.6rem",
-    "help": f"{ABOUT} With several scorers, their mean.",
-}
+SCORE_SORT = "score:"
+"""Before the scorer's name, where a header sorts by its scores."""
+
+
+def score_column(scorer: str, *, ranks: bool) -> Column:
+    """What a scorer gave the labels on test documents."""
+    said = TERMS.get(scorer.capitalize(), "")
+    told = "\n\nIt ranks: queues, filters and the order of proposals go by it." if ranks else ""
+    return {
+        "key": SCORE_SORT + scorer,
+        "title": scorer.capitalize(),
+        "kind": "number",
+        "sort": SCORE_SORT + scorer,
+        "digits": 2,
+        "width": "6rem",
+        "help": f"{said} {ABOUT}{told}".strip(),
+    }
+
+
 INPUT: Column = {
     "key": "input",
     "title": "Input score",
@@ -73,6 +83,7 @@ def features_table(
     excerpts: Mapping[int, Excerpt] | None = None,
     last: int | None = None,
     arrived: bool = False,
+    ranking: str = "",
     key: str = "table",
     on_open: Callable[[], None],
     on_sort: Callable[[], None],
@@ -82,7 +93,8 @@ def features_table(
 
     ``extra`` adds numeric columns before the tokens; ``excerpts``, where there are any, stand in
     place of these. ``ticked`` counts the changes of ticks that ``picked`` knows of. ``last`` is
-    the feature looked at last: marked, and scrolled to on arrival.
+    the feature looked at last: marked, and scrolled to on arrival. ``ranking`` is the scorer that
+    the view sorts by where it sorts by score.
     """
     tail = COLUMNS[-1] if excerpts is None else EXCERPT
     columns = [*COLUMNS[:-1], *(column for column, _ in extra), tail]
@@ -100,7 +112,7 @@ def features_table(
             "title": "Features",
             "columns": columns,
             "rows": lines,
-            "sort": view.sort,
+            "sort": SCORE_SORT + ranking if view.sort == "score" else view.sort,
             "descending": view.descending,
             "picked": list(picked),
             "ticked": ticked,
@@ -139,6 +151,15 @@ def missing_reason(row: Row) -> str:
     return row.state.llm_error or row.state.search_error or "no label yet"
 
 
+def _no_scores(row: Row) -> dict[str, str]:
+    """Why a scorer has no number, by the key of its column."""
+    proposal = row.state.shown()
+    if proposal is None:
+        return {}
+    found = shown(proposal)
+    return {SCORE_SORT + one.name: one.reason for one in found if one.reason and not one.known}
+
+
 def _line(row: Row, top: float, view: View, study: str) -> dict[str, Any]:
     state = row.state
     # Densities span decades: 1e-5 is an empty bar, 1 a full one.
@@ -155,6 +176,7 @@ def _line(row: Row, top: float, view: View, study: str) -> dict[str, Any]:
         "max": row.max,
         "mean": row.mean,
         "top_tokens": list(row.top_tokens),
+        "why": _no_scores(row),
         "bars": {
             "density": round(min(max(spread, 0.0), 1.0), 3),
             "max": round(row.max / top, 3),

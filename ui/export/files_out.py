@@ -15,8 +15,8 @@ from ui import exporting, readers
 from ui.navigation import looking
 
 
-def show(opened: readers.OpenStudy, snapshot: Snapshot) -> None:
-    """Which features, and a row for each file."""
+def show(opened: readers.OpenStudy, snapshot: Snapshot) -> list[int]:
+    """Which features, and a row for each file; returns the features."""
     st.subheader("Export")
     features = _features(snapshot)
     name = opened.name
@@ -73,6 +73,7 @@ def show(opened: readers.OpenStudy, snapshot: Snapshot) -> None:
             partial(_table, write, lambda: tables.history_table(readers.history(), opened.sae)),
         )
     st.text("The same from a terminal: autointerp export --help")
+    return features
 
 
 def _table(write: Callable[[pd.DataFrame], bytes], table: Callable[[], pd.DataFrame]) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from ui import problems, readers, session
-from ui.export import files_in, files_out
+from ui.export import files_in, files_out, formats_in, formats_out
 
 
 def show(opened: readers.OpenStudy) -> None:
@@ -15,6 +15,8 @@ def show(opened: readers.OpenStudy) -> None:
         snapshot = opened.snapshot()
         out, into = st.columns([1.25, 1], gap="large")
         with out:
-            files_out.show(opened, snapshot)
+            features = files_out.show(opened, snapshot)
+            formats_out.show(opened, features)
         with into:
             files_in.show(opened, snapshot)
+            formats_in.show(opened)

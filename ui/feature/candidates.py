@@ -7,12 +7,15 @@ from dataclasses import dataclass
 
 import streamlit as st
 
+from autointerp_core.store.event_details import by_rank, is_refusal, value_of
 from autointerp_core.store.events import UNKNOWN_STUDY
 from autointerp_core.store.history import LabelState, Proposal
-from ui import readers
+from autointerp_core.store.label_state import ranked
+from ui import readers, session, url
 from ui.decisions.callback import act
 from ui.elements import scores
 from ui.elements.table import source_name
+from ui.glossary import about
 from ui.marks import marked
 
 _MOST = 40
@@ -28,25 +31,36 @@ class Candidate:
     best: bool
 
     def about(self) -> str:
-        """``LLM · tiny (peaks) · score 0.86 · validate 0.84``."""
-        parts = [", ".join(self.sources)]
-        test, rank = self.proposal.test_score, self.proposal.score
-        if test is not None:
-            parts.append(f"score {test:.2f}")
-        if rank is not None:
-            parts.append(f"validate {rank:.2f}")
-        if test is None and rank is None:
-            parts.append(scores.why_not(self.proposal))
-        return " · ".join(parts)
+        """``LLM · tiny (peaks) · detection 0.86 (validate 0.84), embedding 0.70``."""
+        scored = [
+            said
+            for name in by_rank(self.proposal.scores.keys() | self.proposal.validate.keys())
+            if (said := self._by(name))
+        ]
+        told = ", ".join(scored) or scores.why_not(self.proposal)
+        return " · ".join([", ".join(self.sources), told])
+
+    def _by(self, scorer: str) -> str:
+        """What one scorer found; empty where it has nothing to say."""
+        test, validate = self.proposal.test_by(scorer), self.proposal.validate.get(scorer)
+        chose = value_of(validate)
+        if test is None and chose is None:
+            refused = is_refusal(validate) or is_refusal(self.proposal.scores.get(scorer))
+            return f"{scorer} cannot judge it" if refused else ""
+        if test is None:
+            return f"{scorer} validate {chose:.2f}"
+        return f"{scorer} {test:.2f}" + (f" (validate {chose:.2f})" if chose is not None else "")
 
 
-def candidates(state: LabelState) -> list[Candidate]:
-    """Distinct texts, those that rank best (on validate) first, unscored ones last."""
+def candidates(state: LabelState, ranking: str = "") -> list[Candidate]:
+    """Distinct texts, those that rank best (on validate, by ``ranking``) first, unscored last."""
     found = _distinct(state.proposals)
-    found.sort(key=lambda item: (-_rank(item[0]), -item[0].event_id))
+    order = [p.event_id for p in ranked((p for p, _ in found), ranking)]
+    place = {event: at for at, event in enumerate(order)}
+    found.sort(key=lambda item: (-place.get(item[0].event_id, -1), -item[0].event_id))
     return [
-        Candidate(proposal, names, best=place == 0 and proposal.score is not None)
-        for place, (proposal, names) in enumerate(found)
+        Candidate(proposal, names, best=bool(order) and proposal.event_id == order[-1])
+        for proposal, names in found
     ]
 
 
@@ -69,9 +83,9 @@ def _distinct(proposals: Sequence[Proposal]) -> list[tuple[Proposal, tuple[str, 
         by_text.setdefault(" ".join(proposal.text.lower().split()), []).append(proposal)
     found = []
     for same in by_text.values():
-        ranked = [p for p in same if p.score is not None] or same
+        scored = [p for p in same if p.score is not None] or same
         names = dict.fromkeys(_named(p) for p in same)
-        found.append((ranked[-1], tuple(names)))
+        found.append((scored[-1], tuple(names)))
     return found
 
 
@@ -79,7 +93,8 @@ def show(state: LabelState, sae: str, then: int | None = None) -> None:
     """The list, worked out only while it is open."""
     count = len({" ".join(p.text.lower().split()) for p in state.proposals})
     foreign = from_elsewhere(state)
-    if count < 2 and not foreign:
+    above = {state.label_llm, state.label_search}
+    if all(proposal.text in above for proposal in state.proposals) and count < 2 and not foreign:
         return  # it stands above already
     box = st.expander(
         f"All proposals ({count + len(foreign)})",
@@ -90,7 +105,7 @@ def show(state: LabelState, sae: str, then: int | None = None) -> None:
     if not box.open:
         return
     with box, st.container(key="proposals_list", gap="xsmall"):
-        found = candidates(state)
+        found = candidates(state, _choose_scorer(state))
         for candidate in found[:_MOST]:
             _candidate(candidate, state, sae, then)
         if len(found) > _MOST:
@@ -99,6 +114,31 @@ def show(state: LabelState, sae: str, then: int | None = None) -> None:
             _elsewhere(foreign, state, sae, then)
         with st.container(key="quiet_proposals"):
             st.text(scores.ABOUT)
+
+
+def _choose_scorer(state: LabelState) -> str:
+    """Which scorer ranks, where several judged the proposals; empty: as nobody chose one."""
+    names = by_rank({name for p in state.proposals for name in p.validate})
+    asked = url.view().by
+    ranking = asked if asked in names else ""
+    if len(names) < 2:
+        return ranking
+    key = f"proposals_by_{ranking}"
+    st.segmented_control(
+        "Ranked by",
+        names,
+        default=ranking or names[0],
+        key=key,
+        required=True,
+        help=about("Ranking scorer"),
+        on_change=_rank_by,
+        args=(key,),
+    )
+    return ranking
+
+
+def _rank_by(key: str) -> None:
+    url.put(url.params() | {"by": session.widget(key)})
 
 
 def _elsewhere(found: list[Candidate], state: LabelState, sae: str, then: int | None) -> None:
@@ -147,7 +187,3 @@ def _named(proposal: Proposal) -> str:
     name = source_name(proposal.source)
     method = proposal.method or ""
     return name if not method or method == proposal.source else f"{name} ({method})"
-
-
-def _rank(proposal: Proposal) -> float:
-    return proposal.score if proposal.score is not None else -1.0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import streamlit as st
 
@@ -15,6 +15,7 @@ from autointerp_core.store.history import Proposal
 from autointerp_core.store.label_state import EvidencePlace
 from ui import readers, session
 from ui.elements import scores
+from ui.elements.judged import KINDS, judged_line
 from ui.elements.table import source_name
 from ui.elements.tokens import Group, Line
 from ui.marks import marked
@@ -22,7 +23,6 @@ from ui.runs import form, start
 from ui.sentences import sentence
 
 _SHOW = {"all": "All", "wrong": "Wrong", "right": "Right", "missing": "Missing"}
-_KINDS = {"active": "Firing", "easy": "Easy silent", "hard": "Hard silent"}
 _TITLES = {
     "wrong": ("Judged wrongly", "No window was judged wrongly."),
     "missing": ("Missing or undecided", "Every window was judged."),
@@ -91,11 +91,11 @@ def show(opened: readers.OpenStudy, row: Row) -> Judged:
     )
     kinds = st.pills(
         "Windows",
-        list(_KINDS),
+        list(KINDS),
         key="judged_kinds",
-        default=list(_KINDS),
+        default=list(KINDS),
         selection_mode="multi",
-        format_func=_KINDS.__getitem__,
+        format_func=KINDS.__getitem__,
         label_visibility="collapsed",
         persist_state="session",
     )
@@ -187,7 +187,8 @@ def _read(
     judged = read_evidence(study, name, feature, event)
     judged.sort(key=_certainty, reverse=True)
     return [
-        (j.window.kind, j.scorer, _line(readers.line(study, j.window.example), j)) for j in judged
+        (j.window.kind, j.scorer, judged_line(readers.line(study, j.window.example), j))
+        for j in judged
     ]
 
 
@@ -199,18 +200,3 @@ def _certainty(judged: JudgedWindow) -> float:
     if scorer is not None and not scorer.asks_model:
         return judged.probability
     return abs(judged.probability - 0.5)
-
-
-def _line(line: Line, judged: JudgedWindow) -> Line:
-    """A window with what was expected of the judge, and what it said."""
-    kind = _KINDS.get(judged.window.kind, judged.window.kind).lower()
-    said = judged.probability
-    undecided = "undecided: as near to yes as to no" if said is not None else "no judgement"
-    return replace(
-        line,
-        marked=list(judged.marked or ()),
-        verdict="missing" if judged.right is None else "right" if judged.right else "wrong",
-        judged="" if said is None else f"{said:.2f}",
-        note=f"{kind} · expected {'yes' if judged.expected else 'no'}",
-        why=judged.error or (undecided if judged.right is None else ""),
-    )

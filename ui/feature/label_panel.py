@@ -31,8 +31,11 @@ _RUNS = (
 )
 
 
-def title(row: Row) -> None:
-    """The feature's number, status and flag, and below them its label with its score."""
+def title(row: Row, ranking: str) -> None:
+    """The feature's number, status and flag, its scores, and below them its label.
+
+    The score of ``ranking`` stands first.
+    """
     state = row.state
     hint.line("feature")
     with st.container(key="feature_title", gap=None):
@@ -42,7 +45,7 @@ def title(row: Row) -> None:
             status_badges(state)
             if state.label is not None:
                 with st.container(key="title_score", width="stretch"):
-                    scoreview.compact("score_now", state.shown())
+                    scoreview.compact("score_now", state.shown(), ranking)
         with st.container(key="current_label"):
             st.text(marked(state.label) if state.label is not None else f"({missing_reason(row)})")
 

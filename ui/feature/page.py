@@ -40,17 +40,15 @@ def show(opened: readers.OpenStudy) -> None:
         snapshot = opened.snapshot()
         view = url.view()
         feature = _feature(snapshot, view, opened)
-        at = snapshot.at(feature)
-        if at is None:
-            _walk(find_place(snapshot, view, feature), view)
-            raise BadInput(_absent(opened, snapshot, feature))
-        row = snapshot.row(at)
         place = find_place(snapshot, view, feature)
-        _walk(place, view)
+        row = readers.row(opened, snapshot, feature)
+        _walk(place, view, snapshot.ranking(view.by))
+        if row is None:
+            raise BadInput(_absent(opened, snapshot, feature))
         left, decide, numbers = sides.columns()
         # In the order in which a person looks: the browser draws what comes first first.
         with decide:
-            label_panel.title(row)
+            label_panel.title(row, snapshot.ranking(view.by))
         with left:
             examples.show(opened, row)
         with decide:
@@ -78,7 +76,7 @@ def _feature(snapshot: Snapshot, view: View, opened: readers.OpenStudy) -> int:
     return feature
 
 
-def _walk(place: Place, view: View) -> None:
+def _walk(place: Place, view: View, ranking: str) -> None:
     """Previous, next, where we are, and a jump by number."""
     with st.container(key="walk", horizontal=True, vertical_alignment="center", gap="small"):
         st.button("Table", key="back", icon=":material/table_rows:", on_click=_back)
@@ -100,7 +98,7 @@ def _walk(place: Place, view: View) -> None:
             args=(place.next,),
         )
         with st.container(key="quiet_place", width="stretch"):
-            st.text(place.text(view))
+            st.text(place.text(view, ranking))
         st.text_input(
             "Go to feature",
             key="jump",

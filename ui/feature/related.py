@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import streamlit as st
 
 from autointerp_core import jobs
@@ -43,7 +44,7 @@ def show(
                         "title": "Fires on the same tokens",
                         "note": "cosine of the two sets of tokens",
                         "rows": [
-                            _line(snapshot, found.feature, f"{found.likeness:.2f}", opened.name)
+                            _line(opened, snapshot, found.feature, f"{found.likeness:.2f}")
                             for found in together
                         ],
                         "empty": "No other feature fires on its tokens.",
@@ -52,7 +53,7 @@ def show(
                         "title": "Points in a similar direction",
                         "note": "cosine of the decoder directions",
                         "rows": [
-                            _line(snapshot, found.feature, f"{found.cosine:.2f}", opened.name)
+                            _line(opened, snapshot, found.feature, f"{found.cosine:.2f}")
                             for found in alike
                         ],
                         "empty": sentence(why_not),
@@ -126,13 +127,18 @@ def _job(study: str) -> JobState | None:
     return next((job for job in found if job.params.get("study") == study), None)
 
 
-def _line(snapshot: Snapshot, feature: int, value: str, study: str) -> dict[str, Any]:
+def _line(
+    opened: readers.OpenStudy, snapshot: Snapshot, feature: int, value: str
+) -> dict[str, Any]:
     at = snapshot.at(feature)
     state = snapshot.state(feature)
-    missing = "not extracted here" if at is None else missing_reason(snapshot.row(at))
+    kept = at is None and bool(np.isin(feature, opened.study.kept))
+    absent = "not looked at yet" if kept else "not extracted here"
+    missing = absent if at is None else missing_reason(snapshot.row(at))
+    link = feature_link(opened.name, feature, url.view())
     return {
         "feature": feature,
-        "href": "" if at is None else feature_link(study, feature, url.view()),
+        "href": link if kept or at is not None else "",
         "label": state.label or f"({missing})",
         "status": state.status,
         "value": value,

@@ -157,7 +157,7 @@ def _ask(
         )
     skipped = len(chosen) - len(decisions)
     lines = [f"{len(chosen):,} of the {matching:,} features that match are selected."]
-    lines.append(f"Filter: {filter_in_words(view)}.")
+    lines.append(f"Filter: {filter_in_words(view, snapshot.ranking(view.by))}.")
     if skipped:
         lines.append(f"{skipped:,} stay as they are: they {nothing}.")
     lines += [f"{d.feature}: {snapshot.state(d.feature).label}" for d in decisions[:_PREVIEW]]

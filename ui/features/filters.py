@@ -9,8 +9,10 @@ from typing import Any
 
 import streamlit as st
 
+from autointerp_core.explore.feature_index import Snapshot
 from autointerp_core.explore.view import HAS, SCOPES, STATUSES, View
 from ui import session, url
+from ui.glossary import about
 from ui.navigation import looking
 
 _FLAG = {"any": None, "flagged": True, "not flagged": False}
@@ -82,6 +84,7 @@ def _apply() -> None:
         flagged=_FLAG[_got("flag")],
         dead=_ALIVE[_got("alive")],
         has=tuple(name for name in HAS if name in _got("has")),
+        by=_got("by") or before.by,
         page=1,
     )
     for name in _RANGE_TITLES:
@@ -111,12 +114,12 @@ def go(view: View) -> None:
 def clear() -> None:
     view = looking().view
     sort = "feature" if view.sort == "match" else view.sort
-    fresh = View(sort=sort, descending=view.descending, size=view.size)
+    fresh = View(sort=sort, descending=view.descending, size=view.size, by=view.by)
     redraw()
     go(fresh)
 
 
-def show(view: View, beside: Callable[[], None]) -> None:
+def show(view: View, snapshot: Snapshot, beside: Callable[[], None]) -> None:
     """The filters in one row, and ``beside`` at its end."""
     with st.container(key="filters", horizontal=True, vertical_alignment="center", gap="small"):
         st.text_input(
@@ -156,11 +159,11 @@ def show(view: View, beside: Callable[[], None]) -> None:
         count += view.dead is not None
         title = f"More filters ({count})" if count else "More filters"
         with st.popover(title, icon=":material/tune:", key="more_filters"):
-            _more_filters(view)
+            _more_filters(view, snapshot)
         beside()
 
 
-def _more_filters(view: View) -> None:
+def _more_filters(view: View, snapshot: Snapshot) -> None:
     for name, title, options, value in (
         ("flag", "Flag", _FLAG, view.flagged),
         ("alive", "Activity", _ALIVE, view.dead),
@@ -182,7 +185,20 @@ def _more_filters(view: View) -> None:
         format_func=HAS.__getitem__,
         on_change=_apply,
     )
+    ranking = snapshot.ranking(view.by)
+    if len(snapshot.scorers) > 1:
+        st.segmented_control(
+            "Scorer that ranks",
+            snapshot.scorers,
+            default=ranking,
+            key=_key("by"),
+            required=True,
+            help=about("Ranking scorer"),
+            on_change=_apply,
+        )
     for name, title in _RANGE_TITLES.items():
+        if name == "score" and ranking:
+            title = f"{ranking.capitalize()} score"
         bounds = view.range_of(name) or (-math.inf, math.inf)
         scale = 100 if name == "density" else 1
         for column, word, side, bound in zip(

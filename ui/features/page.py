@@ -14,8 +14,9 @@ from autointerp_core.explore.topic_search import TopicSearch
 from autointerp_core.explore.view import PAGE_SIZES, View
 from ui import problems, readers, session, url
 from ui.elements import hint
-from ui.elements.table import INPUT, SCORE, features_table
+from ui.elements.table import features_table
 from ui.features import bulk, filters, plot
+from ui.features.columns import number_columns, sorted_by
 from ui.navigation import looking
 
 
@@ -44,7 +45,7 @@ def show(opened: readers.OpenStudy) -> None:
             plot.switch()
 
         hint.line("features")
-        filters.show(view, count_and_plot)
+        filters.show(view, snapshot, count_and_plot)
         plot.show(snapshot, view, rows)
         here = rows[(page - 1) * view.size : page * view.size]
         bulk.show(opened, snapshot, view, rows, here)
@@ -66,21 +67,17 @@ def _count_line(shown: int, total: int, view: View) -> str:
 def _table(
     opened: readers.OpenStudy, snapshot: Snapshot, view: View, here: np.ndarray, *, arrived: bool
 ) -> None:
-    extra = []
-    for column in (SCORE, INPUT):
-        values = snapshot.column(column["key"])
-        if not np.isnan(values).all():
-            extra.append((column, values[here].tolist()))
     features_table(
         [snapshot.row(int(at)) for at in here],
         view,
         study=opened.name,
         picked=sorted(looking().picked),
         ticked=looking().ticked,
-        extra=extra,
+        extra=number_columns(snapshot, view, here),
         excerpts=_excerpts(opened, snapshot, view, here),
         last=looking().feature,
         arrived=arrived,
+        ranking=snapshot.ranking(view.by),
         on_open=_open,
         on_sort=_sort,
         on_pick=_pick,
@@ -114,12 +111,11 @@ def _open() -> None:
 
 
 def _sort() -> None:
-    """A click on a header: that column, numbers largest first; again turns it round."""
-    column = str(session.widget("table").sort)
-    view = looking().view
-    numbers = column in ("density", "max", "mean", "score", "input")
-    descending = not view.descending if view.sort == column else numbers
-    filters.go(replace(view, sort=column, descending=descending, page=1))
+    """A click on a header: that column, numbers largest first; again turns it round.
+
+    A scorer's header makes it the one that ranks.
+    """
+    filters.go(sorted_by(looking().view, str(session.widget("table").sort)))
 
 
 def _pick() -> None:

@@ -50,9 +50,10 @@ def show(snapshot: Snapshot, view: View, rows: Rows) -> None:
         if not session.widget("show_plot"):
             return
         known = [c for c in _COLUMNS if not np.isnan(snapshot.column(c).astype(float)).all()]
+        names = dict(_COLUMNS, score=f"{snapshot.ranking(view.by)} score")
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-            x = _axis("across", known, 0)
-            y = _axis("up", known, 1)
+            x = _axis("across", known, 0, names)
+            y = _axis("up", known, 1, names)
             look.switch("axes", "plot_log", default=True)
             log = st.toggle(
                 "Log axes", key="plot_log", on_change=look.chosen_in, args=("axes", "plot_log")
@@ -61,11 +62,11 @@ def show(snapshot: Snapshot, view: View, rows: Rows) -> None:
         count = session.memory(Boxes).drawn
         st.plotly_chart(
             charts.scatter(
-                snapshot.column(x)[rows],
-                snapshot.column(y)[rows],
+                snapshot.column(x, view.by)[rows],
+                snapshot.column(y, view.by)[rows],
                 snapshot.features[rows],
-                _COLUMNS[x],
-                _COLUMNS[y],
+                names[x],
+                names[y],
                 log=log,
             ),
             # A new key after each box: the box is in the filter then, not in the plot.
@@ -73,18 +74,18 @@ def show(snapshot: Snapshot, view: View, rows: Rows) -> None:
             on_select=lambda: _boxed(f"scatter_{count}", x, y),
             selection_mode="box",
             config=charts.CONFIG,
-            alt=f"{_COLUMNS[y]} against {_COLUMNS[x]} of {len(rows)} features",
+            alt=f"{names[y]} against {names[x]} of {len(rows)} features",
         )
 
 
-def _axis(side: str, known: list[str], default: int) -> str:
+def _axis(side: str, known: list[str], default: int, names: dict[str, str]) -> str:
     key = f"plot_{side}"
     look.widget(side, key, known, known[min(default, len(known) - 1)])
     chosen: str = st.selectbox(
         side.capitalize(),
         known,
         key=key,
-        format_func=_COLUMNS.__getitem__,
+        format_func=names.__getitem__,
         label_visibility="collapsed",
         width=170,
         on_change=look.chosen_in,

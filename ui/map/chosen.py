@@ -14,12 +14,12 @@ from autointerp_core.explore.feature_index import Snapshot
 from autointerp_core.explore.view import View
 from autointerp_core.store import selections
 from ui import readers, session, url
-from ui.elements.table import INPUT, SCORE, features_table
+from ui.elements.table import features_table
 from ui.features import bulk
+from ui.features.columns import number_columns, sorted_by
 from ui.navigation import looking
 
 _ROWS = 50
-_NUMBERS = ("density", "max", "mean", "score", "input")
 
 
 @dataclass
@@ -28,6 +28,8 @@ class Listed:
 
     sort: str = "density"
     descending: bool = True
+    by: str = ""
+    """The scorer whose scores it is sorted by."""
     page: int = 1
     of: str = ""
     """The selection that ``page`` is a page of."""
@@ -46,7 +48,7 @@ def show(opened: readers.OpenStudy, snapshot: Snapshot, features: NDArray[np.int
     name = selections.keep(here.tolist())
     if kept.of != name:
         kept.of, kept.page = name, 1
-    view = View(sort=kept.sort, descending=kept.descending, among=name)
+    view = View(sort=kept.sort, descending=kept.descending, by=kept.by, among=name)
     rows = snapshot.order(view)
     pages = max(math.ceil(len(rows) / _ROWS), 1)
     kept.page = min(kept.page, pages)
@@ -72,18 +74,14 @@ def show(opened: readers.OpenStudy, snapshot: Snapshot, features: NDArray[np.int
         )
     page = rows[(kept.page - 1) * _ROWS : kept.page * _ROWS]
     bulk.show(opened, snapshot, view, rows, page)
-    extra = [
-        (column, snapshot.column(column["key"])[page].tolist())
-        for column in (SCORE, INPUT)
-        if not np.isnan(snapshot.column(column["key"])).all()
-    ]
     features_table(
         [snapshot.row(int(at)) for at in page],
         view,
         study=opened.name,
         picked=sorted(looking().picked),
         ticked=looking().ticked,
-        extra=extra,
+        extra=number_columns(snapshot, view, page),
+        ranking=snapshot.ranking(view.by),
         last=looking().feature,
         key="map_table",
         on_open=_open,
@@ -110,7 +108,7 @@ def leave(opened: readers.OpenStudy) -> None:
     kept = session.study_memory(Listed)
     target, kept.opening = kept.opening, None
     to, kept.to = kept.to, ""
-    view = View(sort=kept.sort, descending=kept.descending, among=kept.of)
+    view = View(sort=kept.sort, descending=kept.descending, by=kept.by, among=kept.of)
     if target is not None:
         inside = target in set(selection(kept.of))
         query = url.address(opened.name, view if inside else View(), target)
@@ -147,9 +145,9 @@ def _turn(key: str) -> None:
 
 def _sort() -> None:
     kept = session.study_memory(Listed)
-    column = str(session.widget("map_table").sort)
-    kept.descending = not kept.descending if kept.sort == column else column in _NUMBERS
-    kept.sort, kept.page = column, 1
+    before = View(sort=kept.sort, descending=kept.descending, by=kept.by)
+    after = sorted_by(before, str(session.widget("map_table").sort))
+    kept.sort, kept.descending, kept.by, kept.page = after.sort, after.descending, after.by, 1
 
 
 def _pick() -> None:

@@ -24,7 +24,12 @@ _DARK_RAMP: tuple[Colour, ...] = ((66, 78, 90), (72, 138, 196), (203, 125, 214),
 _LIGHT_GREY: Colour = (176, 180, 184)
 _DARK_GREY: Colour = (88, 94, 100)
 _STATUS_LIGHT: tuple[Colour, ...] = ((150, 160, 170), (24, 128, 72), (30, 96, 190), (217, 119, 6))
-_STATUS_DARK: tuple[Colour, ...] = ((104, 114, 124), (92, 200, 138), (110, 170, 250), (245, 158, 11))
+_STATUS_DARK: tuple[Colour, ...] = (
+    (104, 114, 124),
+    (92, 200, 138),
+    (110, 170, 250),
+    (245, 158, 11),
+)
 # Okabe and Ito's, which differ for everybody, and four more.
 _GROUPS: tuple[Colour, ...] = (
     (0, 114, 178), (213, 94, 0), (0, 158, 115), (204, 121, 167), (86, 180, 233), (190, 150, 0),
@@ -60,9 +65,7 @@ def colouring(name: str, made: FeatureMap, snapshot: Snapshot) -> Colouring:
 def _ramp(name: str, values: NDArray[np.float64]) -> Colouring:
     known = np.isfinite(values) & ((values > 0) | (name != "density"))
     scaled = np.log10(np.where(known, values, 1.0)) if name == "density" else values
-    low, high = (
-        np.quantile(scaled[known], [0.01, 0.99]) if known.any() else np.array([0.0, 1.0])
-    )
+    low, high = np.quantile(scaled[known], [0.01, 0.99]) if known.any() else np.array([0.0, 1.0])
     step = (np.where(known, scaled, low) - low) / max(float(high - low), 1e-12)
     index = 1 + np.clip(np.rint(step * (_STEPS - 1)), 0, _STEPS - 1)
     edges = low + (high - low) * np.arange(_STEPS) / (_STEPS - 1)

@@ -21,11 +21,13 @@ from autointerp_core.explore.feature_map import (
     read_feature_map,
 )
 from autointerp_core.explore.view import View
+from autointerp_core.extraction.feature_map import check_installed
 from ui import problems, readers, session
 from ui.elements.component import register
-from ui.map import chosen, making, places
+from ui.map import chosen, places
 from ui.map.colours import colouring
 from ui.map.places import COLOURS, Looked
+from ui.runs.offer import Work, offer
 
 _SCATTER = register("scatter", Path(__file__).parent)
 _HEIGHT = 560
@@ -49,8 +51,8 @@ def show(opened: readers.OpenStudy) -> None:
         looked = places.current()
         stamp = map_stamp(opened.study.folder)
         if not stamp:
-            making.offer(
-                opened.name,
+            _make(
+                opened,
                 "A map shows all features of the study at once: each is a point, and features "
                 "whose decoder directions are alike lie together. There is none yet. It is made "
                 "once, in the background, and kept with the study: seconds for some thousand "
@@ -76,6 +78,11 @@ def show(opened: readers.OpenStudy) -> None:
     chosen.leave(opened)
 
 
+def _make(opened: readers.OpenStudy, words: str, button: str) -> None:
+    work = Work("map", {"study": opened.name}, f"Map of {opened.name}")
+    offer(work, words, button, ":material/scatter_plot:", check_installed)
+
+
 @st.cache_resource(max_entries=3, show_spinner=False)
 def _drawn(folder: str, _stamp: int) -> Drawn:
     made = read_feature_map(Path(folder))
@@ -94,10 +101,10 @@ def _packed(array: NDArray[Any]) -> str:
     return base64.b64encode(np.ascontiguousarray(array).tobytes()).decode("ascii")
 
 
-def _controls(
-    drawn: Drawn, snapshot: Snapshot, looked: Looked, found: NDArray[np.int64]
-) -> None:
-    with st.container(key="map_controls", horizontal=True, vertical_alignment="center", gap="small"):
+def _controls(drawn: Drawn, snapshot: Snapshot, looked: Looked, found: NDArray[np.int64]) -> None:
+    with st.container(
+        key="map_controls", horizontal=True, vertical_alignment="center", gap="small"
+    ):
         session.set_widget("map_colour", looked.colour)
         st.selectbox(
             "Colour by",
@@ -218,8 +225,8 @@ def _newer(opened: readers.OpenStudy, drawn: Drawn, snapshot: Snapshot) -> None:
     """Features that came to the study after its map was made."""
     missing = len(snapshot) - int(np.isin(snapshot.features, drawn.made.features).sum())
     if missing:
-        making.offer(
-            opened.name,
+        _make(
+            opened,
             f"{missing:,} features of the study came after the map was made.",
             "Make it again",
         )

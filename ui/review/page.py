@@ -65,7 +65,7 @@ def show(opened: readers.OpenStudy) -> None:
         queues.top(snapshot, opened.sae, queue, place, _ask_keys)
         left, side, numbers = sides.columns()
         with side:
-            label_panel.title(row)
+            label_panel.title(row, snapshot.ranking(queue.by))
         with left:
             examples.show(opened, row, short=True)
         with side:

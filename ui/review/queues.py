@@ -39,27 +39,34 @@ class Queue:
     """Whatever their density."""
     among: str = ""
     """Name of a selection that it is made of; empty: all features."""
+    by: str = ""
+    """The scorer that ranks, where one was chosen."""
 
     @property
     def view(self) -> View:
         """Those that fire and wait for a decision, in the queue's order."""
         view = replace(
-            QUEUES[self.order][1], status=("unreviewed",), dead=False, among=self.among
+            QUEUES[self.order][1],
+            status=("unreviewed",),
+            dead=False,
+            among=self.among,
+            by=self.by,
         )
         return view if self.every else view.with_range("density", USUAL)
 
     def params(self) -> dict[str, str]:
-        every, among = {"of": "all"} if self.every else {}, {"among": self.among}
-        return {"queue": self.order} | every | (among if self.among else {})
+        every = "all" if self.every else ""
+        found = {"queue": self.order, "of": every, "among": self.among, "by": self.by}
+        return {name: text for name, text in found.items() if text}
 
 
 def asked() -> Queue:
     """The queue that the address names."""
     given = url.params()
     order = given.get("queue", "density")
-    return Queue(
-        order if order in QUEUES else "density", given.get("of") == "all", url.view().among
-    )
+    order = order if order in QUEUES else "density"
+    view = url.view()
+    return Queue(order, given.get("of") == "all", view.among, view.by)
 
 
 def left_out(snapshot: Snapshot, queue: Queue) -> int:
@@ -160,6 +167,20 @@ def top(
             on_change=_requeue,
             args=(queue,),
         )
+        if queue.order == "score" and len(snapshot.scorers) > 1:
+            ranking = snapshot.ranking(queue.by)
+            st.selectbox(
+                "Scorer that ranks",
+                snapshot.scorers,
+                snapshot.scorers.index(ranking),
+                key=f"queue_by_{ranking}",
+                format_func=lambda name: f"by {name}",
+                label_visibility="collapsed",
+                help=about("Ranking scorer"),
+                width=150,
+                on_change=_rank,
+                args=(queue, f"queue_by_{ranking}"),
+            )
         with st.container(key="quiet_pace", width="stretch"):
             st.text(
                 " · ".join(
@@ -168,7 +189,7 @@ def top(
                         *(["in a selection"] if queue.among else []),
                         *_others(snapshot, queue),
                         *_pace(total - done, sae),
-                        *_known(snapshot, queue.order),
+                        *_known(snapshot, queue),
                     ]
                 )
             )
@@ -187,11 +208,12 @@ def _others(snapshot: Snapshot, queue: Queue) -> list[str]:
     return [f"{others:,} rarer or denser not in this queue"] if others else []
 
 
-def _known(snapshot: Snapshot, queue: str) -> list[str]:
+def _known(snapshot: Snapshot, queue: Queue) -> list[str]:
     """How many features an order knows anything about: the others come last, by number."""
-    if queue == "score":
-        return [f"{int((~np.isnan(snapshot.score)).sum()):,} have a score"]
-    if queue == "agreement":
+    if queue.order == "score":
+        known = int((~np.isnan(snapshot.column("score", queue.by))).sum())
+        return [f"{known:,} have a score by {snapshot.ranking(queue.by) or 'any scorer'}"]
+    if queue.order == "agreement":
         return [f"{int((~np.isnan(snapshot.agreement)).sum()):,} have both labels"]
     return []
 
@@ -225,10 +247,15 @@ def widen(queue: Queue) -> None:
     url.put({"study": url.study(), **replace(queue, every=True).params()})
 
 
+def _rank(before: Queue, key: str) -> None:
+    """Callback: another scorer ranks; from the beginning of its order."""
+    url.put({"study": url.study(), **replace(before, by=session.widget(key)).params()})
+
+
 def _requeue(before: Queue) -> None:
     order = session.widget(f"queue_{before.order}")
     every = bool(session.widget(f"queue_of_{before.every}"))
-    url.put({"study": url.study(), **Queue(order, every, before.among).params()})
+    url.put({"study": url.study(), **replace(before, order=order, every=every).params()})
 
 
 def _leave(queue: Queue) -> None:

@@ -24,6 +24,9 @@ _COUNTS = {
 }
 
 
+_LISTED = 40
+"""Lines about what was left out; the command line lists as few, and counts the rest."""
+
 Made = tuple[str, str, dict[str, str]]
 """Title of a link, and the page and address it leads to."""
 
@@ -44,6 +47,8 @@ def made(job: JobState) -> Made | None:
 def lines(job: JobState) -> list[str]:
     """What it made, in a line, then all that is known of it."""
     result = job.result
+    if job.kind in ("export", "import"):
+        return _exchanged(job)
     if job.kind not in ("generate", "score"):
         return [_study(job)] if result.get("study_path") else []
     report = _mapping(result.get("scores")) if job.kind == "generate" else result
@@ -59,6 +64,20 @@ def lines(job: JobState) -> list[str]:
     found += [f"Stopped early: {stopped}"] if stopped else []
     found += [str(notice) for notice in result.get("notices") or []]
     return [line for line in found if line]
+
+
+def _exchanged(job: JobState) -> list[str]:
+    """``2,048 features in 12 files: /…/exports``, or what was taken in."""
+    result = job.result
+    if job.kind == "import":
+        found = [str(line) for line in result.get("lines") or []]
+        found += [f"Not taken: {line}" for line in (result.get("refused") or [])[:_LISTED]]
+        return found + [f"Shortened: {line}" for line in (result.get("shortened") or [])[:_LISTED]]
+    features, files = result.get("features"), result.get("files")
+    told = [f"{features:,} features in {files:,} files: {result.get('folder')}"]
+    told += [str(result["sent"])] if result.get("sent") else []
+    left_out = result.get("left_out") or []
+    return told + [f"Left out: {line}" for line in left_out[:_LISTED]]
 
 
 def _study(job: JobState) -> str:

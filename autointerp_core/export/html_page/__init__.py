@@ -8,8 +8,6 @@ feature is opened, so a page of thousands of features opens at once.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from html import escape
@@ -17,8 +15,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import orjson
-
+from autointerp_core.export.html_safety import json_block, script_policy
 from autointerp_core.export.result_files import label_rows
 from autointerp_core.store.files import atomic_file
 from autointerp_core.store.history import LabelHistory
@@ -52,32 +49,25 @@ def write_html_page(
     """
     wanted = list(dict.fromkeys(int(feature) for feature in features))
     script, style = _part("page.js"), _part("page.css")
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     rows = {row["feature_index"]: row for row in label_rows(study, history, wanted, scores)}
     with atomic_file(path) as handle:
-        head = _part("page.html").replace("$POLICY", f"script-src 'sha256-{digest}'")
+        head = _part("page.html").replace("$POLICY", script_policy(script))
         handle.write(head.replace("$TITLE", escape(f"Features of {study.id}")).encode())
         handle.write(f"<style>\n{style}</style>\n".encode())
-        handle.write(_block("study", _facts(study, len(wanted))))
-        handle.write(_block("list", [_line(study, rows[f]) for f in wanted]))
+        handle.write(json_block("study", _facts(study, len(wanted))))
+        handle.write(json_block("list", [_line(study, rows[f]) for f in wanted]))
         for start in range(0, len(wanted), _AT_ONCE):
             part = wanted[start : start + _AT_ONCE]
             states = history.states(study.info.sae_fingerprint, part, study.id)
             found = dict(study.iter_examples(part, "top", limit=max_examples))
             for feature in part:
                 data = _feature(study, feature, rows[feature], found[feature])
-                handle.write(_block(f"f{feature}", data | {"note": states[feature].note}))
+                handle.write(json_block(f"f{feature}", data | {"note": states[feature].note}))
         handle.write(f"<script>{script}</script>\n</html>\n".encode())
 
 
 def _part(name: str) -> str:
     return files(__name__).joinpath(name).read_text("utf-8")
-
-
-def _block(name: str, data: Any) -> bytes:
-    """JSON inside the page: ``<`` is escaped, so that no text can end the block."""
-    raw = orjson.dumps(data).replace(b"<", b"\\u003c")
-    return b'<script type="application/json" id="' + name.encode() + b'">' + raw + b"</script>\n"
 
 
 def _facts(study: Study, count: int) -> list[tuple[str, str]]:

@@ -56,11 +56,19 @@ function scores(found) {
   const head = make("tr")
   for (const name of ["scorer", "value", "95 % interval", "chance floor", "other features' labels", "judgements"]) head.append(make("th", "", name))
   table.append(head)
-  for (const [name, score] of Object.entries(found)) {
+  for (const [name, said] of Object.entries(found)) {
+    const score = typeof said === "number" ? { value: said } : said
     if (!score || typeof score !== "object") continue
     const row = make("tr")
-    const cells = [name, number(score.value ?? null), `${number(score.low ?? null)}–${number(score.high ?? null)}`, number(score.floor ?? null), number(score.shuffled ?? null), String(score.n ?? "")]
-    for (const cell of cells) row.append(make("td", "", cell))
+    row.append(plain("td", "", name))
+    if (typeof score.value !== "number") {
+      const why = plain("td", "note", `no score${score.reason ? `: ${score.reason}` : ""}`)
+      why.colSpan = 5
+      row.append(why)
+    } else {
+      const interval = typeof score.low === "number" && typeof score.high === "number" ? `${number(score.low)}–${number(score.high)}` : ""
+      for (const cell of [number(score.value), interval, number(score.floor ?? null), number(score.shuffled ?? null), String(score.n ?? "")]) row.append(make("td", "", cell))
+    }
     table.append(row)
   }
   return table

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from autointerp_core.errors import AutointerpError
-from autointerp_core.extraction.summary import window_ids
+from autointerp_core.store.feature_summary import window_ids
 from autointerp_core.store.study import Pass, TokenStore
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ features; any other set of known answers will do.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,15 +37,22 @@ class Calibrations:
 
         From the result's own shares of yes, which it keeps as ``hit`` and ``rejected``.
         """
-        skill = self.of(result.judge, result.name)
-        if skill is None or result.hit is None or result.rejected is None:
+        return self.corrected_together([result])
+
+    def corrected_together(self, results: Sequence[ScorerResult]) -> Interval | None:
+        """The same of all windows of several results by one judge taken together."""
+        counted = [r for r in results if r.hit is not None and r.rejected is not None]
+        asked = {(result.judge, result.name) for result in counted}
+        skill = self.of(*asked.pop()) if len(asked) == 1 else None
+        if skill is None:
             return None
-        n_active, n_silent = result.n_active or 0, (result.n_easy or 0) + (result.n_hard or 0)
-        return corrected_accuracy(
-            Count(result.hit * n_active, n_active),
-            Count((1 - result.rejected) * n_silent, n_silent),
-            skill,
-        )
+        active, silent = Count(0, 0), Count(0, 0)
+        for result in counted:
+            n_active = result.n_active or 0
+            n_silent = (result.n_easy or 0) + (result.n_hard or 0)
+            active += Count((result.hit or 0.0) * n_active, n_active)
+            silent += Count((1 - (result.rejected or 0.0)) * n_silent, n_silent)
+        return corrected_accuracy(active, silent, skill)
 
 
 def read_calibrations(path: Path | None = None) -> Calibrations:

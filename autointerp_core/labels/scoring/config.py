@@ -23,6 +23,7 @@ from autointerp_core.labels.scoring.scorers import (
     known_names,
     parse_scoring,
 )
+from autointerp_core.sources.control_sae import CONTROLS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +47,13 @@ class ScoringConfig(ProviderConfig):
             "that package is installed."
         ),
     ] = WORDLLAMA
+    control: Annotated[
+        str | None,
+        Doc(
+            "Do the same for a control of the SAE as well, to see what scores mean: shuffled "
+            "(directions with their coordinates mixed), random-sae, or both."
+        ),
+    ] = None
 
     def __post_init__(self) -> None:
         if isinstance(self.scorers, str):
@@ -59,6 +67,14 @@ class ScoringConfig(ProviderConfig):
         for scorer in self.scorers:
             one_of("scorers", scorer, known_names())
         make_embedder(self.embedder)
+        for kind in self.controls:
+            one_of("control", kind, CONTROLS)
+
+    @property
+    def controls(self) -> tuple[str, ...]:
+        """Kinds of control SAEs that the same is done for."""
+        given = (self.control or "").split(",")
+        return tuple(dict.fromkeys(part.strip() for part in given if part.strip()))
 
     @property
     def judged(self) -> tuple[str, ...]:

@@ -153,6 +153,40 @@ def read_evidence(
     ]
 
 
+def read_verdicts(
+    study: Study, name: str
+) -> list[tuple[str, tuple[int, int, str, int, str, tuple[int, ...]], bool]]:
+    """Yes or no to every question of an evidence file that was answered either way.
+
+    Returns:
+        Scorer; feature, proposal's event, part, token, kind of window and marked positions; yes.
+
+    Raises:
+        StudyError: there is no such evidence, or it is damaged.
+    """
+    path = _path(study, name)
+    try:
+        table = pq.read_table(path, schema=_COLUMNS, filters=[("shuffled", "=", False)])
+    except (OSError, pa.ArrowException, ValueError) as error:
+        raise StudyError(f"the judged windows {path.name} cannot be read: {error}") from error
+    return [
+        (
+            row["scorer"],
+            (
+                row["feature"],
+                row["event"],
+                row["part"],
+                row["token"],
+                row["kind"],
+                tuple(row["marked"] or ()),
+            ),
+            row["probability"] > 0.5,
+        )
+        for row in table.to_pylist()
+        if row["probability"] not in (None, 0.5)
+    ]
+
+
 def _path(study: Study, name: str) -> Path:
     stem = name.removesuffix(".parquet")
     # The name comes from the label history, which others may have written.

@@ -148,7 +148,7 @@ class _Measuring:
             return
         by = measure.by(self._tools)
         subjects = self._subjects(features, of_label=measure.of_label)
-        before = self._history.measured(self._sae, name, study.id)
+        before = self._history.machine_events(self._sae, (MEASURED,), study.id, name)
         key_of = {s: self._key(name, by, s) for s in subjects}
         known = {event.details.get("key"): event for event in before}
         todo = subjects

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from autointerp_core.labels.scoring.calibration import read_calibrations
 from autointerp_core.labels.scoring.score_statistics import FLOOR, mean_interval
 from autointerp_core.store.event_details import ScorerResult
 
@@ -32,6 +33,10 @@ class ScorerSummary:
     hard: float | None
     n: int
     n_missing: int
+    corrected: float | None = None
+    """Of all windows together, had the judge not erred; None where its errors are not known."""
+    corrected_low: float | None = None
+    corrected_high: float | None = None
 
 
 @dataclass
@@ -102,6 +107,7 @@ def summarise(results: Sequence[ScorerResult]) -> ScorerSummary | None:
     # On the same windows, so about as uncertain as the label's own value.
     shuffled = mean_interval(_numbers(based, "shuffled"), _intervals(based, "shuffled"))
     easy, hard = (mean_interval(_numbers(valued, name)) for name in ("easy", "hard"))
+    corrected = read_calibrations().corrected_together(valued)
     return ScorerSummary(
         measure=valued[0].measure,
         judge=valued[0].judge,
@@ -117,6 +123,9 @@ def summarise(results: Sequence[ScorerResult]) -> ScorerSummary | None:
         hard=hard.value if hard else None,
         n=sum(result.n or 0 for result in valued),
         n_missing=sum(result.n_missing for result in valued),
+        corrected=corrected.value if corrected else None,
+        corrected_low=corrected.low if corrected else None,
+        corrected_high=corrected.high if corrected else None,
     )
 
 

@@ -118,8 +118,11 @@ def interval_of(measure: str, active: Float64Array, silent: Float64Array) -> Int
 
 def auroc(active: ArrayLike, silent: ArrayLike) -> Interval:
     """AUROC and its interval; neither class may be empty."""
-    m, n = np.size(active), np.size(silent)
-    value = auroc_value(active, silent)
+    return auroc_interval(auroc_value(active, silent), np.size(active), np.size(silent))
+
+
+def auroc_interval(value: float, m: int, n: int) -> Interval:
+    """An AUROC with its interval, where ``m`` active and ``n`` silent ones were compared."""
     # Newcombe: Hanley and McNeil's variance with one size, (m + n) / 2, where it shapes it.
     size = (m + n) / 2 - 1
 

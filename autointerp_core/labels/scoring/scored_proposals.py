@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 
 from autointerp_core.labels.document_split import LABEL, TEST, VALIDATE
+from autointerp_core.labels.scoring.control_results import CARRIED
 from autointerp_core.labels.scoring.scorers import SCORERS, ScorerRun
 from autointerp_core.store.event_details import GenerationDetails, ScoreDetails, ranking_value
 from autointerp_core.store.events import GENERATED, PROPOSALS, SCORED, LabelEvent
@@ -104,7 +105,8 @@ def scored_proposals(
     ordered = sorted(newest.values(), key=lambda event: event.id)
     llm = [event.text for event in ordered if event.source.startswith("llm:")]
     search = [event.text for event in ordered if event.source == "search"]
-    shown = {state.label, *llm[-1:], *search[-1:]}
+    carried = [event.text for event in ordered if event.source.startswith(CARRIED)]
+    shown = {state.label, *llm[-1:], *search[-1:], *carried[-1:]}
     text_of = {event.id: event.text for event in events}
     scored = [(e, ScoreDetails.from_json(e.details)) for e in events if e.kind == SCORED]
     found = []

@@ -80,10 +80,7 @@ class GenerationMeasure(Measure):
             some = subjects[at : at + _AT_ONCE]
             labels = [subject.label or "" for subject in some]
             written = write_texts(writer, labels, tools.seed, fresh=tools.fresh)
-            features = [subject.feature for subject in some]
-            yield from _measured(
-                some[: len(written)], written, natural, features, encoder, self.by(tools)
-            )
+            yield from _measured(some[: len(written)], written, natural, encoder, self.by(tools))
             if len(written) < len(some):
                 return  # a budget: ``writer.stopped`` says so
 

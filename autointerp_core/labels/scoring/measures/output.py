@@ -28,8 +28,8 @@ from autointerp_core.labels.scoring.measures import (
     no_value,
 )
 from autointerp_core.labels.scoring.score_statistics import AUROC, FLOOR, auroc
+from autointerp_core.labels.search.raised_tokens import raised_tokens
 from autointerp_core.store.event_details import ScorerResult
-from autointerp_core.store.study import Study
 
 OUTPUT = "output"
 MIN_TOKENS = 3
@@ -76,16 +76,6 @@ class OutputMeasure(Measure):
                 {OUTPUT: _result(tools, labels[place], own, others, wrong, by)},
                 {"raised": own},
             )
-
-
-def raised_tokens(study: Study, feature: int) -> list[str]:
-    """Text of the tokens whose logits the feature raises most, that hold a letter; each once."""
-    found: dict[str, str] = {}
-    for token in study.logits(feature).top:
-        text = token.text.strip()
-        if any(character.isalnum() for character in text):
-            found.setdefault(text.casefold(), text)
-    return list(found.values())
 
 
 def _result(

@@ -1,0 +1,1 @@
+"""Language-model agents, let in through the Model Context Protocol."""

@@ -1,0 +1,1 @@
+"""What Neuronpedia's files and its server share: names, rows, and sending."""

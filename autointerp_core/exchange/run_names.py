@@ -1,0 +1,5 @@
+"""The files that an export keeps for itself in its folder."""
+
+MANIFEST = ".autointerp-export.json"
+"""What the folder is an export of, and which batches are written."""
+LOCK = ".autointerp-export.lock"

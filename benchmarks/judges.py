@@ -1,0 +1,294 @@
+"""Measures, controls and judges: on planted features, whose meaning is known, and on the demo.
+
+    make bench-judges                       (or: python -m benchmarks.judges --no-llm --no-demo)
+
+*Planted*: intruder detection by a judge that knows the planted rules; generation with a writer that
+knows them, read by the planted SAE; the same, and the labels' scores, for the shuffled and random
+controls of the planted SAE, which should be at the floor within their intervals; how often the
+demo's own language model errs at the scorers' questions (kept in ``judges.json``, so that later
+scores are corrected for it), how far it agrees with the judge by rule, and what that costs.
+
+*Demo*: the distance of a sample of features from the two controls, whatever it is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+
+from autointerp_core.controls import carry_labels, do_controls, encoder_of
+from autointerp_core.extraction.control import control_request
+from autointerp_core.extraction.run import extract
+from autointerp_core.home import home, studies_dir
+from autointerp_core.labels.config import ScoreConfig
+from autointerp_core.labels.document_split import TEST, Split
+from autointerp_core.labels.embedders import KnownTexts, default_embedder
+from autointerp_core.labels.providers.base import ChatPrompt, LabelProvider
+from autointerp_core.labels.providers.local import LocalProvider
+from autointerp_core.labels.providers.scripted import ScriptedProvider
+from autointerp_core.labels.scoring.agreement import agreement
+from autointerp_core.labels.scoring.calibration import keep_calibration, read_calibrations
+from autointerp_core.labels.scoring.control_results import carried_results, standing_results
+from autointerp_core.labels.scoring.llm_judge import LLMJudge
+from autointerp_core.labels.scoring.measures.generation import GENERATION, RESPONSIVENESS
+from autointerp_core.labels.scoring.measures.intruder import INTRUDER
+from autointerp_core.labels.scoring.measuring import score_and_measure
+from autointerp_core.labels.scoring.proportions import Count, JudgeSkill
+from autointerp_core.labels.scoring.report import ScorerSummary, summarise
+from autointerp_core.labels.scoring.sample_windows import WindowSampler
+from autointerp_core.labels.scoring.scorers import SCORERS, ScorerRun, Tools, answer_runs, judged
+from autointerp_core.sources.control_sae import CONTROLS
+from autointerp_core.store.events import IMPORTED, NewEvent
+from autointerp_core.store.history import LabelHistory
+from autointerp_core.store.study import Study
+from benchmarks.labels import demo_study
+from benchmarks.planted.build import Planted, build_planted
+from benchmarks.planted.concepts import Concept
+from benchmarks.planted.judge import PlantedChoiceJudge, PlantedJudge
+from benchmarks.report import Row, publish
+
+SCORED = ("embedding", "detection", "fuzzing")
+_FILLER = (
+    "the old garden behind our house was full of weeds that nobody had cut for some weeks so we "
+    "took a bucket and went out there again before dinner to clear what was left near the gate"
+)
+_LABEL = re.compile(r"^Label: (.*)$", re.MULTILINE)
+_BATCH = re.compile(r"Batch (\d+)")
+
+
+class ConceptWriter:
+    """Writes texts with members of the concept that a label names, or without any."""
+
+    def __init__(self, concepts: Sequence[Concept]):
+        self._of = {concept.name: concept for concept in concepts}
+
+    def __call__(self, prompt: ChatPrompt) -> str:
+        asked = prompt.messages[-1].content
+        concept = self._of[_LABEL.findall(asked)[0]]
+        batch = int(_BATCH.findall(asked)[0])
+        generator = np.random.default_rng([batch, len(concept.name)])
+        bare = [word for word in _FILLER.split() if not concept.fires(f"a {word} a")]
+        lines = []
+        for number in range(5):
+            words = generator.choice(bare, 14).tolist()
+            if "clearly contain" in asked:
+                place = (5 * (batch - 1) + number) % len(concept.members)
+                words[6] = concept.members[place]
+            lines.append(" ".join(words) + ".")
+        return "\n".join(lines)
+
+
+def planted_part(folder: Path, provider: LabelProvider | None, asked: int) -> Iterator[Row]:
+    """Everything measured on planted features."""
+    planted = build_planted(folder)
+    for name, study in (("lexical", planted.lexical), ("pattern", planted.pattern)):
+        begun = time.perf_counter()
+        found = _measured(planted, study, folder / f"{name}.db")
+        seconds = time.perf_counter() - begun
+        yield _mean_row(f"intruder_planted_{name}", found[INTRUDER], 0.95)
+        yield Row(f"intruder_{name}_features_per_minute", 60 * len(study.features) / seconds)
+    yield from generation_rows(planted, folder)
+    yield from planted_controls(planted, folder)
+    if provider is not None:
+        yield from judge_rows(planted, provider, asked)
+
+
+def _measured(planted: Planted, study: Study, place: Path) -> dict[str, ScorerSummary]:
+    with LabelHistory.open(place) as history:
+        report = score_and_measure(
+            study,
+            study.features.tolist(),
+            history,
+            ScoreConfig(scorers=(INTRUDER,)),
+            choice_judge=PlantedChoiceJudge(),
+        )
+    return report.scorers
+
+
+def generation_rows(planted: Planted, folder: Path) -> Iterator[Row]:
+    """Responsiveness of the right label, and of the next concept's, by the planted SAE itself."""
+    study = planted.lexical
+    features = study.features.tolist()
+    concepts = [planted.concepts[feature] for feature in features]
+    provider = ScriptedProvider(ConceptWriter(concepts))
+    opened = encoder_of(study)()
+    for name, shift in (("right", 0), ("wrong", 1)):
+        labels = {f: concepts[(i + shift) % len(features)].name for i, f in enumerate(features)}
+        begun = time.perf_counter()
+        with LabelHistory.open(folder / f"generation-{name}.db") as history:
+            _put(history, study, labels)
+            report = score_and_measure(
+                study,
+                features,
+                history,
+                ScoreConfig(scorers=(GENERATION,)),
+                judge=provider,
+                open_encoder=lambda: opened,
+            )
+        seconds = time.perf_counter() - begun
+        for result, summary in report.scorers.items():
+            right = name == "right" and result == RESPONSIVENESS
+            yield _mean_row(f"{result}_{name}_label", summary, 0.95 if right else None)
+        if name == "wrong":
+            yield _floor_row("responsiveness_wrong_label_low", report.scorers[RESPONSIVENESS])
+        else:
+            yield Row("generation_labels_per_minute", 60 * len(features) / seconds, note="scripted")
+
+
+def planted_controls(planted: Planted, folder: Path) -> Iterator[Row]:
+    """Scores of the planted labels on the controls' features: at the floor, within the interval."""
+    study = planted.lexical
+    features = study.features.tolist()
+    with LabelHistory.open(folder / "controls.db") as history:
+        _put(history, study, {f: planted.concepts[f].name for f in features})
+        config = ScoreConfig(scorers=SCORED)
+        score_and_measure(study, features, history, config, judge=PlantedJudge())
+        states = history.states(study.info.sae_fingerprint, features, study.id).values()
+        for name, results in standing_results(states).items():
+            summary = summarise(results)
+            if summary is not None:
+                yield _mean_row(f"planted_{name}", summary)
+        for kind in CONTROLS:
+            control = extract(control_request(study, kind), folder / "studies").study
+            carry_labels(study, control, features, history)
+            report = score_and_measure(
+                control,
+                features,
+                history,
+                ScoreConfig(scorers=(*SCORED, INTRUDER)),
+                judge=PlantedJudge(),
+                choice_judge=PlantedChoiceJudge(),
+            )
+            known = history.states(control.info.sae_fingerprint, features, control.id).values()
+            found = {name: summarise(r) for name, r in carried_results(known).items()}
+            found[INTRUDER] = report.scorers.get(INTRUDER)
+            for name, summary in found.items():
+                if summary is not None:
+                    yield _mean_row(f"planted_{kind}_{name}", summary)
+                    yield _floor_row(f"planted_{kind}_{name}_low", summary)
+
+
+def judge_rows(planted: Planted, provider: LabelProvider, asked: int) -> Iterator[Row]:
+    """How often a model errs where the answer is known; raw and corrected; agreement and cost."""
+    runs: list[ScorerRun] = []
+    features = [f for s in (planted.lexical, planted.pattern) for f in s.features.tolist()]
+    chosen = features[:: max(1, len(features) // asked)]
+    for feature in chosen:
+        study = planted.study_of(feature)
+        drawn = WindowSampler(study, Split(study), per_class=10).sample(feature, TEST)
+        if drawn.problem is None:
+            label = planted.concepts[feature].name
+            runs += [ScorerRun.of(name, label, drawn, 0) for name in judged(SCORERS)]
+    known = KnownTexts(default_embedder())
+    truth = [ScorerRun(r.feature, r.part, r.scorer, r.label, r.windows, r.marked) for r in runs]
+    answer_runs(truth, Tools(known, PlantedJudge()))
+    begun = time.perf_counter()
+    judge = LLMJudge(provider)
+    answer_runs(runs, Tools(known, judge))
+    seconds = time.perf_counter() - begun
+    skills = {}
+    for scorer in judged(SCORERS):
+        pairs = [
+            (run.feature, bool(right > 0.5), bool(said > 0.5))
+            for run, known_run in zip(runs, truth, strict=True)
+            if run.scorer == scorer
+            for said, right in zip(run.said, known_run.said, strict=True)
+            if not np.isnan(said)
+        ]
+        yes = [said for _, right, said in pairs if right]
+        no = [not said for _, right, said in pairs if not right]
+        skill = skills[scorer] = JudgeSkill(Count(sum(yes), len(yes)), Count(sum(no), len(no)))
+        yield Row(f"judge_{scorer}_sensitivity", skill.yes.share, note=f"{len(yes)} questions")
+        yield Row(f"judge_{scorer}_specificity", skill.no.share, note=f"{len(no)} questions")
+        found = agreement([s for *_, s in pairs], [r for _, r, _ in pairs], [f for f, *_ in pairs])
+        if found is not None:
+            note = f"{found.kappa.low:.3f} to {found.kappa.high:.3f}, with the rule judge"
+            yield Row(f"judge_{scorer}_kappa", found.kappa.value, note=note)
+            note = f"{found.alpha.low:.3f} to {found.alpha.high:.3f}, with the rule judge"
+            yield Row(f"judge_{scorer}_alpha", found.alpha.value, note=note)
+    keep_calibration(judge.name, skills)
+    calibrations = read_calibrations()
+    for scorer in judged(SCORERS):
+        results = [run.score(judge.name) for run in runs if run.scorer == scorer]
+        summary = summarise(results)
+        corrected = calibrations.corrected_together(results)
+        if summary is not None:
+            yield _mean_row(f"judge_{scorer}_raw", summary)
+        if corrected is not None:
+            note = f"{corrected.low:.3f} to {corrected.high:.3f}, own names of planted concepts"
+            yield Row(f"judge_{scorer}_corrected", corrected.value, note=note)
+    count = sum(len(run.windows) for run in runs)
+    yield Row("judgements_per_minute", 60 * count / seconds, note=f"{count} judgements")
+    yield Row("scored_labels_per_minute", 60 * len(runs) / seconds, note="a scorer a label")
+
+
+def demo_part(sample: int) -> Iterator[Row]:
+    """How far the demo SAE's labels are above those of its controls."""
+    study = demo_study()
+    live = study.table.loc[study.table["num_examples"] > 0, "feature"].tolist()
+    features = [int(f) for f in live[:: max(1, len(live) // sample)]]
+    config = ScoreConfig(scorers=("embedding", "output"), control=",".join(CONTROLS))
+    with LabelHistory.open() as history:
+        begun = time.perf_counter()
+        report = score_and_measure(study, features, history, config)
+        yield Row("demo_scores_per_minute", 60 * 2 * len(features) / (time.perf_counter() - begun))
+        found = do_controls(study, features, history, config)
+    for name, summary in report.scorers.items():
+        yield _mean_row(f"demo_{name}", summary)
+    for each in found:
+        for part in ("carried", "anew", "measured"):
+            for name, raw in each[part].items():
+                label = f"demo_{each['kind']}_{part}_{name}"
+                note = f"{raw['low']:.3f} to {raw['high']:.3f}, {raw['features']} features"
+                yield Row(label, raw["mean"], note=note)
+                if name in report.scorers:
+                    yield Row(f"{label}_distance", report.scorers[name].mean - raw["mean"])
+
+
+def _put(history: LabelHistory, study: Study, labels: dict[int, str]) -> None:
+    history.record_many(
+        NewEvent(study.info.sae_fingerprint, feature, IMPORTED, text, source="import:planted")
+        for feature, text in labels.items()
+    )
+
+
+def _mean_row(name: str, found: ScorerSummary, limit: float | None = None) -> Row:
+    note = (
+        f"{found.low:.3f} to {found.high:.3f}, floor {found.floor:.2f}, {found.features} features"
+    )
+    return Row(name, found.mean, limit, ">=", note=note)
+
+
+def _floor_row(name: str, found: ScorerSummary) -> Row:
+    """The lower end of the interval, which is to reach down to the floor."""
+    return Row(name, found.low, found.floor, "<=")
+
+
+def main() -> int:
+    """Measure, print and write ``benchmarks/out/judges.json``."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--no-llm", action="store_true", help="leave the language model out")
+    parser.add_argument("--no-demo", action="store_true", help="leave the demo out")
+    parser.add_argument("--asked", type=int, default=16, help="planted features the model judges")
+    parser.add_argument("--sample", type=int, default=500, help="features of the demo")
+    arguments = parser.parse_args()
+    home().mkdir(parents=True, exist_ok=True)
+    studies_dir().mkdir(parents=True, exist_ok=True)
+    provider = None if arguments.no_llm else LocalProvider("demo")
+    with TemporaryDirectory() as folder:
+        rows = list(planted_part(Path(folder), provider, arguments.asked))
+    if provider is not None:
+        provider.close()
+    if not arguments.no_demo:
+        rows += demo_part(arguments.sample)
+    return publish("judges", rows)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

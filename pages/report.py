@@ -1,0 +1,7 @@
+"""Report: how good a study's labels are, by every scorer apart."""
+
+from ui import shell
+from ui.report import page
+
+shell.setup()
+page.show(shell.need_study())
