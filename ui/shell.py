@@ -40,6 +40,7 @@ def pages() -> list[Page]:
         st.Page(_PAGES / "features.py", title="Features"),
         st.Page(_PAGES / "feature.py", title="Feature"),
         st.Page(_PAGES / "review.py", title="Review"),
+        st.Page(_PAGES / "find.py", title="Find"),
         st.Page(_PAGES / "map.py", title="Map"),
         st.Page(_PAGES / "compare.py", title="Compare"),
         st.Page(_PAGES / "studies.py", title="Studies"),
