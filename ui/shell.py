@@ -46,6 +46,7 @@ def pages() -> dict[str, list[Page]]:
         ],
         "Playground": [
             st.Page(_PAGES / "try_a_text.py", title="Try a text"),
+            st.Page(_PAGES / "find.py", title="Find features"),
             st.Page(_PAGES / "steer.py", title="Steer"),
         ],
         "Explore": [
