@@ -46,8 +46,19 @@ TERMS: Mapping[str, str] = MappingProxyType(
         "the label fits.",
         "Fuzzing": "A scorer: a language model is shown a label and a window with marked tokens, "
         "and says whether the right ones are marked.",
-        "Floor": "The score of somebody who guesses: 0.5. A label whose interval reaches down to "
-        "it is not above chance.",
+        "Intruder": "A measure that needs no label: a model is shown four windows that the feature "
+        "fires on and one that it does not, and names the odd one. A guess is right in one of "
+        "five.",
+        "Generation": "A measure: a model writes text for the label and text without it, and the "
+        "SAE reads both. Responsiveness: does the first make the feature fire more; clarity: "
+        "more than any text does; purity: is what makes it fire most written for the label.",
+        "Output": "A measure: does the label name the tokens that the feature makes likelier.",
+        "Ablation": "A measure: does the label name the tokens that become less likely when the "
+        "feature is taken out of the model.",
+        "Control": "An SAE whose directions mean nothing, extracted, labelled and scored like the "
+        "real one: what a score is worth is how far above this it is.",
+        "Floor": "The score of somebody who guesses, mostly 0.5. A label whose interval reaches "
+        "down to it is not above chance.",
         "Shuffled": "What labels of other features get on the same windows: the score that a "
         "label which has nothing to do with the feature reaches.",
         "Interval": "The range in which the true score lies with 95 % certainty; few windows "

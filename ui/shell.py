@@ -17,7 +17,7 @@ from autointerp_core.errors import AutointerpError
 from autointerp_core.store.study_record import StudyRecord
 from ui import problems, readers, session, url, welcome
 from ui.decisions import author
-from ui.elements import glossary_page, pulse
+from ui.elements import bar, glossary_page, pulse
 from ui.marks import marked
 from ui.sentences import sentence
 
@@ -30,7 +30,7 @@ _PLAIN = str.maketrans({sign: f"\\{sign}" for sign in "\\`*_{}[]()<>#+-.!|~$:"})
 
 
 def pages() -> dict[str, list[Page]]:
-    """The app's pages, in the order of the navigation; those under a heading fold into a menu.
+    """The app's pages, in the order of the navigation; those under a name open from a menu.
 
     Without icons: Streamlit would fetch them as favicons from another host.
     """
@@ -43,6 +43,11 @@ def pages() -> dict[str, list[Page]]:
             st.Page(_PAGES / "review.py", title="Review"),
             st.Page(_PAGES / "studies.py", title="Studies"),
             st.Page(_PAGES / "export.py", title="Export"),
+        ],
+        "Playground": [
+            st.Page(_PAGES / "try_a_text.py", title="Try a text"),
+            st.Page(_PAGES / "find.py", title="Find features"),
+            st.Page(_PAGES / "steer.py", title="Steer"),
         ],
         "Explore": [
             st.Page(_PAGES / "map.py", title="Map"),
@@ -116,6 +121,7 @@ def _frame() -> None:
                         st.text(marked(str(error)))
             _working()
             pulse.show()
+            bar.fit()
             glossary_page.button()
             author.badge()
         notice = readers.history().notice

@@ -43,8 +43,8 @@ def test_two_studies_of_one_sae(study: Path, open_page: Open) -> None:
 
 def test_what_cannot_be_compared_is_said_in_words(study: Path, open_page: Open) -> None:
     folder = write_study(study.with_name("more"), 120, 8, fingerprint=OTHER)
-    text = (folder / "study.json").read_text()
-    (folder / "study.json").write_text(text.replace("synthetic/tiny-model", "x/l").replace('"none"', '"m"'))
+    text = (folder / "study.json").read_text().replace("synthetic/tiny-model", "x/large-model")
+    (folder / "study.json").write_text(text.replace('"none"', '"m"'))
     app = open_page("compare", study="small", **{"with": "more"})
     assert "The two SAEs are of different models" in texts(app)
     app = open_page("compare", study="small", **{"with": "nothing"})

@@ -97,11 +97,11 @@ class SearchLabeler:
     """
 
     def __init__(self, study: Study, documents: Sequence[int] | None = None):
-        self.study, self._documents = study, documents
+        self.study, self.documents = study, documents
 
     @cached_property
     def counts(self) -> CorpusCounts:
-        return CorpusCounts(self.study, self._documents)
+        return CorpusCounts(self.study, self.documents)
 
     @property
     def words(self) -> CorpusWords:

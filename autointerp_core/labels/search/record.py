@@ -12,6 +12,7 @@ import numpy as np
 from autointerp_core.labels.document_split import HELD_OUT, LABEL, Split
 from autointerp_core.labels.explain.report import GenerationReport
 from autointerp_core.labels.search.labeler import METHOD, SearchLabeler
+from autointerp_core.labels.search.processes import label_many
 from autointerp_core.progress import ProgressCallback, silent
 from autointerp_core.store.event_details import SearchDetails
 from autointerp_core.store.events import FAILED, GENERATED, NewEvent
@@ -70,7 +71,8 @@ def record_search_labels(
         else:
             todo.append(feature)
     batch: list[NewEvent] = []
-    for found in (labeler or search_labeler(split)).label_all(todo, progress) if todo else ():
+    labels = label_many(labeler or search_labeler(split), todo, progress) if todo else ()
+    for found in labels:
         if found.text is None:
             report.failed += 1
             batch.append(_event(study, found.feature, FAILED, reason=HELD_OUT))
