@@ -69,6 +69,11 @@ TERMS: Mapping[str, str] = MappingProxyType(
         "Input score": "A number that came with the feature from elsewhere, in the features file.",
         "Logits": "The tokens that the feature makes the model more, or less, likely to say next.",
         "Similar": "Features whose decoder directions point the same way.",
+        "Map": "All features as points, those with alike decoder directions near each other (by "
+        "UMAP). What is near means something; how far apart two groups lie means little.",
+        "Family": "A cluster of the map, named after words that its features' labels share.",
+        "Selection": "Features put together by drawing around them on the map; a filter of the "
+        "table and of the review queue.",
         "Fires with": "Features that fire on the same tokens.",
         "L0": "How many features fire on a token, on average.",
         "FVU": "Fraction of variance unexplained: how much of the activation the SAE fails to "
