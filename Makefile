@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PORT ?= 8501
 
-.PHONY: app demo check test lint oracle bench bench-ui bench-exchange bench-labels bench-judges bench-scale bench-steer bench-health parity chromium postgres install install-dev
+.PHONY: app demo check test lint oracle bench bench-ui bench-exchange bench-labels bench-scorers bench-judges bench-scale bench-steer bench-health parity chromium postgres install install-dev
 
 app: demo  ## install, build the demo study once, serve the app
 	$(BIN)/streamlit run app.py --server.port $(PORT)
@@ -54,6 +54,9 @@ bench-judges: install-dev demo  ## intruders, generation, controls and judges, o
 
 bench-steer: install-dev demo  ## what turning a feature up does to 50 texts, against nothing and a random direction
 	$(BIN)/python -m benchmarks.steering
+
+bench-scorers: install-dev demo  ## the embedding scorer on planted concepts it was not chosen by, by embedder
+	$(BIN)/python -m benchmarks.planted.scorer_rows
 
 install: $(VENV)/.installed
 install-dev: $(VENV)/.installed-dev
