@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PORT ?= 8501
 
-.PHONY: app demo check test lint oracle bench bench-ui bench-labels bench-health parity chromium postgres install install-dev
+.PHONY: app demo check test lint oracle bench bench-ui bench-labels bench-find bench-health parity chromium postgres install install-dev
 
 app: demo  ## install, build the demo study once, serve the app
 	$(BIN)/streamlit run app.py --server.port $(PORT)
@@ -42,6 +42,9 @@ bench-ui: install-dev chromium  ## waits in the browser on large synthetic studi
 
 bench-labels: install-dev demo  ## how good labels are, on planted features and on the demo
 	$(BIN)/python -m benchmarks.labels
+
+bench-find: install-dev demo  ## planted features found from documents, nothing where nothing is; meaning search
+	$(BIN)/python -m benchmarks.find; found=$$?; $(BIN)/python -m benchmarks.paraphrases && exit $$found
 
 install: $(VENV)/.installed
 install-dev: $(VENV)/.installed-dev
