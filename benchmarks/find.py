@@ -34,9 +34,10 @@ from scipy.stats import false_discovery_control
 from autointerp_core.arrays import BoolArray, Int64Array
 from autointerp_core.extraction.config import ExtractionConfig
 from autointerp_core.extraction.run import extract
-from autointerp_core.find.contrast import ContrastConfig, Side, contrast
+from autointerp_core.find.contrast import ContrastConfig, contrast
 from autointerp_core.find.evidence import Evidence, StudyCorpus
 from autointerp_core.find.result import FindResult
+from autointerp_core.find.sides import Side
 from autointerp_core.find.statistics import MAX, Ranked
 from autointerp_core.home import studies_dir
 from autointerp_core.labels.scoring.score_statistics import auroc_interval

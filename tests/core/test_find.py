@@ -13,12 +13,13 @@ import pytest
 from autointerp_core.cli import main
 from autointerp_core.errors import BadInput
 from autointerp_core.feature_request import FeatureRequest
-from autointerp_core.find.contrast import ContrastConfig, Side, alike_length, contrast
+from autointerp_core.find.contrast import ContrastConfig, contrast
 from autointerp_core.find.documents import read_texts
 from autointerp_core.find.evidence import StudyCorpus
 from autointerp_core.find.request import FindRequest
 from autointerp_core.find.result import FindResult, classes_json
 from autointerp_core.find.run import find_features
+from autointerp_core.find.sides import Side, alike_length
 from autointerp_core.store.study import Study
 from tests.core.label_fixtures import on_words, write_study
 
