@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from autointerp_core.controls import do_controls, encoder_of
+from autointerp_core.controls import do_controls
 from autointerp_core.explore.compare.matching import match
 from autointerp_core.extraction.feature_map import MapConfig, make_map
 from autointerp_core.extraction.kept import bring_in
@@ -15,6 +15,7 @@ from autointerp_core.extraction.upgrades import add_neighbours
 from autointerp_core.find.request import FindRequest
 from autointerp_core.find.run import find_features
 from autointerp_core.labels.config import LabelConfig, ScoreConfig
+from autointerp_core.labels.families import make_families
 from autointerp_core.labels.providers.make import NONE
 from autointerp_core.labels.run import label_features, total
 from autointerp_core.labels.scoring.measuring import score_and_measure
@@ -26,6 +27,7 @@ from autointerp_core.progress import ProgressCallback
 from autointerp_core.store.history import LabelHistory
 from autointerp_core.store.studies import study_folder
 from autointerp_core.store.study import Study
+from autointerp_core.study_model import model_of
 
 _TEXTS_AT_ONCE = 64
 """Asked of the live model in one question."""
@@ -66,7 +68,7 @@ def run_generate_job(params: dict[str, Any], progress: ProgressCallback) -> dict
             features,
             history,
             config,
-            open_encoder=encoder_of(study, config.device),
+            open_model=model_of(study, config.device),
             progress=progress,
         )
         controls = do_controls(study, features, history, config, progress=progress)
@@ -99,7 +101,7 @@ def run_score_job(params: dict[str, Any], progress: ProgressCallback) -> dict[st
             features,
             history,
             config,
-            open_encoder=encoder_of(study, config.device),
+            open_model=model_of(study, config.device),
             progress=progress,
         )
         controls = do_controls(study, features, history, config, progress=progress)
@@ -144,6 +146,13 @@ def run_map_job(params: dict[str, Any], progress: ProgressCallback) -> dict[str,
     study = Study(study_folder(str(params["study"])))
     made = make_map(study, MapConfig(**settings), progress)
     return {"study": study.id, "features": len(made.features)}
+
+
+def run_families_job(params: dict[str, Any], progress: ProgressCallback) -> dict[str, Any]:
+    """The families of the study ``params["study"]`` (an id)."""
+    study = Study(study_folder(str(params["study"])))
+    groups = make_families(study, progress)
+    return {"study": study.id, "groups": len(groups)}
 
 
 def run_compare_job(params: dict[str, Any], progress: ProgressCallback) -> dict[str, Any]:

@@ -58,6 +58,7 @@ def lines(job: JobState) -> list[str]:
     reasons = _mapping(result.get("reasons"))
     found += [f"{count:,} labels failed: {reason}" for reason, count in reasons.items()]
     found += _scores(report)
+    found += _controls(result)
     paid = takes_money(job.params.get("provider"), job.params.get("judge_provider"))
     found.append(_usage(result, paid=paid))
     stopped = result.get("stopped")
@@ -132,6 +133,22 @@ def _scores(report: Mapping[str, Any]) -> list[str]:
     reasons = _mapping(report.get("unscored"))
     found += [f"{count:,} features not scored: {reason}" for reason, count in reasons.items()]
     return found
+
+
+def _controls(result: Mapping[str, Any]) -> list[str]:
+    """A line a scorer of each control, the same numbers as the real SAE's."""
+    told = {
+        "carried": "with the real SAE's labels",
+        "anew": "with labels made anew",
+        "measured": "measured alike",
+    }
+    listed = result.get("controls")
+    return [
+        f"Control {each.get('kind')}, {how}: {line}"
+        for each in (map(_mapping, listed) if isinstance(listed, list) else ())
+        for key, how in told.items()
+        for line in _scores({"scorers": each.get(key)})
+    ]
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:
