@@ -16,7 +16,7 @@ from autointerp_core.cli.terminal import TERMINAL
 from autointerp_core.find.contrast import ContrastConfig
 from autointerp_core.find.request import FindRequest, Source
 from autointerp_core.find.result import FindResult
-from autointerp_core.labels.embedders import WORDLLAMA
+from autointerp_core.labels.embedders import AUTO
 from autointerp_core.progress import Progress
 
 _POSITIVE = "File of texts that show what is looked for: a text a line, or .jsonl."
@@ -119,8 +119,11 @@ def find_label(
     ] = None,
     top: Annotated[int, typer.Option(help="Features to give at most.", min=1)] = 10,
     embedder: Annotated[
-        str, typer.Option(help="wordllama (offline), or sentence-transformers:<model or folder>.")
-    ] = WORDLLAMA,
+        str,
+        typer.Option(
+            help="minilm, wordllama or sentence-transformers:<model>; auto: MiniLM where installed."
+        ),
+    ] = AUTO,
 ) -> None:
     """Find features by meaning: in their labels and in the words they fire on, as JSON."""
     from autointerp_core.explore.by_meaning import MeaningSearch, studies_of
