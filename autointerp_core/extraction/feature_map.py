@@ -195,15 +195,15 @@ def _two_axes(unit: torch.Tensor, seed: int) -> NDArray[np.float32]:
     import torch
 
     middle = torch.zeros(unit.shape[1], dtype=torch.float64)
-    for rows in unit.split(_BLOCK_ROWS):
+    for rows in torch.split(unit, _BLOCK_ROWS):
         middle += rows.double().sum(0) / len(unit)
     spread = torch.zeros(unit.shape[1], unit.shape[1], dtype=torch.float64)
-    for rows in unit.split(_BLOCK_ROWS):
+    for rows in torch.split(unit, _BLOCK_ROWS):
         own = rows.double() - middle
         spread += own.T @ own
     _, vectors = torch.linalg.eigh(spread)
     two = vectors[:, -2:].flip(1)
-    parts = [((rows.double() - middle) @ two).numpy() for rows in unit.split(_BLOCK_ROWS)]
+    parts = [((rows.double() - middle) @ two).numpy() for rows in torch.split(unit, _BLOCK_ROWS)]
     axes = np.concatenate(parts)
     # An axis has no sign of its own: its farthest point is on the positive side.
     far = axes[np.abs(axes).argmax(0), np.arange(axes.shape[1])]

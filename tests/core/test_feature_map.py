@@ -70,13 +70,14 @@ def test_neighbours_that_the_study_keeps_are_those_worked_out(tmp_path: Path) ->
     np.fill_diagonal(every, -np.inf)
     np.testing.assert_allclose(cosines, -np.sort(-every, axis=1)[:, :20], atol=1.1e-5)
     assert kept_neighbours(study, 15) is None
-    arrays = {"ids": rows.astype(np.int32), "cosines": cosines}
+    ids = rows.astype(np.int32)
+    arrays: dict[str, np.ndarray] = {"ids": ids, "cosines": cosines}
     (study.passes[0].folder / NEIGHBOURS_FILE).write_bytes(save(arrays))
     kept = kept_neighbours(study, 15)
     assert kept is not None
     assert (kept[0] == rows[:, :15]).all()
     # Neighbours outside the study do not count; where too few are left, all are worked out.
-    arrays["ids"] = arrays["ids"] + np.int32(30)
+    arrays["ids"] = ids + np.int32(30)
     (study.passes[0].folder / NEIGHBOURS_FILE).write_bytes(save(arrays))
     assert kept_neighbours(study, 15) is None
 
