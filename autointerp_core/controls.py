@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from autointerp_core.progress import Progress, ProgressCallback, silent
 from autointerp_core.store.events import IMPORTED, NewEvent
+from autointerp_core.study_model import model_of
 
 if TYPE_CHECKING:
     from autointerp_core.labels.config import LabelConfig, ScoreConfig
@@ -51,34 +52,25 @@ def _control(
     config: LabelConfig | ScoreConfig,
     progress: ProgressCallback,
 ) -> dict[str, Any]:
-    from autointerp_core.extraction.control import control_request
-    from autointerp_core.extraction.run import extract
-    from autointerp_core.home import studies_dir
     from autointerp_core.labels.config import LabelConfig
     from autointerp_core.labels.run import label_features
     from autointerp_core.labels.scoring.control_results import anew_results, carried_results
     from autointerp_core.labels.scoring.measuring import score_and_measure
     from autointerp_core.labels.search.record import record_search_labels
 
-    request = control_request(study, kind, tuple(features), device=config.device, progress=progress)
-
-    def told(step: Progress) -> None:
-        if step.stage != "health":  # that it does not fit the model is what it is for
-            progress(step)
-
-    control = extract(request, studies_dir(), told).study
+    control = control_study(study, kind, features, device=config.device, progress=progress)
     carry_labels(study, control, features, history)
-    opener = encoder_of(control, config.device)
+    opener = model_of(control, config.device)
     if isinstance(config, LabelConfig):
         made = label_features(
-            control, features, history, config, open_encoder=opener, progress=progress
+            control, features, history, config, open_model=opener, progress=progress
         )
         notices, stopped = made.notices, made.stopped
         measured = made.scores
     else:
         record_search_labels(control, features, history, progress=progress)
         measured = score_and_measure(
-            control, features, history, config, open_encoder=opener, progress=progress
+            control, features, history, config, open_model=opener, progress=progress
         )
         notices, stopped = measured.notices, measured.stopped
     states = history.states(control.info.sae_fingerprint, features, control.id).values()
@@ -92,6 +84,42 @@ def _control(
         "notices": list(notices),
         "stopped": stopped,
     }
+
+
+def control_study(
+    study: Study,
+    kind: str,
+    features: Sequence[int],
+    *,
+    device: str | None = None,
+    progress: ProgressCallback = silent,
+) -> Study:
+    """The control of a study, with these features; extracted where they are not there yet.
+
+    Raises:
+        SAESourceError: the SAE's weights are not at hand.
+        BadInput: as the extraction.
+    """
+    import numpy as np
+
+    from autointerp_core.extraction.control import control_request
+    from autointerp_core.extraction.run import extract
+    from autointerp_core.home import studies_dir
+    from autointerp_core.store.studies import controls_of
+    from autointerp_core.store.study import Study
+
+    for info in controls_of(study.id):
+        if info.control == kind:
+            there = Study(studies_dir() / info.id)
+            if np.isin(list(features), there.features).all():
+                return there
+
+    def told(step: Progress) -> None:
+        if step.stage != "health":  # that it does not fit the model is what it is for
+            progress(step)
+
+    request = control_request(study, kind, tuple(features), device=device, progress=progress)
+    return extract(request, studies_dir(), told).study
 
 
 def carry_labels(
@@ -119,17 +147,6 @@ def carry_labels(
                 )
             )
     history.record_many(new)
-
-
-def encoder_of(study: Study, device: str | None = None) -> Any:
-    """Opens the study's own model and SAE when it is first asked to."""
-
-    def opened() -> Any:
-        from autointerp_core.live import open_live
-
-        return open_live(study, device=device)
-
-    return opened
 
 
 def _summaries(results: Results) -> dict[str, Any]:

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from autointerp_core.controls import do_controls, encoder_of
+from autointerp_core.controls import do_controls
 from autointerp_core.errors import KnobError, StudyError
+from autointerp_core.export.output import Output
 from autointerp_core.feature_request import FeatureRequest
 from autointerp_core.home import home, studies_dir
 from autointerp_core.progress import ProgressCallback, silent
 from autointerp_core.sources.demo import demo_sae_path
-from autointerp_core.store.files import check_writable, write_json
+from autointerp_core.store.files import write_json
 from autointerp_core.store.study_record import Masks, read_record
 from autointerp_core.study_labels import (
     keep_scores,
@@ -27,6 +29,7 @@ from autointerp_core.study_labels import (
     wanted_features,
     write_results,
 )
+from autointerp_core.study_model import model_of
 
 if TYPE_CHECKING:
     from autointerp_core.extraction.config import ExtractionConfig
@@ -44,7 +47,7 @@ def run_labeling(
     model_path: str,
     sae_path: str,
     dataset_path: str,
-    sae_id: str | None,
+    sae_id: str | Sequence[str] | None,
     output_dir: str | Path = "results",
     n_samples: int = 1000,
     max_examples_per_feature: int = 20,
@@ -98,9 +101,13 @@ def run_labeling(
         sae_path: Folder (SAELens or EleutherAI sparsify layout), SAELens release, hub
             repository, or ``"demo"``.
         dataset_path: Hub id, ``save_to_disk`` folder, .jsonl/.json/.csv/.parquet/.txt file
-            (all but .parquet also .gz, .zst, .bz2, .xz), folder of such files, or ``"demo"``.
-        sae_id: Which SAE under ``sae_path``, say ``"blocks.19.hook_resid_post"``.
-        output_dir: Folder for ``feature_examples.jsonl`` and ``feature_labels.json``.
+            (all but .parquet also .gz, .zst, .bz2, .xz), folder of such files, any of these in
+            a storage (``s3://``, ``gs://``, ``hf://``, ``https://``), or ``"demo"``.
+        sae_id: Which SAE under ``sae_path``, say ``"blocks.19.hook_resid_post"``; several, as a
+            list or ``"a,b"``, or ``"all"``: the model runs once for all of them, each has a study
+            and a folder in ``output_dir`` of its own.
+        output_dir: Folder for ``feature_examples.jsonl`` and ``feature_labels.json``; may be in
+            a storage (``s3://bucket/folder``).
         n_samples: Dataset rows used, from the start.
         max_examples_per_feature: Top examples a feature.
         device: ``"cuda"``, ``"cuda:1"``, ``"cpu"``; None takes CUDA where there is one.
@@ -142,7 +149,7 @@ def run_labeling(
             scores the best one on validation documents is the label.
         scoring: ``"none"``, ``"all"``, or some of ``"embedding,detection,fuzzing"``; the last
             two ask the judge model. Also measures, which rank no label: ``"intruder"``,
-            ``"generation"``, ``"output"``.
+            ``"generation"``, ``"output"``, ``"ablation"``.
         score_windows: Activating windows a score is measured on; as many silent ones.
         embedder: Of the embedding scores: ``"auto"`` (minilm where it is installed, else
             wordllama), ``"minilm"``, ``"wordllama"``, or
@@ -168,13 +175,16 @@ def run_labeling(
         ``tokens_in``, ``tokens_out``, ``cost`` (None: unknown),
         ``stopped`` (why a budget ended the run, else None), ``scores`` (a summary by scorer),
         ``controls`` (see :func:`~autointerp_core.controls.do_controls`), ``notices``,
-        ``warnings``.
+        ``warnings``. Of several SAEs: those of the first, and ``saes``: all of it for each, by
+        its ``sae_id``.
 
     Raises:
         BadInput: what was given cannot be used; nothing was written.
         AutointerpError: something else failed; a rerun goes on where it stopped.
     """
+    given = dict(locals())
     from autointerp_core.extraction.config import ExtractionConfig
+    from autointerp_core.extraction.several import extract_several, sae_ids
     from autointerp_core.labels.config import PARAMETERS, LabelConfig
     from autointerp_core.labels.scoring.scorers import parse_scoring
 
@@ -183,7 +193,7 @@ def run_labeling(
     extraction = ExtractionConfig(
         model_path=str(model_path),
         sae_path=str(sae_path),
-        sae_id=sae_id,
+        sae_id=sae_id if isinstance(sae_id, str) else None,
         dataset_path=str(dataset_path),
         features=asked.indices,
         column=column_name,
@@ -230,8 +240,15 @@ def run_labeling(
             judge_model_path=judge_model_path,
         )
     config.check()
-    output = Path(output_dir).expanduser()
-    check_writable(output)
+    output = Output.of(output_dir)
+    several = sae_ids(str(sae_path), sae_id)
+    if several is not None:
+        extract_several([replace(extraction, sae_id=one) for one in several], studies_dir(), report)
+        results = {
+            one: run_labeling(**{**given, "sae_id": one, "output_dir": output.place(_folder(one))})
+            for one in several
+        }
+        return {**results[several[0]], "saes": results}
     done = _label(extraction, config, asked, report=report)
     controls = []
     if config.controls:
@@ -247,6 +264,11 @@ def run_labeling(
         "controls": controls,
         "notices": [*notices(done.study, asked), *done.labels.notices],
     }
+
+
+def _folder(sae_id: str) -> str:
+    """A folder's name for an SAE's."""
+    return re.sub(r"[^\w.-]+", "_", sae_id)
 
 
 @dataclass(frozen=True)
@@ -292,7 +314,7 @@ def _label(
             history,
             config,
             llm_features=None if llm_features is None else _readable(study, llm_features),
-            open_encoder=encoder_of(study, config.device),
+            open_model=model_of(study, config.device),
             progress=report,
         )
     return _Labelled(study, len(done.computed), labels)

@@ -7,11 +7,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from autointerp_core.controls import do_controls, encoder_of
+from autointerp_core.controls import do_controls
+from autointerp_core.export.output import Output
 from autointerp_core.feature_request import FeatureRequest
 from autointerp_core.progress import Progress, ProgressCallback, silent
-from autointerp_core.store.files import check_writable
 from autointerp_core.store.input_scores import add_input_scores
+from autointerp_core.study_model import model_of
 
 if TYPE_CHECKING:
     from autointerp_core.labels.config import LabelConfig, ScoreConfig
@@ -68,7 +69,7 @@ def label_study(
             wanted,
             history,
             config,
-            open_encoder=encoder_of(opened, config.device),
+            open_model=model_of(opened, config.device),
             progress=report,
         )
         controls = do_controls(opened, wanted, history, config, progress=report)
@@ -131,7 +132,7 @@ def score_study(
             wanted,
             history,
             config,
-            open_encoder=encoder_of(opened, config.device),
+            open_model=model_of(opened, config.device),
             progress=report,
         )
         controls = do_controls(opened, wanted, history, config, progress=report)
@@ -151,7 +152,7 @@ def _opened(
     feature_indices: int | str | Path | Sequence[int],
     feature_scores: Sequence[float] | Mapping[int, float] | None,
     output_dir: str | Path,
-) -> tuple[Study, FeatureRequest, Path]:
+) -> tuple[Study, FeatureRequest, Output]:
     """Everything that can be refused before anything is asked or written."""
     from autointerp_core.extraction.kept import bring_in
     from autointerp_core.store.studies import find_study
@@ -161,8 +162,7 @@ def _opened(
     asked = FeatureRequest.parse(feature_indices, feature_scores)
     for feature in asked.indices or ():
         opened.stats(feature)  # raises
-    output = Path(output_dir).expanduser()
-    check_writable(output)
+    output = Output.of(output_dir)
     opened = bring_in(opened, asked.indices or ())
     keep_scores(opened, asked)
     return opened, asked, output
@@ -193,22 +193,23 @@ def wanted_features(study: Study, asked: FeatureRequest) -> list[int]:
 
 
 def write_results(
-    study: Study, asked: FeatureRequest, output: Path, max_examples: int, report: ProgressCallback
+    study: Study, asked: FeatureRequest, output: Output, max_examples: int, report: ProgressCallback
 ) -> dict[str, Any]:
     """Both result files; what a run's result says about them and the study."""
     from autointerp_core.export.result_files import write_feature_examples, write_feature_labels
     from autointerp_core.store.history import LabelHistory
 
     features, scores = wanted_features(study, asked), dict(asked.scores)
-    report(Progress("writing", message=f"writing {output}"))
-    examples_path, labels_path = output / "feature_examples.jsonl", output / "feature_labels.json"
-    write_feature_examples(examples_path, study, features, scores, max_examples=max_examples)
-    with LabelHistory.open() as history:
-        write_feature_labels(labels_path, study, history, features, scores)
+    report(Progress("writing", message=f"writing {output.given}"))
+    names = "feature_examples.jsonl", "feature_labels.json"
+    with output.folder() as folder, LabelHistory.open() as history:
+        examples, labels = (folder / name for name in names)
+        write_feature_examples(examples, study, features, scores, max_examples=max_examples)
+        write_feature_labels(labels, study, history, features, scores)
     dead = study.table.set_index("feature")["fired"].loc[features] == 0
     return {
-        "examples_path": str(examples_path),
-        "labels_path": str(labels_path),
+        "examples_path": output.place(names[0]),
+        "labels_path": output.place(names[1]),
         "study_path": str(study.folder),
         "num_features": len(features),
         "num_dead": int(dead.sum()),

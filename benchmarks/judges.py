@@ -22,7 +22,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from autointerp_core.controls import carry_labels, do_controls, encoder_of
+from autointerp_core.controls import carry_labels, do_controls
 from autointerp_core.extraction.control import control_request
 from autointerp_core.extraction.run import extract
 from autointerp_core.home import home, studies_dir
@@ -33,8 +33,13 @@ from autointerp_core.labels.providers.base import ChatPrompt, LabelProvider
 from autointerp_core.labels.providers.local import LocalProvider
 from autointerp_core.labels.providers.scripted import ScriptedProvider
 from autointerp_core.labels.scoring.agreement import agreement
-from autointerp_core.labels.scoring.calibration import keep_calibration, read_calibrations
+from autointerp_core.labels.scoring.calibration import (
+    Calibrations,
+    keep_calibration,
+    read_calibrations,
+)
 from autointerp_core.labels.scoring.control_results import carried_results, standing_results
+from autointerp_core.labels.scoring.judge import FitQuestion, Judge, Judgement
 from autointerp_core.labels.scoring.llm_judge import LLMJudge
 from autointerp_core.labels.scoring.measures.generation import GENERATION, RESPONSIVENESS
 from autointerp_core.labels.scoring.measures.intruder import INTRUDER
@@ -43,10 +48,11 @@ from autointerp_core.labels.scoring.proportions import Count, JudgeSkill
 from autointerp_core.labels.scoring.report import ScorerSummary, summarise
 from autointerp_core.labels.scoring.sample_windows import WindowSampler
 from autointerp_core.labels.scoring.scorers import SCORERS, ScorerRun, Tools, answer_runs, judged
-from autointerp_core.sources.control_sae import CONTROLS
+from autointerp_core.sources.control_sae import CONTROLS, RANDOM
 from autointerp_core.store.events import IMPORTED, NewEvent
 from autointerp_core.store.history import LabelHistory
 from autointerp_core.store.study import Study
+from autointerp_core.study_model import model_of
 from benchmarks.labels import demo_study
 from benchmarks.planted.build import Planted, build_planted
 from benchmarks.planted.concepts import Concept
@@ -95,6 +101,7 @@ def planted_part(folder: Path, provider: LabelProvider | None, asked: int) -> It
         yield Row(f"intruder_{name}_features_per_minute", 60 * len(study.features) / seconds)
     yield from generation_rows(planted, folder)
     yield from planted_controls(planted, folder)
+    yield from corrected_rows(planted)
     if provider is not None:
         yield from judge_rows(planted, provider, asked)
 
@@ -117,19 +124,19 @@ def generation_rows(planted: Planted, folder: Path) -> Iterator[Row]:
     features = study.features.tolist()
     concepts = [planted.concepts[feature] for feature in features]
     provider = ScriptedProvider(ConceptWriter(concepts))
-    opened = encoder_of(study)()
+    opened = model_of(study)()
     for name, shift in (("right", 0), ("wrong", 1)):
         labels = {f: concepts[(i + shift) % len(features)].name for i, f in enumerate(features)}
         begun = time.perf_counter()
         with LabelHistory.open(folder / f"generation-{name}.db") as history:
-            _put(history, study, labels)
+            put_labels(history, study, labels)
             report = score_and_measure(
                 study,
                 features,
                 history,
                 ScoreConfig(scorers=(GENERATION,)),
                 judge=provider,
-                open_encoder=lambda: opened,
+                open_model=lambda: opened,
             )
         seconds = time.perf_counter() - begun
         for result, summary in report.scorers.items():
@@ -146,7 +153,7 @@ def planted_controls(planted: Planted, folder: Path) -> Iterator[Row]:
     study = planted.lexical
     features = study.features.tolist()
     with LabelHistory.open(folder / "controls.db") as history:
-        _put(history, study, {f: planted.concepts[f].name for f in features})
+        put_labels(history, study, {f: planted.concepts[f].name for f in features})
         config = ScoreConfig(scorers=SCORED)
         score_and_measure(study, features, history, config, judge=PlantedJudge())
         states = history.states(study.info.sae_fingerprint, features, study.id).values()
@@ -171,7 +178,71 @@ def planted_controls(planted: Planted, folder: Path) -> Iterator[Row]:
             for name, summary in found.items():
                 if summary is not None:
                     yield _mean_row(f"planted_{kind}_{name}", summary)
-                    yield _floor_row(f"planted_{kind}_{name}_low", summary)
+                    # At layer 0 a mixed direction is still a handful of tokens, which a judge of
+                    # intruders may see: what labels score there is the check, and a random SAE.
+                    if name != INTRUDER or kind == RANDOM:
+                        yield _floor_row(f"planted_{kind}_{name}_low", summary)
+
+
+class SlippingJudge(Judge):
+    """The judge by rule, wrong in a fixed share of its yeses and noes."""
+
+    name = "slipping rule"
+
+    def __init__(self, sensitivity: float, specificity: float):
+        self._right = (specificity, sensitivity)
+        self._dice = np.random.default_rng(0)
+
+    def judge(
+        self, questions: Sequence[FitQuestion], *, fresh: bool = False
+    ) -> Iterator[Judgement]:
+        for found in PlantedJudge().judge(questions):
+            true = bool(found.probability)
+            right = self._dice.random() < self._right[true]
+            yield Judgement(found.index, float(true == right))
+
+
+def corrected_rows(planted: Planted) -> Iterator[Row]:
+    """A judge that errs at known rates: calibrated on half of the features, corrected on the rest.
+
+    What the judge by rule says of the second half should lie in the corrected interval.
+    """
+    judge, known = SlippingJudge(0.85, 0.75), KnownTexts(default_embedder())
+    halves: list[list[tuple[ScorerRun, ScorerRun]]] = [[], []]
+    for place, feature in enumerate(planted.pattern.features.tolist()):
+        study = planted.pattern
+        drawn = WindowSampler(study, Split(study)).sample(feature, TEST)
+        if drawn.problem is None:
+            label = planted.concepts[feature].name
+            pair = (
+                ScorerRun.of("detection", label, drawn, 0),
+                ScorerRun.of("detection", label, drawn, 0),
+            )
+            halves[place % 2].append(pair)
+    for half in halves:
+        answer_runs([said for said, _ in half], Tools(known, judge))
+        answer_runs([true for _, true in half], Tools(known, PlantedJudge()))
+    skill = _skill(halves[0])
+    results = [said.score(judge.name) for said, _ in halves[1]]
+    truth = summarise([true.score("rule") for _, true in halves[1]])
+    raw = summarise(results)
+    calibrations = Calibrations({(judge.name, "detection"): skill})
+    corrected = calibrations.corrected_together(results)
+    if truth is not None and raw is not None and corrected is not None:
+        yield _mean_row("slipping_judge_raw", raw)
+        yield Row("slipping_judge_corrected", corrected.value, note="85 % and 75 % right")
+        yield _mean_row("slipping_judge_truth", truth)
+        yield Row("slipping_judge_corrected_low", corrected.low, truth.mean, "<=")
+        yield Row("slipping_judge_corrected_high", corrected.high, truth.mean, ">=")
+
+
+def _skill(pairs: Sequence[tuple[ScorerRun, ScorerRun]]) -> JudgeSkill:
+    """How often what was said is what is true, yes and no apart; missing answers left out."""
+    said = np.concatenate([one.said for one, _ in pairs])
+    true = np.concatenate([one.said for _, one in pairs]) > 0.5
+    had = ~np.isnan(said)
+    yes, no = said[had & true] > 0.5, said[had & ~true] <= 0.5
+    return JudgeSkill(Count(int(yes.sum()), len(yes)), Count(int(no.sum()), len(no)))
 
 
 def judge_rows(planted: Planted, provider: LabelProvider, asked: int) -> Iterator[Row]:
@@ -201,11 +272,12 @@ def judge_rows(planted: Planted, provider: LabelProvider, asked: int) -> Iterato
             for said, right in zip(run.said, known_run.said, strict=True)
             if not np.isnan(said)
         ]
-        yes = [said for _, right, said in pairs if right]
-        no = [not said for _, right, said in pairs if not right]
-        skill = skills[scorer] = JudgeSkill(Count(sum(yes), len(yes)), Count(sum(no), len(no)))
-        yield Row(f"judge_{scorer}_sensitivity", skill.yes.share, note=f"{len(yes)} questions")
-        yield Row(f"judge_{scorer}_specificity", skill.no.share, note=f"{len(no)} questions")
+        asked_both = [
+            (run, true) for run, true in zip(runs, truth, strict=True) if run.scorer == scorer
+        ]
+        skill = skills[scorer] = _skill(asked_both)
+        yield Row(f"judge_{scorer}_sensitivity", skill.yes.share, note=f"{skill.yes.n} questions")
+        yield Row(f"judge_{scorer}_specificity", skill.no.share, note=f"{skill.no.n} questions")
         found = agreement([s for *_, s in pairs], [r for _, r, _ in pairs], [f for f, *_ in pairs])
         if found is not None:
             note = f"{found.kappa.low:.3f} to {found.kappa.high:.3f}, with the rule judge"
@@ -251,7 +323,8 @@ def demo_part(sample: int) -> Iterator[Row]:
                     yield Row(f"{label}_distance", report.scorers[name].mean - raw["mean"])
 
 
-def _put(history: LabelHistory, study: Study, labels: dict[int, str]) -> None:
+def put_labels(history: LabelHistory, study: Study, labels: dict[int, str]) -> None:
+    """Record labels as somebody's own import."""
     history.record_many(
         NewEvent(study.info.sae_fingerprint, feature, IMPORTED, text, source="import:planted")
         for feature, text in labels.items()

@@ -42,8 +42,8 @@ def html_page(opened: readers.OpenStudy, features: Sequence[int]) -> bytes:
 
 
 def whole_history(opened: readers.OpenStudy) -> bytes:
-    """Every label event of the study's SAE."""
-    return b"".join(history_lines(opened.info, readers.history()))
+    """Every label event of the study's SAE, with the study's name and input scores."""
+    return b"".join(history_lines(opened.info, readers.history(), opened.study.folder))
 
 
 def labels_table(opened: readers.OpenStudy, features: Sequence[int]) -> pd.DataFrame:

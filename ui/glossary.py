@@ -46,8 +46,19 @@ TERMS: Mapping[str, str] = MappingProxyType(
         "the label fits.",
         "Fuzzing": "A scorer: a language model is shown a label and a window with marked tokens, "
         "and says whether the right ones are marked.",
-        "Floor": "The score of somebody who guesses: 0.5. A label whose interval reaches down to "
-        "it is not above chance.",
+        "Intruder": "A measure that needs no label: a model is shown four windows that the feature "
+        "fires on and one that it does not, and names the odd one. A guess is right in one of "
+        "five.",
+        "Generation": "A measure: a model writes text for the label and text without it, and the "
+        "SAE reads both. Responsiveness: does the first make the feature fire more; clarity: "
+        "more than any text does; purity: is what makes it fire most written for the label.",
+        "Output": "A measure: does the label name the tokens that the feature makes likelier.",
+        "Ablation": "A measure: does the label name the tokens that become less likely when the "
+        "feature is taken out of the model.",
+        "Control": "An SAE whose directions mean nothing, extracted, labelled and scored like the "
+        "real one: what a score is worth is how far above this it is.",
+        "Floor": "The score of somebody who guesses, mostly 0.5. A label whose interval reaches "
+        "down to it is not above chance.",
         "Shuffled": "What labels of other features get on the same windows: the score that a "
         "label which has nothing to do with the feature reaches.",
         "Interval": "The range in which the true score lies with 95 % certainty; few windows "
@@ -75,6 +86,11 @@ TERMS: Mapping[str, str] = MappingProxyType(
         "Family": "Features much alike by decoder direction, by the tokens they fire on and by the "
         "words they peak on; families that are somewhat alike make a group.",
         "Similar": "Features whose decoder directions point the same way.",
+        "Map": "All features as points, those with alike decoder directions near each other (by "
+        "UMAP). What is near means something; how far apart two groups lie means little.",
+        "Family": "A cluster of the map, named after words that its features' labels share.",
+        "Selection": "Features put together by drawing around them on the map; a filter of the "
+        "table and of the review queue.",
         "Fires with": "Features that fire on the same tokens.",
         "L0": "How many features fire on a token, on average.",
         "FVU": "Fraction of variance unexplained: how much of the activation the SAE fails to "

@@ -17,7 +17,7 @@ from autointerp_core.errors import AutointerpError
 from autointerp_core.store.study_record import StudyRecord
 from ui import problems, readers, session, url, welcome
 from ui.decisions import author
-from ui.elements import glossary_page, pulse
+from ui.elements import bar, glossary_page, pulse
 from ui.marks import marked
 from ui.sentences import sentence
 
@@ -29,23 +29,32 @@ _PLAIN = str.maketrans({sign: f"\\{sign}" for sign in "\\`*_{}[]()<>#+-.!|~$:"})
 """Help is read as markdown; a study's names are plain text."""
 
 
-def pages() -> list[Page]:
-    """The app's pages, in the order of the navigation.
+def pages() -> dict[str, list[Page]]:
+    """The app's pages, in the order of the navigation; those under a name open from a menu.
 
     Without icons: Streamlit would fetch them as favicons from another host.
     """
-    return [
-        # The default page has no path of its own, and /features must be an address.
-        st.Page(_home, title=TITLE, default=True, visibility="hidden", url_path="home"),
-        st.Page(_PAGES / "features.py", title="Features"),
-        st.Page(_PAGES / "feature.py", title="Feature"),
-        st.Page(_PAGES / "review.py", title="Review"),
-        st.Page(_PAGES / "map.py", title="Map"),
-        st.Page(_PAGES / "compare.py", title="Compare"),
-        st.Page(_PAGES / "studies.py", title="Studies"),
-        st.Page(_PAGES / "report.py", title="Report"),
-        st.Page(_PAGES / "export.py", title="Export"),
-    ]
+    return {
+        "": [
+            # The default page has no path of its own, and /features must be an address.
+            st.Page(_home, title=TITLE, default=True, visibility="hidden", url_path="home"),
+            st.Page(_PAGES / "features.py", title="Features"),
+            st.Page(_PAGES / "feature.py", title="Feature"),
+            st.Page(_PAGES / "review.py", title="Review"),
+            st.Page(_PAGES / "studies.py", title="Studies"),
+            st.Page(_PAGES / "export.py", title="Export"),
+        ],
+        "Playground": [
+            st.Page(_PAGES / "try_a_text.py", title="Try a text"),
+            st.Page(_PAGES / "find.py", title="Find features"),
+            st.Page(_PAGES / "steer.py", title="Steer"),
+        ],
+        "Explore": [
+            st.Page(_PAGES / "map.py", title="Map"),
+            st.Page(_PAGES / "compare.py", title="Compare"),
+            st.Page(_PAGES / "report.py", title="Report"),
+        ],
+    }
 
 
 def _home() -> None:
@@ -112,6 +121,7 @@ def _frame() -> None:
                         st.text(marked(str(error)))
             _working()
             pulse.show()
+            bar.fit()
             glossary_page.button()
             author.badge()
         notice = readers.history().notice

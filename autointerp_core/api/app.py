@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from html import escape
 from typing import Annotated, Any
 
 from fastapi import FastAPI, Path, Query, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import HTMLResponse, JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.types import StringConstraints
 
@@ -87,9 +88,7 @@ def make_api(
             404: "No such study or feature.",
             403: "From another origin.",
             421: "Under another name.",
-            500: "The study or the label database cannot be read.",
         }.items()
-        if status != 500
     }
     writes: dict[int | str, dict[str, Any]] = {
         **said,
@@ -148,8 +147,29 @@ def make_api(
         """Score a label on the documents kept for choosing; 0.5 is a guess."""
         return desk.score(study, feature, body.label)
 
+    @api.get("/", include_in_schema=False)
+    def contents() -> HTMLResponse:
+        """Every address on a page that loads nothing, for where /docs cannot load its viewer."""
+        return HTMLResponse(_contents(api.openapi()))
+
     guarded = Guard(api, token, hosts, every_request=every_request)
     return Served(guarded, api, token)
+
+
+def _contents(schema: dict[str, Any]) -> str:
+    """The addresses of an API as HTML."""
+    rows = [
+        f"<tr><td>{verb.upper()}</td><td><code>{escape(path)}</code></td>"
+        f"<td>{escape(found['description'])}</td></tr>"
+        for path, verbs in schema["paths"].items()
+        for verb, found in verbs.items()
+    ]
+    return (
+        f'<!DOCTYPE html><meta charset="utf-8"><title>{escape(schema["info"]["title"])}</title>'
+        f"<h1>{escape(schema['info']['title'])}</h1><p>{escape(_ABOUT)}</p>"
+        f"<table>{''.join(rows)}</table>"
+        '<p><a href="/docs">Try it</a> · <a href="/openapi.json">OpenAPI</a></p>'
+    )
 
 
 async def _ours(_: Request, error: Exception) -> JSONResponse:

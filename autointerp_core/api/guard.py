@@ -56,7 +56,8 @@ class Guard:
     def _refused(self, method: str, headers: dict[bytes, bytes]) -> tuple[int, str] | None:
         """Status and reason, None where it may pass."""
         host = _text(headers.get(b"host"))
-        if not self._known(f"//{host}"):
+        # Where reading needs the token, a name that was rebound to us gets nothing without it.
+        if not self._every and not self._known(f"//{host}"):
             return 421, f"this server is not {host or 'nobody'}; ask it by its own address"
         origin = headers.get(b"origin")
         if origin is not None and not self._own(_text(origin), host):
@@ -68,7 +69,7 @@ class Guard:
         given = headers.get(b"authorization", b"")
         if not hmac.compare_digest(given, b"Bearer " + self._token):
             return 401, "give the token that `autointerp serve` printed: Authorization: Bearer …"
-        if not _short(headers.get(b"content-length")):
+        if method not in _READS and not _short(headers.get(b"content-length")):
             return 413, f"a body has at most {_MOST_BYTES:,} bytes, and says how many"
         return None
 

@@ -40,10 +40,9 @@ def serve(host: str, port: int, token: str | None, say: Callable[[str], None]) -
     local = host in LOOPBACK
     desk = Desk()
     try:
-        hosts = LOOPBACK if local else (*LOOPBACK, host, socket.gethostname())
-        made = make_api(desk, secret, hosts, every_request=not local)
+        made = make_api(desk, secret, every_request=not local)
         address = f"http://{f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}"
-        say(f"API: {address}/api/studies, described at {address}/docs")
+        say(f"API: {address}/api/studies, described at {address}/ and {address}/docs")
         say(f"token for {'writing' if local else 'every request'}: {secret}")
         config = uvicorn.Config(made.app, log_level="warning", access_log=False)
         uvicorn.Server(config).run(sockets=[listening])

@@ -13,7 +13,7 @@ import typer
 from autointerp_core.cli.options import Knob, option, with_options
 from autointerp_core.cli.terminal import TERMINAL
 from autointerp_core.exchange.config import ExportConfig
-from autointerp_core.exchange.registry import IMPORTS, export_formats
+from autointerp_core.exchange.registry import EXPORTS, IMPORTS
 from autointerp_core.progress import Progress
 
 _TOLD = 12
@@ -28,8 +28,7 @@ def register(commands: typer.Typer) -> None:
 
 def _export_options() -> Iterator[inspect.Parameter]:
     yield option("study", str, ..., "A study's id or folder.")
-    about = "; ".join(f"{name}: {one.about}" for name, one in export_formats().items())
-    yield option("format", str, "results", f"One of: {about}.")
+    yield option("format", str, "results", f"One of: {', '.join(EXPORTS)}.")
     yield option("feature_indices", str, "all", "As for label.")
     yield option("output_dir", str, "results", "Folder to write to.")
     yield option("preview", bool, False, "Only say what would be written.")
@@ -44,6 +43,7 @@ def export(given: Mapping[str, Any]) -> None:
     """
     from autointerp_core.exchange.run import Exported, export_features, preview
     from autointerp_core.exchange.subject import Subject
+    from autointerp_core.export.output import Output
     from autointerp_core.extraction.kept import bring_in
     from autointerp_core.feature_request import FeatureRequest
     from autointerp_core.jobs import list_jobs
@@ -69,21 +69,23 @@ def export(given: Mapping[str, Any]) -> None:
                 print(line)
             _list("left out", plan.left_out)
             return
-        done: Exported = export_features(
-            study,
-            history,
-            given["format"],
-            wanted,
-            given["output_dir"],
-            config,
-            TERMINAL.report,
-            asked.scores,
-        )
+        output = Output.of(given["output_dir"])
+        with output.folder() as place:
+            done: Exported = export_features(
+                study,
+                history,
+                given["format"],
+                wanted,
+                place,
+                config,
+                TERMINAL.report,
+                asked.scores,
+            )
     TERMINAL.report(Progress("done"))
     if done.batches:
-        print(f"{done.features:,} features in {done.files:,} files: {done.folder}")
+        print(f"{done.features:,} features in {done.files:,} files: {output.given}")
     for path in () if done.batches else done.closing:
-        print(path)
+        print(output.place(path.relative_to(place).as_posix()))
     _list("left out", done.left_out)
     if done.sent:
         print(done.sent)

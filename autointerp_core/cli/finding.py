@@ -1,4 +1,4 @@
-"""Commands that look for features: by documents, ``find-features``, or by meaning, ``find-label``."""
+"""Commands that look for features: by documents, ``find-features``; by meaning, ``find-label``."""
 
 from __future__ import annotations
 

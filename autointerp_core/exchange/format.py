@@ -31,6 +31,8 @@ class Plan:
     """Files written once all batches are, such as an index."""
     lines: tuple[str, ...] = ()
     """The files in words, for people."""
+    folders: tuple[str, ...] = ()
+    """Folders of further files, which depend on what features have: such as one a label."""
     left_out: tuple[str, ...] = ()
     """What is over the format's limits, each in a line: left out whole, never cut."""
 
@@ -61,8 +63,9 @@ class Format:
     """What it is for, in a sentence."""
     plan: Callable[[Subject], Plan]
     """What would be written. Raises BadInput where the study lacks what the format needs."""
-    write: Callable[[Subject, Batch, Path], None]
-    """Write the files of one batch, each whole or not at all, the same bytes every time."""
+    write: Callable[[Subject, Batch, Path], Sequence[str] | None]
+    """Write the files of one batch, each whole or not at all, the same bytes every time. Gives the
+    names of further files it wrote, beyond those planned."""
     close: Callable[[Subject, Plan, Path], None] = _nothing
     """Write what needs all batches to be there; also the same bytes every time."""
     send: Callable[[Subject, Plan, Path, ProgressCallback], Sent | None] = _nothing

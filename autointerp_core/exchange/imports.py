@@ -16,9 +16,11 @@ from autointerp_core.explore.feature_index import FeatureIndex
 from autointerp_core.export import import_labels
 from autointerp_core.export.history_file import (
     HistoryFile,
+    brought,
     is_history_file,
     plan_history,
     read_history_file,
+    take_brought,
 )
 from autointerp_core.store.history import LabelHistory
 from autointerp_core.store.study import Study
@@ -127,11 +129,15 @@ def _adopted(
     format_name: str, file: HistoryFile, study: Study, history: LabelHistory, *, dry_run: bool
 ) -> ImportReport:
     planned = plan_history(file, study.info, history)
+    given = brought(file, study.info, study.folder)
     if not dry_run:
+        take_brought(given, study.folder)
         history.adopt(file.sae, file.events)
-    lines = (
+    lines = [
         f"{planned.new_events:,} label events are new here, {planned.known_events:,} are known",
         f"{len(planned.changed):,} features read differently",
-    )
+    ]
+    lines += [f"the study gets its name: {given.name}"] if given.name else []
+    lines += [f"{len(given.scores):,} features get their input score"] if given.scores else []
     labels = planned.new_events
-    return ImportReport(format_name, labels, 0, lines, recorded=not dry_run)
+    return ImportReport(format_name, labels, 0, tuple(lines), recorded=not dry_run)

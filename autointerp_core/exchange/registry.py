@@ -1,24 +1,27 @@
-"""The formats there are. Imports nothing heavy: the app lists them."""
+"""The formats there are. Imports nothing but names: the command line lists them at every start."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from importlib import import_module
+from typing import TYPE_CHECKING
 
 from autointerp_core.errors import ParameterError
-from autointerp_core.exchange.format import Format
 
-_EXPORTS = (
-    "results",
-    "html",
-    "neuronpedia",
-    "neuronpedia_upload",
-    "sae_dashboard",
-    "delphi",
-    "circuit_tracer",
-    "dataset",
-)
-"""Modules of :mod:`.formats`, in the order in which people see them."""
+if TYPE_CHECKING:
+    from autointerp_core.exchange.format import Format
+
+EXPORTS: Mapping[str, str] = {
+    "results": "results",
+    "html": "html",
+    "neuronpedia": "neuronpedia",
+    "neuronpedia-upload": "neuronpedia_upload",
+    "sae-dashboard": "sae_dashboard",
+    "delphi": "delphi",
+    "circuit-tracer": "circuit_tracer",
+    "dataset": "dataset",
+}
+"""Modules of :mod:`.formats` by the name of their format, in the order in which people see them."""
 IMPORTS: Mapping[str, str] = {
     "results": "a feature_labels.json, or a label history exported elsewhere",
     "neuronpedia": "explanations of a Neuronpedia export: a file (.jsonl, .jsonl.gz) or its folder",
@@ -30,11 +33,7 @@ IMPORTS: Mapping[str, str] = {
 
 def export_formats() -> dict[str, Format]:
     """Every format a study can be written in, by name."""
-    found = {}
-    for module in _EXPORTS:
-        made: Format = import_module(f"autointerp_core.exchange.formats.{module}").FORMAT
-        found[made.name] = made
-    return found
+    return {name: export_format(name) for name in EXPORTS}
 
 
 def export_format(name: str) -> Format:
@@ -43,10 +42,10 @@ def export_format(name: str) -> Format:
     Raises:
         ParameterError: there is none.
     """
-    known = export_formats()
-    if name not in known:
-        raise ParameterError(f"{name!r} is no export format; one of: {', '.join(known)}")
-    return known[name]
+    if name not in EXPORTS:
+        raise ParameterError(f"{name!r} is no export format; one of: {', '.join(EXPORTS)}")
+    found: Format = import_module(f"autointerp_core.exchange.formats.{EXPORTS[name]}").FORMAT
+    return found
 
 
 def check_import_format(name: str) -> None:

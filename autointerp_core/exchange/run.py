@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,8 @@ from autointerp_core.store.files import check_writable, write_bytes, writing
 from autointerp_core.store.history import LabelHistory
 from autointerp_core.store.study import Study
 
+_HALF = re.compile(r"\..+\.[0-9a-f]{12}\.tmp")
+"""What :func:`~autointerp_core.store.files.name_beside` calls a file before it is whole."""
 _CLOSING = "closing"
 """Stands in the manifest for the files that are written once all batches are."""
 
@@ -115,9 +117,6 @@ def export_features(
         raise OutputError(
             f"another export is writing to {folder}; wait for it, or give another folder"
         ) from error
-    finally:
-        with suppress(OSError):
-            (folder / LOCK).unlink()
 
 
 class _Export:
@@ -136,6 +135,7 @@ class _Export:
     def run(self) -> Exported:
         if not self.plan.batches:
             return self._at_once()
+        self._sweep()
         done = self._resume()
         reused = len(done.keys() - {_CLOSING})
         total = len(self.subject.features)
@@ -149,8 +149,8 @@ class _Export:
             counted += len(batch.features)
             if batch.name in done:
                 continue
-            self.format.write(self.subject, batch, self.folder)
-            done[batch.name] = [*batch.files, *batch.parts]
+            more = self.format.write(self.subject, batch, self.folder) or ()
+            done[batch.name] = [*batch.files, *more, *batch.parts]
             self._keep(done)
             self._say(counted, total, started, begun_at)
         if _CLOSING not in done:
@@ -161,6 +161,17 @@ class _Export:
             _remove(self.folder, part)
         sent = self.format.send(self.subject, self.plan, self.folder, self.progress)
         return self._report(reused, None if sent is None else sent.line)
+
+    def _sweep(self) -> None:
+        """Remove what a killed export left half written, from the folders it writes to."""
+        planned = [name for b in self.plan.batches for name in (*b.files, *b.parts)]
+        folders = {(self.folder / name).parent for name in (*planned, *self.plan.closing)}
+        folders |= {self.folder / name for name in self.plan.folders}
+        for folder in folders:
+            for path in folder.glob(".*.tmp") if folder.is_dir() else ():
+                if _HALF.fullmatch(path.name):
+                    with writing(path):
+                        path.unlink(missing_ok=True)
 
     def _at_once(self) -> Exported:
         """A format without batches: each of its files replaces the one that was there."""

@@ -1,27 +1,31 @@
 """The whole label history of an SAE as a file, and back: nothing is lost on the way.
 
 JSON lines. The first says what the file is about: SAE (by the fingerprint of its weights), model,
-hook point, dataset. Each other line is one event as the database holds it, with its id, so that
-"accepts event 12" keeps its meaning. Importing adds the events that are not there yet, with their
-authors and times; importing twice adds nothing.
+hook point, dataset; and what people gave the study it was written from: a name, and input scores.
+Each other line is one event as the database holds it, with its id, so that "accepts event 12" keeps
+its meaning. Importing adds the events that are not there yet, with their authors and times;
+importing twice adds nothing.
 """
 
 from __future__ import annotations
 
 import gzip
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 import orjson
 
 from autointerp_core.errors import BadInput
+from autointerp_core.store.event_details import number
 from autointerp_core.store.events import KINDS, LabelEvent
 from autointerp_core.store.files import atomic_file
 from autointerp_core.store.history import LabelHistory
+from autointerp_core.store.input_scores import add_input_scores, read_input_scores
+from autointerp_core.store.study_names import MAX_NAME, given_name, rename
 from autointerp_core.store.study_record import StudyRecord
-from autointerp_core.store.text_cleaning import safe_json
+from autointerp_core.store.text_cleaning import one_line, safe_json
 
 FORMAT = "autointerp-label-history"
 VERSION = 1
@@ -47,23 +51,34 @@ class HistoryPlan:
     """Features with a label or decision here that would read differently afterwards."""
 
 
-def write_history_file(path: Path, info: StudyRecord, history: LabelHistory) -> int:
+def write_history_file(
+    path: Path, info: StudyRecord, history: LabelHistory, folder: Path | None = None
+) -> int:
     """Write every event of the study's SAE; returns how many.
+
+    Args:
+        path: the file.
+        info: the study's.
+        history: where the events are.
+        folder: of the study, whose name and input scores go with them.
 
     Raises:
         OutputError, DiskFull: the file cannot be written.
     """
     count = 0
     with atomic_file(path) as handle:
-        for line in history_lines(info, history):
+        for line in history_lines(info, history, folder):
             handle.write(line)
             count += 1
     return count - 1
 
 
-def history_lines(info: StudyRecord, history: LabelHistory) -> Iterable[bytes]:
-    """The file's lines, heading first."""
-    yield safe_json(heading(info)) + b"\n"
+def history_lines(
+    info: StudyRecord, history: LabelHistory, folder: Path | None = None
+) -> Iterable[bytes]:
+    """The file's lines, heading first; with the study's ``folder``, its name and input scores."""
+    brought = {} if folder is None else _brought(folder)
+    yield safe_json(heading(info) | brought) + b"\n"
     for event in history.all_events(info.sae_fingerprint):
         yield safe_json({**asdict(event), "details": dict(event.details)}) + b"\n"
 
@@ -84,6 +99,61 @@ def origin(info: StudyRecord) -> dict[str, Any]:
         "hook": info.hook,
         "dataset": info.dataset_name,
     }
+
+
+def _brought(folder: Path) -> dict[str, Any]:
+    """What people gave a study, as far as they did."""
+    scores = {str(feature): score for feature, score in read_input_scores(folder).items()}
+    found = {"study_name": given_name(folder), "input_scores": scores}
+    return {name: value for name, value in found.items() if value}
+
+
+@dataclass(frozen=True)
+class Brought:
+    """What of a file belongs to the study at hand, and is not there yet."""
+
+    name: str = ""
+    scores: Mapping[int, float] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return bool(self.name or self.scores)
+
+
+def brought(file: HistoryFile, info: StudyRecord, folder: Path) -> Brought:
+    """The study's name and input scores from a file of the very same study, where it lacks them.
+
+    Raises:
+        BadInput: they make no sense.
+    """
+    if file.about.get("study") != info.id:
+        return Brought()
+    name, raw = file.about.get("study_name", ""), file.about.get("input_scores", {})
+    if not isinstance(name, str) or not isinstance(raw, dict):
+        raise BadInput("line 1 holds no study name and input scores that can be read")
+    known = read_input_scores(folder)
+    scores = {}
+    for text, score in raw.items():
+        inside = text.isdecimal() and len(text) < 10 and int(text) < info.d_sae
+        if not inside or number(score) is None:
+            raise BadInput(
+                f"line 1 gives feature {text[:20]!r} the input score {str(score)[:20]!r}; expected "
+                f"a number for a feature of 0–{info.d_sae - 1:,}"
+            )
+        if int(text) not in known:
+            scores[int(text)] = float(score)
+    return Brought("" if given_name(folder) else one_line(name)[:MAX_NAME], scores)
+
+
+def take_brought(found: Brought, folder: Path) -> None:
+    """Give a study its name and input scores.
+
+    Raises:
+        OutputError, DiskFull: they cannot be saved.
+    """
+    if found.name:
+        rename(folder, found.name)
+    if found.scores:
+        add_input_scores(folder, found.scores)
 
 
 def is_history_file(data: bytes) -> bool:
@@ -186,6 +256,6 @@ def _event(raw: dict[str, Any], number: int, sae: str) -> LabelEvent:
         or raw["feature"] < 0
     ):
         raise BadInput(f"line {number} is no label event of this SAE")
-    known = {field.name for field in fields(LabelEvent)}
+    known = {each.name for each in fields(LabelEvent)}
     values = {name: value for name, value in raw.items() if name in known}
     return LabelEvent(**{**values, "details": raw.get("details") or {}})

@@ -56,7 +56,8 @@ class ExtractionConfig:
         ),
     ]
     sae_id: Annotated[
-        str | None, Doc("Which SAE under sae_path, say blocks.19.hook_resid_post.")
+        str | None,
+        Doc("Which SAE under sae_path, say blocks.19.hook_resid_post; several (a,b) or all."),
     ] = None
     features: Annotated[tuple[int, ...] | None, Doc("Features to extract; None: all.")] = None
     column: Annotated[

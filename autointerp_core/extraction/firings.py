@@ -8,7 +8,7 @@ show what a feature does on a BOS token or an attention sink, too.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -138,75 +138,19 @@ class Extractor:
             OutOfMemory: not even one sequence fits on the device.
             AutointerpError: activations are not finite.
         """
-        offsets = np.asarray(tokens.sequences[shard.first : shard.last + 1])
-        base, n_tokens = int(offsets[0]), int(offsets[-1] - offsets[0])
-        ids = np.asarray(tokens.ids[base : base + n_tokens]).astype(np.int64)
-        starts, lengths = offsets[:-1] - base, np.diff(offsets)
-        norm = np.zeros(n_tokens, dtype=np.float32)
-        rows: list[NDArray[np.int64]] = []
-        token: list[NDArray[np.int64]] = []
-        value: list[NDArray[np.float32]] = []
-        for batch in self.batching.batches(lengths):
-            for part, x in self._forward(ids, starts, lengths, batch):
-                at = np.concatenate([np.arange(s, s + n) for s, n in part])
-                norm[at] = x.norm(dim=-1).cpu().numpy()
-                if not np.isfinite(norm[at]).all():
-                    raise AutointerpError(
-                        f"activations at {self.hook.name} are not finite; try dtype='float32'"
-                    )
-                for row, where, activation in self._encode(x):
-                    rows.append(row)
-                    token.append(at[where])
-                    value.append(activation)
-        row = np.concatenate(rows) if rows else np.zeros(0, dtype=np.int64)
-        where = np.concatenate(token) if token else np.zeros(0, dtype=np.int64)
-        order = np.argsort(row * (n_tokens + 1) + where)
-        indptr = np.zeros(self.n_features + 1, dtype=np.int64)
-        np.cumsum(np.bincount(row, minlength=self.n_features), out=indptr[1:])
-        activation = np.concatenate(value) if value else np.zeros(0, dtype=np.float32)
-        return ShardFirings(
-            indptr, where[order].astype(np.uint32), activation[order], norm, first_token=base
-        )
+        return extract_together([self], tokens, shard)[0]
 
-    def _forward(
-        self,
-        ids: NDArray[np.int64],
-        starts: NDArray[np.int64],
-        lengths: NDArray[np.int64],
-        batch: NDArray[np.int64],
-    ) -> Iterator[tuple[list[tuple[int, int]], torch.Tensor]]:
-        """Hook activations ``[n, d_in]`` of the batch's real tokens, sequence after sequence.
-
-        Yields once, or for each half (of a half …) when the device runs out of memory.
-        """
-        import torch
-
-        padded = torch.zeros((len(batch), int(lengths[batch].max())), dtype=torch.long)
-        for line, sequence in enumerate(batch):
-            start, n = int(starts[sequence]), int(lengths[sequence])
-            padded[line, :n] = torch.from_numpy(ids[start : start + n])
-        try:
-            x = self.model.run(padded.to(self.model.device), [self.hook])[self.hook]
-            # By place, not by a mask: a GPU need not tell first how many there are.
-            real = np.flatnonzero(np.arange(padded.shape[1]) < lengths[batch][:, None])
-            flat = x.flatten(0, 1)[torch.from_numpy(real).to(x.device)].float()
-        except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error):
-                raise
-            if len(batch) == 1:
-                raise OutOfMemory(
-                    f"out of memory on {self.model.device} with a single sequence of "
-                    f"{padded.shape[1]} tokens; lower context_size, or give another device"
-                ) from error
-            flat = None
-        if flat is None:  # outside the handler, so that the failed batch's tensors are freed
-            release_device_memory()
-            self.batching.halve(len(batch))
-            middle = len(batch) // 2
-            yield from self._forward(ids, starts, lengths, batch[:middle])
-            yield from self._forward(ids, starts, lengths, batch[middle:])
-            return
-        yield [(int(starts[s]), int(lengths[s])) for s in batch], flat
+    def add(self, at: NDArray[np.int64], x: torch.Tensor, into: _Gathered) -> None:
+        """Firings of vectors ``x [n, d_in]`` at the hook, which are those of tokens ``at``."""
+        into.norm[at] = x.norm(dim=-1).cpu().numpy()
+        if not np.isfinite(into.norm[at]).all():
+            raise AutointerpError(
+                f"activations at {self.hook.name} are not finite; try dtype='float32'"
+            )
+        for row, where, activation in self._encode(x):
+            into.rows.append(row)
+            into.token.append(at[where])
+            into.value.append(activation)
 
     def _encode(
         self, x: torch.Tensor
@@ -252,3 +196,97 @@ class Extractor:
             f"the SAE {self.sae.config.source} overflows: feature {feature} has an activation at "
             f"{self.hook.name} that is no finite number; are its weights, or the model's, damaged?"
         )
+
+
+class _Gathered:
+    """One SAE's firings on a shard, batch after batch."""
+
+    def __init__(self, n_tokens: int):
+        self.norm = np.zeros(n_tokens, dtype=np.float32)
+        self.rows: list[NDArray[np.int64]] = []
+        self.token: list[NDArray[np.int64]] = []
+        self.value: list[NDArray[np.float32]] = []
+
+    def firings(self, n_features: int, first_token: int) -> ShardFirings:
+        """All of them, by feature, then token."""
+        row = np.concatenate([np.zeros(0, dtype=np.int64), *self.rows])
+        where = np.concatenate([np.zeros(0, dtype=np.int64), *self.token])
+        order = np.argsort(row * (len(self.norm) + 1) + where)
+        indptr = np.zeros(n_features + 1, dtype=np.int64)
+        np.cumsum(np.bincount(row, minlength=n_features), out=indptr[1:])
+        activation = np.concatenate([np.zeros(0, dtype=np.float32), *self.value])
+        return ShardFirings(
+            indptr, where[order].astype(np.uint32), activation[order], self.norm, first_token
+        )
+
+
+def extract_together(
+    extractors: Sequence[Extractor], tokens: TokenStore | TokenPart, shard: Shard
+) -> list[ShardFirings]:
+    """One shard's firings of several SAEs of one model, which runs once for all of them.
+
+    The extractors share model and batching; each one's result is what it gives alone.
+
+    Raises:
+        OutOfMemory, AutointerpError: as :meth:`Extractor.extract`.
+    """
+    offsets = np.asarray(tokens.sequences[shard.first : shard.last + 1])
+    base, n_tokens = int(offsets[0]), int(offsets[-1] - offsets[0])
+    ids = np.asarray(tokens.ids[base : base + n_tokens]).astype(np.int64)
+    starts, lengths = offsets[:-1] - base, np.diff(offsets)
+    model, batching = extractors[0].model, extractors[0].batching
+    gathered = [_Gathered(n_tokens) for _ in extractors]
+    hooks = list(dict.fromkeys(each.hook for each in extractors))
+    for batch in batching.batches(lengths):
+        for part, vectors in _forward(model, hooks, batching, ids, starts, lengths, batch):
+            at = np.concatenate([np.arange(s, s + n) for s, n in part])
+            for extractor, into in zip(extractors, gathered, strict=True):
+                extractor.add(at, vectors[extractor.hook], into)
+    return [
+        into.firings(extractor.n_features, base)
+        for extractor, into in zip(extractors, gathered, strict=True)
+    ]
+
+
+def _forward(
+    model: TruncatedModel,
+    hooks: Sequence[HookPoint],
+    batching: Batching,
+    ids: NDArray[np.int64],
+    starts: NDArray[np.int64],
+    lengths: NDArray[np.int64],
+    batch: NDArray[np.int64],
+) -> Iterator[tuple[list[tuple[int, int]], dict[HookPoint, torch.Tensor]]]:
+    """Vectors ``[n, width]`` at each hook of the batch's real tokens, sequence after sequence.
+
+    Yields once, or for each half (of a half …) when the device runs out of memory.
+    """
+    import torch
+
+    padded = torch.zeros((len(batch), int(lengths[batch].max())), dtype=torch.long)
+    for line, sequence in enumerate(batch):
+        start, n = int(starts[sequence]), int(lengths[sequence])
+        padded[line, :n] = torch.from_numpy(ids[start : start + n])
+    flat: dict[HookPoint, torch.Tensor] | None = None
+    try:
+        captured = model.run(padded.to(model.device), hooks)
+        # By place, not by a mask: a GPU need not tell first how many there are.
+        real = np.flatnonzero(np.arange(padded.shape[1]) < lengths[batch][:, None])
+        places = torch.from_numpy(real).to(captured[hooks[0]].device)
+        flat = {hook: captured.pop(hook).flatten(0, 1)[places].float() for hook in hooks}
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        if len(batch) == 1:
+            raise OutOfMemory(
+                f"out of memory on {model.device} with a single sequence of "
+                f"{padded.shape[1]} tokens; lower context_size, or give another device"
+            ) from error
+    if flat is None:  # outside the handler, so that the failed batch's tensors are freed
+        release_device_memory()
+        batching.halve(len(batch))
+        middle = len(batch) // 2
+        for half in (batch[:middle], batch[middle:]):
+            yield from _forward(model, hooks, batching, ids, starts, lengths, half)
+        return
+    yield [(int(starts[s]), int(lengths[s])) for s in batch], flat

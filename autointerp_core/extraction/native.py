@@ -6,7 +6,7 @@ wrong hook is told early), then the other shards.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -20,6 +20,7 @@ from autointerp_core.extraction.firings import (
     Batching,
     Extractor,
     Shard,
+    extract_together,
 )
 from autointerp_core.extraction.health import measure_health
 from autointerp_core.extraction.memory import release_memory
@@ -28,9 +29,9 @@ from autointerp_core.extraction.pair import load_to_hook
 from autointerp_core.extraction.resolve import ResolvedExtraction
 from autointerp_core.extraction.summary import reference_median
 from autointerp_core.progress import Progress, ProgressCallback
+from autointerp_core.store.feature_shards import ShardFirings
 
 if TYPE_CHECKING:
-    from autointerp_core.extraction.pass_folder import OpenPass
     from autointerp_core.extraction.study_writer import StudyWriter
     from autointerp_core.sources.model import TruncatedModel
 
@@ -54,53 +55,87 @@ class NativeEngine:
         progress: ProgressCallback,
     ) -> None:
         """As :class:`~autointerp_core.extraction.engines.Engine` has it."""
+        produce_together([Job(features, resolved, writer)], progress)
+
+
+class Job:
+    """One study's part in a pass of the model."""
+
+    def __init__(self, asked: NDArray[np.int32], resolved: ResolvedExtraction, writer: StudyWriter):
+        self.asked, self.resolved, self.writer = asked, resolved, writer
         writer.tokens()
-        wanted = writer.begin_keeping(features)
-        todo = wanted.todo
-        if todo or writer.is_new:
-            # A call of its own: the model is freed when it returns, before the summary.
-            wanted = _compute(wanted, todo, features, resolved, writer, progress)
-            release_memory()
-        writer.finish_kept(wanted, features)
+        self.wanted = writer.begin_keeping(asked)
+        self.todo = {shard.index for shard in self.wanted.todo}
+        self._extractor: Extractor | None = None
+
+    @property
+    def shards(self) -> list[Shard]:
+        return self.wanted.shards
+
+    def extractor(self, model: TruncatedModel, batching: Batching) -> Extractor:
+        """Of the features that are kept as things stand."""
+        features = self.wanted.features
+        if self._extractor is None or self._extractor.features is not features:
+            sae, hook = self.resolved.sae, self.resolved.hook
+            self._extractor = Extractor(model, sae, hook, features, batching)
+        return self._extractor
+
+    def put(self, shard: Shard, firings: ShardFirings, progress: ProgressCallback) -> None:
+        """Keep a shard; where all features turn out to be too large to keep, only those asked."""
+        self.wanted.put(shard, firings)
+        if why := self.writer.too_much(self.wanted, self.asked):
+            progress(Progress("extracting", message=why))
+            self.wanted = self.writer.keep_only(self.asked, self.wanted)
 
 
-def _compute(
-    wanted: OpenPass,
-    todo: list[Shard],
-    asked: NDArray[np.int32],
-    resolved: ResolvedExtraction,
-    writer: StudyWriter,
-    progress: ProgressCallback,
-) -> OpenPass:
-    """Everything that needs the model: shards to do, and a new study's reference.
+def produce_together(jobs: Sequence[Job], progress: ProgressCallback) -> None:
+    """Bring features into the studies of several SAEs of one model, which runs once for all.
 
-    Returns:
-        ``wanted``, or the pass of ``asked`` alone where the others turned out too large to keep.
+    The jobs' tokens are the same, and cut in the same shards.
     """
-    tokens, config = writer.tokens(), resolved.config
+    running = [job for job in jobs if job.todo or job.writer.is_new]
+    if running:
+        # A call of its own: the model is freed when it returns, before the summary.
+        _compute(running, progress)
+        release_memory()
+    for job in jobs:
+        job.writer.finish_kept(job.wanted, job.asked)
+
+
+def _compute(jobs: Sequence[Job], progress: ProgressCallback) -> None:
+    """Everything that needs the model: shards to do, and new studies' references."""
+    deepest = max(jobs, key=lambda job: job.resolved.hook.blocks_needed)
+    resolved, tokens = deepest.resolved, deepest.writer.tokens()
     limit = CUDA_BATCH_TOKENS if resolved.device.type == "cuda" else BATCH_TOKENS
-    with _model(resolved, neighbour=writer.is_new, progress=progress) as model:
-        batching = Batching(config.batch_sequences, limit)
-
-        def ready(features: NDArray[np.int32]) -> Extractor:
-            return Extractor(model, resolved.sae, resolved.hook, features, batching)
-
-        extractor = ready(wanted.features)
-        meter = Meter(progress, tokens, todo)
-        split = sum(shard.first < REFERENCE_SEQUENCES for shard in wanted.shards)
-        shards = wanted.shards
+    new = any(job.writer.is_new for job in jobs)
+    with _model(resolved, neighbour=new, progress=progress) as model:
+        batching = Batching(resolved.config.batch_sequences, limit)
+        shards = deepest.shards
+        meter = Meter(progress, tokens, [s for s in shards if any(s.index in j.todo for j in jobs)])
+        split = sum(shard.first < REFERENCE_SEQUENCES for shard in shards)
         for part in (shards[:split], shards[split:]):
-            for shard in (each for each in part if each in todo):
-                wanted.put(shard, extractor.extract(tokens, shard))
+            for shard in part:
+                active = [job for job in jobs if shard.index in job.todo]
+                if not active:
+                    continue
+                for job, firings in zip(active, _run(active, model, batching, shard), strict=True):
+                    job.put(shard, firings, progress)
                 release_memory()
                 meter.finished(shard)
-                if why := writer.too_much(wanted, asked):
-                    progress(Progress("extracting", message=why))
-                    wanted = writer.keep_only(asked, wanted)
-                    extractor = ready(wanted.features)
-            if writer.is_new:
-                _reference(model, wanted.norms(wanted.shards[:split]), resolved, writer)
-    return wanted
+            for job in jobs:
+                if job.writer.is_new:
+                    _reference(model, job.wanted.norms(job.shards[:split]), job)
+            model.drop_blocks(resolved.hook.blocks_needed)
+
+
+def _run(
+    jobs: Sequence[Job], model: TruncatedModel, batching: Batching, shard: Shard
+) -> list[ShardFirings]:
+    extractors = [job.extractor(model, batching) for job in jobs]
+    tokens = jobs[0].writer.tokens()
+    if len(extractors) == 1:
+        return [extractors[0].extract(tokens, shard)]
+    return extract_together(extractors, tokens, shard)
 
 
 @contextmanager
@@ -129,25 +164,19 @@ def _tell_of_more_gpus(resolved: ResolvedExtraction, progress: ProgressCallback)
         progress(Progress("preparing", message=told))
 
 
-def _reference(
-    model: TruncatedModel,
-    norms: NDArray[np.float32],
-    resolved: ResolvedExtraction,
-    writer: StudyWriter,
-) -> None:
+def _reference(model: TruncatedModel, norms: NDArray[np.float32], job: Job) -> None:
     """Sink threshold and health: what the record of a new study starts with."""
+    resolved, writer = job.resolved, job.writer
     tokens, hook = writer.tokens(), resolved.hook
     median = reference_median(tokens, norms) if len(norms) else 0.0
-    neighbours = hook.neighbours(resolved.model.n_layers)
     health = measure_health(
         model,
         resolved.sae,
         hook,
-        neighbours,
+        hook.neighbours(resolved.model.n_layers),
         tokens,
         resolved.config.masks,
         median,
         resolved.reading,
     )
-    model.drop_blocks(hook.blocks_needed)
     writer.begin_study(median, health)

@@ -26,7 +26,7 @@ from autointerp_core.progress import ProgressCallback, silent
 from autointerp_core.store.files import writing
 from autointerp_core.store.study import Study
 
-_ADVICE = (
+ADVICE = (
     "lower minibatch_size_tokens or minibatch_size_features, give another device, or free memory "
     "(finished shards are kept)"
 )
@@ -85,7 +85,7 @@ def extract_resolved(
         started, clock = datetime.now(UTC), time.monotonic()
         writer = StudyWriter(folder, resolved, progress)
         missing = writer.missing()
-        with memory_told(resolved.device, _ADVICE):
+        with memory_told(resolved.device, ADVICE):
             if len(missing):
                 rest = writer.bring_in(missing)
                 if len(rest):

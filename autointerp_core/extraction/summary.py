@@ -1,12 +1,14 @@
 """Firings on disk → masks, exact statistics and examples, without the model.
 
-Features are taken in blocks of a bounded number of firings, so memory depends neither on
-the number of tokens nor on the number of features.
+Many shards are merged into few runs first (:mod:`.merge_runs`); then features are taken in blocks
+of a bounded number of firings, by several processes where there are many. So time a firing and
+memory depend neither on the number of tokens nor on that of features or shards.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,15 +17,20 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from safetensors.numpy import save
 
+from autointerp_core.children import cores
 from autointerp_core.extraction.firings import REFERENCE_SEQUENCES
+from autointerp_core.extraction.merge_runs import few_runs, row_blocks
+from autointerp_core.extraction.summary_process import Work, read_part, summarise_in_processes
 from autointerp_core.progress import Progress, ProgressCallback
-from autointerp_core.store.feature_summary import ChosenPeaks, summarise_rows
+from autointerp_core.store.feature_summary import STATISTICS, ChosenPeaks, Summary
 from autointerp_core.store.files import atomic_file, write_bytes
 from autointerp_core.store.study import SPECIAL, Pass, TokenStore
 from autointerp_core.store.study_record import Masks
 from autointerp_core.store.tokenstore import OUTSIDE
 
 FIRINGS_PER_BLOCK = 1_000_000
+_MANY_FIRINGS = 20_000_000
+"""From so many on, starting processes costs less than it saves."""
 
 
 def reference_median(tokens: TokenStore, norms: NDArray[np.float32]) -> float:
@@ -68,21 +75,56 @@ def summarise(
     n_counted: int,
     n_examples: int,
     progress: ProgressCallback,
+    processes: int | None = None,
 ) -> None:
-    """Write ``features.parquet`` and ``peaks.safetensors`` of one pass."""
+    """Write ``features.parquet`` and ``peaks.safetensors`` of one pass.
+
+    Args:
+        processes: how many share the work; the result is the same for any number. None: this
+            one alone, or one a core where there is much to do.
+    """
+    folder = found.folder / "merging"
+    n_rows = len(found.features)
+
+    def told(done: int, total: int) -> None:
+        progress(Progress("merging", done, total, "firings"))
+
+    try:
+        runs = few_runs(found, folder, tokens.n_tokens, told)
+        work = Work(tokens, found, runs, n_counted, n_examples)
+        counts = np.zeros(n_rows, dtype=np.int64)
+        for run in runs:
+            counts += run.counts()
+        blocks = list(row_blocks(counts, FIRINGS_PER_BLOCK))
+        many = int(counts.sum()) >= _MANY_FIRINGS
+        n = min(processes or (cores() if many else 1), len(blocks))
+        if n > 1:
+            folder.mkdir(exist_ok=True)
+            parts = summarise_in_processes(work, blocks, folder, n, progress)
+            _write(found, map(read_part, parts))
+        else:
+            _write(found, _one_by_one(work, blocks, progress))
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _one_by_one(
+    work: Work, blocks: Sequence[tuple[int, int]], progress: ProgressCallback
+) -> Iterator[Summary]:
+    for first, last in blocks:
+        yield work.block(first, last)
+        progress(Progress("summarising", last, blocks[-1][1], "features"))
+
+
+def _write(found: Pass, parts: Iterable[Summary]) -> None:
+    """Both files, from the summaries of blocks in order."""
     statistics: list[dict[str, NDArray[Any]]] = []
     top_tokens: list[list[str]] = []
     peaks: list[ChosenPeaks] = []
-    n_rows = len(found.features)
-    for first, last in _blocks(found.counts()):
-        row, token, value = found.firings(first, last)
-        made = summarise_rows(
-            tokens, row - first, token, value, last - first, n_counted, n_examples
-        )
+    for made in parts:
         peaks.append(made.peaks)
         statistics.append(made.statistics)
         top_tokens += made.top_tokens
-        progress(Progress("summarising", last, n_rows, "features"))
     per_row = np.concatenate([p.per_row for p in peaks])
     data = save(
         {
@@ -93,20 +135,11 @@ def summarise(
         }
     )
     write_bytes(found.folder / "peaks.safetensors", data)
+    columns = [name for name in STATISTICS if name in statistics[0]]
     table = pa.table(
         {"feature": found.features.astype(np.int64)}
-        | {name: np.concatenate([s[name] for s in statistics]) for name in statistics[0]}
+        | {name: np.concatenate([s[name] for s in statistics]) for name in columns}
         | {"top_tokens": pa.array(top_tokens, type=pa.list_(pa.string()))}
     )
     with atomic_file(found.folder / "features.parquet") as handle:
         pq.write_table(table, handle)
-
-
-def _blocks(counts: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
-    first = 0
-    ends = np.cumsum(counts)
-    while first < len(counts):
-        done = ends[first - 1] if first else 0
-        last = max(first + 1, int(np.searchsorted(ends, done + FIRINGS_PER_BLOCK, "right")))
-        yield first, last
-        first = last

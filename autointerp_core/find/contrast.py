@@ -19,6 +19,7 @@ from autointerp_core.find.result import (
     FindResult,
     FoundFeature,
     Group,
+    Window,
 )
 from autointerp_core.find.statistics import MAX, VALUES, Columns, Ranked
 from autointerp_core.labels.scoring.score_statistics import auroc_interval
@@ -62,6 +63,7 @@ class ContrastConfig:
             "corpora have documents of unlike length, as many as makes them alike."
         ),
     ] = None
+    examples: Annotated[int, Doc("Places where each of them fires in positive documents.")] = 3
     shuffles: Annotated[int, Doc("Draws by lot of who is positive, to show what chance gives.")] = 3
 
     def __post_init__(self) -> None:
@@ -69,8 +71,9 @@ class ContrastConfig:
             given = getattr(self, name)
             if given is not None and given < 1:
                 raise ParameterError(f"{name} is {given}; give a whole number of at least 1")
-        if self.shuffles < 0:
-            raise ParameterError(f"shuffles is {self.shuffles}; give 0 or more")
+        for name in ("shuffles", "examples"):
+            if getattr(self, name) < 0:
+                raise ParameterError(f"{name} is {getattr(self, name)}; give 0 or more")
         if not 0 < self.level < 1:
             raise ParameterError(f"level is {self.level}; give a number between 0 and 1, say 0.05")
         for name, allowed in (("rank_by", RANKINGS), ("value", VALUES)):
@@ -176,7 +179,7 @@ def contrast(
         cut=pool.cut,
         chance=_chance(shuffled, tested, config.level),
         notices=tuple(notices),
-        found=tuple(_best(columns, q, config, m, n)),
+        found=tuple(_best(columns, q, config, pool.positive, n)),
     )
 
 
@@ -312,9 +315,10 @@ def _what_can_be_known(m: int, n: int, tested: int, level: float) -> list[str]:
 
 
 def _best(
-    columns: Columns, q: Float64Array, config: ContrastConfig, m: int, n: int
+    columns: Columns, q: Float64Array, config: ContrastConfig, positive: Side, n: int
 ) -> list[FoundFeature]:
     """The best features: significant ones first, then by what ranks, ties by evidence, AUROC."""
+    m = len(positive.documents)
     evidence = columns.evidence
     rank = {
         "evidence": evidence,
@@ -331,9 +335,11 @@ def _best(
     for at in order[: config.top].tolist():
         interval = auroc_interval(float(columns.auroc[at]), m, n)
         fisher = float(columns.fisher[at])
+        feature = int(columns.feature[at])
+        seen = positive.corpus.examples(feature, positive.documents, config.examples)
         found.append(
             FoundFeature(
-                feature=int(columns.feature[at]),
+                feature=feature,
                 evidence=float(evidence[at]),
                 p=float(np.exp(columns.log_p[at])),
                 q=float(q[at]),
@@ -352,6 +358,7 @@ def _best(
                 density_negative=float(columns.density_negative[at]),
                 fires_positive=int(columns.fires_positive[at]),
                 fires_negative=int(columns.fires_negative[at]),
+                examples=tuple(map(Window.of, seen)),
             )
         )
     return found

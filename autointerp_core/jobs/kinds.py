@@ -16,6 +16,7 @@ KINDS: dict[str, str] = {
     "demo": "autointerp_core.jobs.work:run_demo_job",
     "generate": "autointerp_core.jobs.work:run_generate_job",
     "score": "autointerp_core.jobs.work:run_score_job",
+    "find": "autointerp_core.jobs.work:run_find_job",
     "neighbours": "autointerp_core.jobs.work:run_neighbours_job",
     "families": "autointerp_core.jobs.work:run_families_job",
     "map": "autointerp_core.jobs.work:run_map_job",

@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from autointerp_core.controls import do_controls, encoder_of
+from autointerp_core.controls import do_controls
 from autointerp_core.explore.compare.matching import match
 from autointerp_core.extraction.feature_map import MapConfig, make_map
 from autointerp_core.extraction.kept import bring_in
 from autointerp_core.extraction.upgrades import add_neighbours
+from autointerp_core.find.request import FindRequest
+from autointerp_core.find.run import find_features
 from autointerp_core.labels.config import LabelConfig, ScoreConfig
 from autointerp_core.labels.families import make_families
 from autointerp_core.labels.providers.make import NONE
 from autointerp_core.labels.run import label_features, total
 from autointerp_core.labels.scoring.measuring import score_and_measure
 from autointerp_core.labels.search.record import SEARCH
+from autointerp_core.live.client import LiveClient
+from autointerp_core.live.encoded import EncodedText
 from autointerp_core.pipeline import build_demo, run_labeling
 from autointerp_core.progress import ProgressCallback
 from autointerp_core.store.history import LabelHistory
 from autointerp_core.store.studies import study_folder
 from autointerp_core.store.study import Study
+from autointerp_core.study_model import model_of
+
+_TEXTS_AT_ONCE = 64
+"""Asked of the live model in one question."""
 
 
 def run_label_job(params: dict[str, Any], progress: ProgressCallback) -> dict[str, Any]:
@@ -59,7 +68,7 @@ def run_generate_job(params: dict[str, Any], progress: ProgressCallback) -> dict
             features,
             history,
             config,
-            open_encoder=encoder_of(study, config.device),
+            open_model=model_of(study, config.device),
             progress=progress,
         )
         controls = do_controls(study, features, history, config, progress=progress)
@@ -92,12 +101,37 @@ def run_score_job(params: dict[str, Any], progress: ProgressCallback) -> dict[st
             features,
             history,
             config,
-            open_encoder=encoder_of(study, config.device),
+            open_model=model_of(study, config.device),
             progress=progress,
         )
         controls = do_controls(study, features, history, config, progress=progress)
     too_few = {str(feature): count for feature, count in report.too_few.items()}
     return {**asdict(report), "too_few": too_few, "asked": features, "controls": controls}
+
+
+def run_find_job(params: dict[str, Any], progress: ProgressCallback) -> dict[str, Any]:
+    """Features of some documents.
+
+    Args:
+        params: ``study`` (an id) and ``request``, a :class:`FindRequest` as JSON. Texts are read by
+            the process that the app keeps warm for the study.
+        progress: as everywhere.
+
+    Returns:
+        ``found``: results as JSON by class, "" where there are no classes.
+    """
+    folder = study_folder(str(params["study"]))
+    client = LiveClient(folder)
+
+    def encode(texts: Sequence[str]) -> Iterator[EncodedText]:
+        for low in range(0, len(texts), _TEXTS_AT_ONCE):
+            yield from client.encode(texts[low : low + _TEXTS_AT_ONCE], progress=progress).texts
+
+    found = find_features(
+        FindRequest.from_json(params["request"]), encode=encode, progress=progress
+    )
+    results = found if isinstance(found, dict) else {"": found}
+    return {"found": {name: result.to_json() for name, result in results.items()}}
 
 
 def run_neighbours_job(params: dict[str, Any], progress: ProgressCallback) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from autointerp_core.labels.providers.make import NONE, PROVIDERS
 from autointerp_core.labels.scoring.config import ScoringConfig
 from autointerp_core.labels.scoring.judge import FitQuestion
 from autointerp_core.labels.scoring.llm_judge import prompt_for
+from autointerp_core.labels.scoring.measures import MEASURES
 from autointerp_core.labels.scoring.sample_windows import ACTIVE, Window
 from autointerp_core.labels.scoring.scorers import judged
 from autointerp_core.labels.search.rank_phrases import RANKED, plan
@@ -102,7 +103,11 @@ def _sample(study: Study, split: Split, features: Sequence[int]) -> tuple[int, S
     """How many of the features ever fire, and examples of some of them."""
     table = study.table
     live = table.loc[table["num_examples"] > 0, "feature"].to_numpy()
-    wanted = np.intersect1d(np.asarray(list(features), dtype=np.int64), live)
+    asked = np.asarray(list(features), dtype=np.int64)
+    wanted = np.intersect1d(asked, live)
+    if len(asked) <= _SAMPLE:  # those opened from kept firings are in no table
+        opened = np.intersect1d(asked, study.kept).tolist()
+        wanted = np.append(wanted, [f for f in opened if not study.stats(f).dead]).astype(np.int64)
     if not len(wanted):
         return 0, []
     steps = np.linspace(0, len(wanted) - 1, min(_SAMPLE, len(wanted))).astype(int)
@@ -131,6 +136,9 @@ def _judging(split: Split, sample: Sample, config: ScoringConfig, proposals: int
     proposals = max(2, proposals)
     each = 2 * config.score_windows * (proposals + min(_TESTED, proposals) + 1)
     asked = [0.0, 0.0, 0.0]
+    for measure in (MEASURES[name] for name in config.measures):
+        requests, tokens_in, tokens_out = measure.asked
+        _add(asked, (requests, requests * tokens_in, requests * tokens_out))
     for scorer in judged(config.window_scorers):
         tokens = _mean(_judge_tokens(scorer, examples[0]) for _, examples in sample)
         _add(asked, (each, each * tokens, each))

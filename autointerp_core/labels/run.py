@@ -18,7 +18,7 @@ from autointerp_core.labels.explain.report import GenerationReport
 from autointerp_core.labels.providers.base import LabelProvider, Usage
 from autointerp_core.labels.scoring.measuring import score_and_measure
 from autointerp_core.labels.scoring.report import ScoreReport
-from autointerp_core.labels.scoring.text_encoder import TextEncoder
+from autointerp_core.labels.scoring.study_model import StudyModel
 from autointerp_core.labels.search.raised_tokens import record_output_labels
 from autointerp_core.labels.search.rank_phrases import RANKED, can_rank, plan, rank_labels
 from autointerp_core.labels.search.record import record_search_labels, search_labeler
@@ -60,7 +60,7 @@ def label_features(
     config: LabelConfig,
     *,
     llm_features: Sequence[int] | None = None,
-    open_encoder: Callable[[], TextEncoder] | None = None,
+    open_model: Callable[[], StudyModel] | None = None,
     progress: ProgressCallback = silent,
 ) -> LabelReport:
     """Propose labels for features, and score them where ``config`` says so.
@@ -71,7 +71,7 @@ def label_features(
         history: where labels are looked up and recorded.
         config: how.
         llm_features: features that get LLM labels too; None: all.
-        open_encoder: loads the study's model and SAE, for measures that encode text.
+        open_model: loads the study's model and SAE, for measures that encode text.
         progress: as everywhere.
 
     Raises:
@@ -145,7 +145,7 @@ def label_features(
                 history,
                 scoring,
                 judge=judge,
-                open_encoder=open_encoder,
+                open_model=open_model,
                 progress=progress,
             )
     finally:

@@ -12,8 +12,10 @@ from collections.abc import Sequence
 import numpy as np
 import plotly.graph_objects as go
 
+from autointerp_core.labels.scoring.report import ScorerSummary
 from autointerp_core.report.gather import ControlReport, ScorerReport
 from autointerp_core.report.rank_agreement import ScorerPair
+from autointerp_core.report.tables import MEASURE_NAMES
 
 BLUE, ORANGE, GREEN, GREY = "#5b8fc0", "#d97706", "#4c9f70", "#8a8f98"
 """Middle tones that stand out from a light and from a dark page."""
@@ -37,19 +39,20 @@ def distribution(scorer: ScorerReport, controls: Sequence[ControlReport]) -> go.
             dash = "dot" if part == "carried" else "solid"
             _steps(figure, name, np.asarray(found), edges, colour, dash=dash)
     summary = scorer.summary
+    measure = MEASURE_NAMES.get(summary.measure, summary.measure)
     figure.add_vline(x=summary.floor, line={"color": GREY, "dash": "dash", "width": 1.5})
     figure.add_annotation(
         x=summary.floor, y=1, yref="paper", text="floor", showarrow=False, yshift=10
     )
     figure.update_layout(
-        height=260,
+        height=320,
         margin=_MARGIN,
         hovermode="x unified",
-        legend={"orientation": "h", "y": -0.28, "x": 0},
+        legend={"orientation": "h", "y": -0.3, "x": 0},
         dragmode=False,
     )
     figure.update_xaxes(
-        title=f"{plain(scorer.name)}, {plain(summary.measure)}",
+        title=f"{plain(scorer.name)}, {plain(measure)}",
         range=[low - 0.02, 1.02],
         fixedrange=True,
     )
@@ -63,41 +66,48 @@ def means(scorers: Sequence[ScorerReport], controls: Sequence[ControlReport]) ->
     """Mean and 95 % interval of each scorer beside those of the controls, and its floor."""
     figure = go.Figure()
     names = [plain(scorer.name) for scorer in scorers]
-    real = [scorer.summary for scorer in scorers]
-    _points(figure, "this SAE", names, [(s.mean, s.low, s.high) for s in real], BLUE, "circle")
+    series: list[tuple[str, str, str, dict[int, ScorerSummary]]] = [
+        ("this SAE", BLUE, "circle", {i: s.summary for i, s in enumerate(scorers)})
+    ]
     for control, colour in zip(controls, _CONTROL_COLOURS, strict=False):
         for part, symbol in (("carried", "x"), ("anew", "diamond"), ("measured", "diamond")):
-            rows = [
-                (plain(s.name), control.summaries[s.name][part])
-                for s in scorers
+            found = {
+                i: control.summaries[s.name][part]
+                for i, s in enumerate(scorers)
                 if part in control.summaries.get(s.name, {})
-            ]
-            if rows:
-                _points(
-                    figure,
-                    f"{plain(control.kind)}, {PARTS[part]}",
-                    [name for name, _ in rows],
-                    [(s.mean, s.low, s.high) for _, s in rows],
-                    colour,
-                    symbol,
-                )
-    figure.add_scatter(
-        x=names,
-        y=[s.floor for s in real],
-        mode="markers",
-        name="floor",
-        marker={"symbol": "line-ew-open", "size": 34, "color": GREY, "line": {"width": 2}},
-        hovertemplate="floor %{y:.2f}<extra></extra>",
-    )
+            }
+            if found:
+                series.append((f"{plain(control.kind)}, {PARTS[part]}", colour, symbol, found))
+    for place, (name, colour, symbol, found) in enumerate(series):
+        # Side by side around each scorer's name.
+        aside = (place - (len(series) - 1) / 2) * 0.7 / max(len(series), 1)
+        rows = [(s.mean, s.low, s.high) for s in found.values()]
+        _points(figure, name, [i + aside for i in found], rows, colour, symbol)
+    for i, scorer in enumerate(scorers):
+        figure.add_scatter(
+            x=[i - 0.4, i + 0.4],
+            y=[scorer.summary.floor] * 2,
+            mode="lines",
+            name="floor",
+            showlegend=i == 0,
+            line={"color": GREY, "dash": "dash", "width": 1.5},
+            hovertemplate="floor %{y:.2f}<extra></extra>",
+        )
     figure.update_layout(
-        height=330,
-        margin=_MARGIN,
-        scattermode="group",
-        legend={"orientation": "h", "y": -0.2, "x": 0},
-        dragmode=False,
+        height=360, margin=_MARGIN, legend={"orientation": "h", "y": -0.14, "x": 0}, dragmode=False
     )
-    figure.update_xaxes(fixedrange=True)
-    figure.update_yaxes(title="mean over features", range=[0, 1.02], fixedrange=True)
+    ticks = list(range(len(names)))
+    figure.update_xaxes(
+        tickmode="array",
+        tickvals=ticks,
+        ticktext=names,
+        range=[-0.5, len(names) - 0.5],
+        showgrid=False,
+        zeroline=False,
+        fixedrange=True,
+    )
+    low = min([0.4, *(s.low for *_, found in series for s in found.values())])
+    figure.update_yaxes(title="mean over features", range=[low - 0.03, 1.02], fixedrange=True)
     return figure
 
 
@@ -172,7 +182,7 @@ def _steps(
 def _points(
     figure: go.Figure,
     name: str,
-    x: Sequence[str],
+    x: Sequence[float],
     rows: Sequence[tuple[float, float, float]],
     colour: str,
     symbol: str,

@@ -123,7 +123,7 @@ def gather(study: Study, history: LabelHistory) -> ReportData:
             scorer_pairs({s.name: {f.feature: f.result for f in s.features} for s in scorers})
         ),
         judge_pairs=tuple(judge_pairs(study, events)),
-        controls=tuple(_control(record, history) for record in controls_of(info)),
+        controls=tuple(_control(record, history) for record in controls_of(info.id)),
         costs=tuple(cost_lines(events)),
         calibrations=read_calibrations(),
     )

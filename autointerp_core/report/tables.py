@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from autointerp_core.labels.scoring.evidence import JudgedWindow
 from autointerp_core.labels.scoring.score_statistics import Interval
+from autointerp_core.report.cost import CostLine
 from autointerp_core.report.gather import ReportData, distances
 from autointerp_core.store.event_details import ScorerResult
 
@@ -37,6 +38,7 @@ COST = (
     "As recorded with each label, score and measure. Labels of other features that were judged "
     "for comparison are not in it; a cost without a known price is unknown, not 0."
 )
+MEASURE_NAMES = {"auroc": "AUROC"}
 KINDS = {"active": "firing", "easy": "silent, elsewhere", "hard": "silent, close by"}
 _PARTS = {
     "carried": "with the real SAE's labels",
@@ -77,7 +79,7 @@ def scores(data: ReportData) -> Table:
         rows.append(
             [
                 scorer.name,
-                s.measure,
+                MEASURE_NAMES.get(s.measure, s.measure),
                 f"{s.mean:.3f} ({s.low:.3f}–{s.high:.3f})",
                 f"{s.floor:.2f}",
                 _number(s.shuffled),
@@ -176,13 +178,20 @@ def costs(data: ReportData) -> Table:
             f"{line.tokens_out:,}",
             f"{line.tokens_each:,.0f}",
             f"{line.seconds_each:.2f} s",
-            "unknown" if line.dollars_each is None else f"${line.dollars_each:.5f}",
-            "unknown" if line.dollars is None else f"${line.dollars:.4f}",
+            _money(line, line.dollars_each, 5),
+            _money(line, line.dollars, 4),
         ]
         for line in data.costs
     ]
     head = ["work", "by", "number", "tokens in", "tokens out", "tokens each", "time each"]
     return Table([*head, "cost each", "cost"], rows)
+
+
+def _money(line: CostLine, dollars: float | None, digits: int) -> str:
+    """What was paid; nothing where no model was asked, and unknown where no price is known."""
+    if dollars is not None:
+        return f"${dollars:.{digits}f}"
+    return "unknown" if line.tokens_in + line.tokens_out else "free"
 
 
 def value_of(result: ScorerResult) -> str:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import sys
 import threading
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,7 +26,7 @@ from autointerp_core.store.neighbours import read_neighbours
 from autointerp_core.store.records import TokenLogit
 from autointerp_core.store.studies import list_studies
 from autointerp_core.store.study import Example
-from autointerp_core.store.text_cleaning import clean_label, one_line
+from autointerp_core.store.text_cleaning import clean_label, one_line, safe_text
 
 if TYPE_CHECKING:
     from autointerp_core.live import LiveModel
@@ -90,7 +92,7 @@ class Desk:
             ParameterError: nothing is searched for, or a value is out of range.
         """
         opened = self.library.open(study)
-        asked = query.strip()
+        asked = safe_text(query).strip()
         if not asked or len(asked) > MAX_QUERY:
             raise ParameterError(f"query: give 1 to {MAX_QUERY} characters to search for")
         if by not in _SCOPES:
@@ -152,6 +154,7 @@ class Desk:
             BadInput: the text is empty or too long, or model or SAE are gone.
         """
         opened = self.library.open(study)
+        text = safe_text(text)
         if not text.strip() or len(text) > MOST_CHARACTERS:
             raise ParameterError(f"text: give 1 to {MOST_CHARACTERS:,} characters")
         _within("top", top, 1, MOST)
@@ -163,7 +166,7 @@ class Desk:
         for at, piece in enumerate(encoded.pieces):
             span = slice(int(bounds[at]), int(bounds[at + 1]))
             feature, value = encoded.feature[span], encoded.activation[span]
-            best = np.argsort(-value, kind="stable")[:top] if encoded.counted[at] else []
+            best = np.argsort(-value, kind="stable")[: top if encoded.counted[at] else 0]
             tokens.append(
                 answers.EncodedToken(
                     piece,
@@ -245,7 +248,9 @@ class Desk:
             self._live = None  # first let the other one's memory go
             from autointerp_core.live import open_live
 
-            self._live = (key, open_live(opened.study))
+            # Over MCP stdout is the protocol's, and libraries print while they load.
+            with redirect_stdout(sys.stderr):
+                self._live = (key, open_live(opened.study))
         return self._live[1]
 
 

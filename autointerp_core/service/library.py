@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from dataclasses import dataclass
-from pathlib import Path
 
+from autointerp_core.errors import StudyError
 from autointerp_core.explore.feature_index import FeatureIndex, Snapshot
 from autointerp_core.store.history import LabelHistory
 from autointerp_core.store.studies import list_studies, study_folder
@@ -16,13 +15,21 @@ from autointerp_core.store.study_record import FILE_NAME
 _OPEN = 4
 
 
-@dataclass(frozen=True)
 class OpenStudy:
-    """A study with its index of features."""
+    """A study, and its index of features once somebody searches."""
 
-    study: Study
-    index: FeatureIndex
-    stamp: int
+    def __init__(self, study: Study, stamp: int) -> None:
+        self.study, self.stamp = study, stamp
+        self._lock = threading.Lock()
+        self._index: FeatureIndex | None = None
+
+    @property
+    def index(self) -> FeatureIndex:
+        """Made when first asked for, and once."""
+        with self._lock:
+            if self._index is None:
+                self._index = FeatureIndex(self.study)
+            return self._index
 
 
 class Library:
@@ -47,13 +54,16 @@ class Library:
         Raises:
             StudyError: there is none of that id, or it cannot be read.
         """
-        folder = study_folder(study_id)
+        try:
+            folder = study_folder(study_id)
+        except (OSError, ValueError) as error:  # no file can have such a name
+            raise StudyError(f"there is no study named {study_id[:40]!r} here") from error
         stamp = (folder / FILE_NAME).stat().st_mtime_ns
         key = folder.name
         with self._lock:
             found = self._open.get(key)
             if found is None or found.stamp != stamp:
-                found = _opened(folder, stamp)
+                found = OpenStudy(Study(folder), stamp)
                 self._open[key] = found
             self._open.move_to_end(key)
             while len(self._open) > _OPEN:
@@ -63,8 +73,3 @@ class Library:
     def snapshot(self, opened: OpenStudy) -> Snapshot:
         """Its features with their labels as they are now."""
         return opened.index.refresh(self.history)
-
-
-def _opened(folder: Path, stamp: int) -> OpenStudy:
-    study = Study(folder)
-    return OpenStudy(study, FeatureIndex(study), stamp)

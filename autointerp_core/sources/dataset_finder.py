@@ -12,14 +12,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from autointerp_core.errors import DatasetSourceError
+from autointerp_core.remote import RemotePath, is_remote, remote_errors
 from autointerp_core.sources.hub import hub_errors, one_line
 from autointerp_core.sources.paths import listing, shortened
 from autointerp_core.sources.text_files import (
     RAGGED,
     READERS,
+    AnyPath,
     Row,
     read_rows,
     suffix_of,
@@ -38,6 +40,7 @@ _ABOUT = re.compile(
 _SPLIT = re.compile(r"(train|training|test|validation|valid|val|dev|eval)(?=[-_.]|$)", re.I)
 _TRAIN = ("train", "training")
 
+P = TypeVar("P", Path, RemotePath)
 ReadRows = Callable[[Sequence[str] | None], Iterator[Row]]
 
 
@@ -60,6 +63,8 @@ def find(given: str) -> Source:
     """
     if not given:
         raise DatasetSourceError("no dataset given; expected a file, a folder, a hub id, or demo")
+    if is_remote(given):
+        return _in_storage(given)
     if given == DEMO:
         from autointerp_core.sources.demo import demo_corpus_path
 
@@ -80,6 +85,33 @@ def find(given: str) -> Source:
     return Source(_on_hub(given), remote=True)
 
 
+def _in_storage(url: str) -> Source:
+    """A file, a folder or a pattern of files in a storage; only what is used is read."""
+    place = RemotePath.of(url, DatasetSourceError)
+    with remote_errors(DatasetSourceError, url):
+        if any(sign in place.name for sign in "*["):
+            shards = sorted((p for p in place.matching() if _reads(p)), key=_number_order)
+            if not shards:
+                raise DatasetSourceError(f"{url} matches no file that can be read")
+        elif _reads(place):
+            place.look()
+            shards = [place]
+        else:
+            shards = _shards(place, url)
+    ragged = suffix_of(shards[0]) in RAGGED
+
+    def read(columns: Sequence[str] | None) -> Iterator[Row]:
+        for shard in shards:
+            with remote_errors(DatasetSourceError, str(shard)):
+                yield from read_rows(shard, columns)
+
+    return Source(read, remote=True, ragged=ragged)
+
+
+def _reads(path: AnyPath) -> bool:
+    return suffix_of(path) in READERS
+
+
 def _folder(folder: Path, given: str) -> Source:
     if any((folder / name).is_file() for name in ("state.json", "dataset_dict.json")):
         return Source(_saved(folder, given))
@@ -93,9 +125,9 @@ def _folder(folder: Path, given: str) -> Source:
     return Source(read, ragged=ragged)
 
 
-def _shards(folder: Path, given: str) -> list[Path]:
+def _shards(folder: P, given: str) -> list[P]:
     """The data files of a folder (or of its ``data``), in the order of their numbers."""
-    splits: dict[str, list[Path]] = {}
+    splits: dict[str, list[P]] = {}
     for place in (folder, folder / "data"):
         splits = splits or _splits(place)
     if not splits:
@@ -114,11 +146,11 @@ def _shards(folder: Path, given: str) -> list[Path]:
     return sorted(chosen, key=_number_order)
 
 
-def _splits(place: Path) -> dict[str, list[Path]]:
+def _splits(place: P) -> dict[str, list[P]]:
     """Data files by split: by their names, or by the names of the folders they are in."""
     children = sorted(place.iterdir()) if place.is_dir() else []
     found = [path for path in children if _is_data(path)]
-    splits: dict[str, list[Path]] = {}
+    splits: dict[str, list[P]] = {}
     for path in found:
         named = _SPLIT.match(path.name)
         splits.setdefault(named[1].lower() if named else "", []).append(path)
@@ -132,12 +164,12 @@ def _splits(place: Path) -> dict[str, list[Path]]:
     return splits
 
 
-def _is_data(path: Path) -> bool:
+def _is_data(path: AnyPath) -> bool:
     named = suffix_of(path) in READERS and not path.name.startswith((".", "_"))
     return named and path.is_file() and not _ABOUT.fullmatch(path.name)
 
 
-def _number_order(path: Path) -> list[tuple[int, str]]:
+def _number_order(path: AnyPath) -> list[tuple[int, str]]:
     """Shard 2 before shard 10, whether or not numbers have leading zeros."""
     parts = re.findall(r"\d+|\D+", path.name)
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]

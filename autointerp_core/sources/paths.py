@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from autointerp_core.remote import RemotePath
+
 _SHOWN = 8
 
 
@@ -13,7 +15,7 @@ def shortened(names: list[str], shown: int = _SHOWN) -> str:
     return listed + (f", … ({len(names)} in all)" if len(names) > shown else "")
 
 
-def listing(folder: Path) -> str:
+def listing(folder: Path | RemotePath) -> str:
     """What a folder holds, by name."""
     try:
         names = sorted(path.name for path in folder.iterdir())

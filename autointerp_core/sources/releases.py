@@ -76,10 +76,18 @@ def find_release(name: str) -> Release | None:
     )
 
 
-@lru_cache(maxsize=1)
-def _catalogue() -> str:
+def catalogue_path() -> Path:
+    """SAELens' own list of releases.
+
+    Raises:
+        MissingDependency: SAELens is not installed.
+    """
     spec = find_spec("sae_lens")
     if spec is None or not spec.submodule_search_locations:
         raise MissingDependency("sae-lens is not installed: pip install sae-lens==6.54.12")
-    path = Path(spec.submodule_search_locations[0]) / "pretrained_saes.yaml"
-    return path.read_text(encoding="utf-8") + "\n"
+    return Path(spec.submodule_search_locations[0]) / "pretrained_saes.yaml"
+
+
+@lru_cache(maxsize=1)
+def _catalogue() -> str:
+    return catalogue_path().read_text(encoding="utf-8") + "\n"

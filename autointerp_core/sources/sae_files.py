@@ -85,6 +85,29 @@ def locate(sae_path: str, sae_id: str | None) -> LocatedSAE:
     return _in_repository(given, sae_id)
 
 
+def all_ids(sae_path: str) -> list[str]:
+    """The name of every SAE in a folder, release or repository, layer after layer.
+
+    Raises:
+        SAESourceError: there is none.
+    """
+    given = str(sae_path).strip()
+    path = Path(given).expanduser()
+    if os.path.isdir(path):
+        found = list(_below(path, "", ""))
+    elif (release := find_release(given)) is not None:
+        found = sorted(release.saes, key=_natural)
+    else:
+        from huggingface_hub import snapshot_download
+
+        with hub_errors(SAESourceError, "SAE", given):
+            root = snapshot_download(given, allow_patterns=_CONFIGS, ignore_patterns=_NOT_CONFIGS)
+        found = list(_below(Path(root).resolve(), given.rsplit("/", 1)[-1], ""))
+    if not found:
+        raise SAESourceError(f"{given} holds no SAE below it; leave sae_id out, or name one")
+    return found
+
+
 def with_weights(located: LocatedSAE) -> LocatedSAE:
     """Download the weights beside the config, where it came from the hub."""
     place = located.place

@@ -1,4 +1,4 @@
-"""Local files of texts, read row by row: JSON lines, JSON lists, CSV, Parquet, plain text.
+"""Files of texts, read row by row: JSON lines, JSON lists, CSV, Parquet, plain text.
 
 All but Parquet may be compressed (``texts.jsonl.gz``, ``.zst``, ``.bz2``, ``.xz``). Nothing here
 holds more than a few rows (or one Parquet batch) at a time, whatever the file's size.
@@ -15,25 +15,29 @@ import lzma
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import IO, Any, TextIO
+from typing import IO, Any, TextIO, TypeAlias
 
 from autointerp_core.errors import DatasetSourceError, MissingDependency
+from autointerp_core.remote import RemotePath
 from autointerp_core.sources.hub import one_line
 
 Row = dict[str, Any]
+AnyPath: TypeAlias = Path | RemotePath
 
 TEXT_COLUMN = "text"
 """The one column of a plain text file."""
 
 _CHUNK = 1 << 16
 _BATCH_ROWS = 256
+_PARQUET_BLOCK = 1 << 20
+"""Bytes fetched at once of a Parquet file elsewhere, beyond what is asked for."""
 # csv's own limit is 131,072 characters a field, shorter than many a document.
 _CSV_FIELD_LIMIT = 2**31 - 1
 # An error nearer to the end than this may only mean that the buffer ends there.
 _MARGIN = 32
 
 
-def read_rows(path: Path, columns: Sequence[str] | None = None) -> Iterator[Row]:
+def read_rows(path: AnyPath, columns: Sequence[str] | None = None) -> Iterator[Row]:
     """The rows of a file, in order; only some ``columns`` of them where the format allows that.
 
     Raises:
@@ -59,13 +63,15 @@ def read_rows(path: Path, columns: Sequence[str] | None = None) -> Iterator[Row]
     except (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile) as error:
         raise _damaged(path, error) from error
     except OSError as error:
+        if not isinstance(path, Path):
+            raise  # said in the words of its storage
         reason = error.strerror or error
         if not error.errno and path.suffix.lower() in COMPRESSIONS:  # bz2 says no more than that
             raise _damaged(path, error) from error
         raise DatasetSourceError(f"cannot read {path}: {reason}") from error
 
 
-def suffix_of(path: Path) -> str:
+def suffix_of(path: AnyPath) -> str:
     """The suffix that says how a file is read, in lower case: that before ``.gz``, if any."""
     suffixes = [suffix.lower() for suffix in path.suffixes]
     if suffixes and suffixes[-1] in COMPRESSIONS:
@@ -73,20 +79,39 @@ def suffix_of(path: Path) -> str:
     return suffixes[-1] if suffixes else ""
 
 
-def _damaged(path: Path, error: Exception) -> DatasetSourceError:
+def _damaged(path: AnyPath, error: Exception) -> DatasetSourceError:
     return DatasetSourceError(
         f"{path} is no whole {path.suffix} file: {one_line(error)}; make or download it again"
     )
 
 
-def _open_text(path: Path, newline: str | None = None) -> TextIO:
+def _open_text(path: AnyPath, newline: str | None = None) -> TextIO:
     # utf-8-sig drops a BOM; surrogates, which are no UTF-8, are let through and replaced later.
     opener = COMPRESSIONS.get(path.suffix.lower())
     raw = opener(path) if opener else path.open("rb")
     return io.TextIOWrapper(raw, encoding="utf-8-sig", errors="surrogatepass", newline=newline)
 
 
-def _zst(path: Path) -> IO[bytes]:
+def _content(path: AnyPath, block: int = _CHUNK << 7) -> Any:
+    """What a decompressor reads: a local file by its name, another one opened."""
+    return path if isinstance(path, Path) else path.open("rb", block)
+
+
+def _gzip(path: AnyPath) -> gzip.GzipFile:
+    if isinstance(path, Path):
+        return gzip.GzipFile(path, "rb")
+    return gzip.GzipFile(fileobj=_content(path), mode="rb")
+
+
+def _bz2(path: AnyPath) -> bz2.BZ2File:
+    return bz2.BZ2File(_content(path))
+
+
+def _xz(path: AnyPath) -> lzma.LZMAFile:
+    return lzma.LZMAFile(_content(path))
+
+
+def _zst(path: AnyPath) -> IO[bytes]:
     try:
         import zstandard
     except ImportError as error:
@@ -99,7 +124,7 @@ def _zst(path: Path) -> IO[bytes]:
 class _Zstd(io.RawIOBase):
     """A .zst file's content. Fails, as the other formats do, where the file ends too early."""
 
-    def __init__(self, path: Path, decompressor: Callable[[], Any], error: type[Exception]):
+    def __init__(self, path: AnyPath, decompressor: Callable[[], Any], error: type[Exception]):
         self._file = path.open("rb")
         self._decompressor, self._error = decompressor, error
         self._frame = decompressor().decompressobj()
@@ -133,22 +158,22 @@ class _Zstd(io.RawIOBase):
         super().close()
 
 
-COMPRESSIONS: dict[str, Callable[[Path], Any]] = {
-    ".gz": gzip.GzipFile,
+COMPRESSIONS: dict[str, Callable[[Any], Any]] = {
+    ".gz": _gzip,
     ".zst": _zst,
-    ".bz2": bz2.BZ2File,
-    ".xz": lzma.LZMAFile,
+    ".bz2": _bz2,
+    ".xz": _xz,
 }
 """Openers of compressed files, by suffix."""
 
 
-def _txt(path: Path, _: Sequence[str] | None) -> Iterator[Row]:
+def _txt(path: AnyPath, _: Sequence[str] | None) -> Iterator[Row]:
     with _open_text(path) as handle:
         for line in handle:
             yield {TEXT_COLUMN: line.rstrip("\n")}
 
 
-def _jsonl(path: Path, _: Sequence[str] | None) -> Iterator[Row]:
+def _jsonl(path: AnyPath, _: Sequence[str] | None) -> Iterator[Row]:
     with _open_text(path) as handle:
         for number, line in enumerate(handle, 1):
             if not line.strip():
@@ -163,7 +188,7 @@ def _jsonl(path: Path, _: Sequence[str] | None) -> Iterator[Row]:
             yield _object(row, f"{path} line {number}")
 
 
-def _json(path: Path, columns: Sequence[str] | None) -> Iterator[Row]:
+def _json(path: AnyPath, columns: Sequence[str] | None) -> Iterator[Row]:
     with _open_text(path) as handle:
         while (first := handle.read(1)).isspace():
             pass
@@ -173,7 +198,7 @@ def _json(path: Path, columns: Sequence[str] | None) -> Iterator[Row]:
     yield from _jsonl(path, columns)
 
 
-def _json_list(handle: TextIO, path: Path) -> Iterator[Row]:
+def _json_list(handle: TextIO, path: AnyPath) -> Iterator[Row]:
     """The objects of a JSON list whose ``[`` was read, decoded one at a time."""
     decoder = json.JSONDecoder()
     buffer, at, line = "", 0, 1
@@ -209,7 +234,7 @@ def _object(row: Any, where: str) -> Row:
     return row
 
 
-def _csv(path: Path, columns: Sequence[str] | None) -> Iterator[Row]:
+def _csv(path: AnyPath, columns: Sequence[str] | None) -> Iterator[Row]:
     csv.field_size_limit(_CSV_FIELD_LIMIT)
     with _open_text(path, newline="") as handle:
         reader = csv.reader(handle)
@@ -240,12 +265,13 @@ def _csv(path: Path, columns: Sequence[str] | None) -> Iterator[Row]:
             ) from error
 
 
-def _parquet(path: Path, columns: Sequence[str] | None) -> Iterator[Row]:
+def _parquet(path: AnyPath, columns: Sequence[str] | None) -> Iterator[Row]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        with pq.ParquetFile(path) as file:
+        # Of a file elsewhere only the columns and row groups that are used are fetched.
+        with pq.ParquetFile(_content(path, _PARQUET_BLOCK)) as file:
             names = file.schema_arrow.names
             known = [name for name in columns or () if name in names] or None
             for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=known):
@@ -256,7 +282,7 @@ def _parquet(path: Path, columns: Sequence[str] | None) -> Iterator[Row]:
         ) from error
 
 
-READERS: dict[str, Callable[[Path, Sequence[str] | None], Iterator[Row]]] = {
+READERS: dict[str, Callable[[AnyPath, Sequence[str] | None], Iterator[Row]]] = {
     ".jsonl": _jsonl,
     ".json": _json,
     ".csv": _csv,

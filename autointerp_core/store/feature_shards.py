@@ -181,35 +181,36 @@ class Pass:
 
     def firings(self, first: int, last: int) -> Firings:
         """Firings of rows ``[first, last)``, by row, then token."""
-        rows, tokens, values = [], [], []
+        parts = []
         for handle, offset in zip(self.handles(), self.shard_offsets(), strict=True):
             found = self._read(handle, first, last)
-            if not len(found.token):
-                continue
-            rows.append(np.repeat(np.arange(first, last), found.counts))
-            tokens.append(found.token + offset)
-            values.append(found.activation)
-        if not rows:
-            empty = np.zeros(0, dtype=np.int64)
-            return Firings(empty, empty, np.zeros(0, dtype=np.float32))
-        row = np.concatenate(rows)
-        # Shards come in token order and each is sorted, so a stable sort by row is enough.
-        order = np.argsort(row, kind="stable")
-        return Firings(row[order], np.concatenate(tokens)[order], np.concatenate(values)[order])
+            if len(found.token):
+                parts.append(found._replace(token=found.token + offset))
+        counts, token, value = interleave(parts, last - first)
+        return Firings(np.repeat(np.arange(first, last), counts), token, value)
 
     def _own(self, of_source: IntArray) -> IntArray:
         """Of a value a row of the source, those of this pass' rows."""
         return of_source if self._columns is None else of_source[self._columns]
 
-    def _read(self, handle: Any, first: int, last: int) -> ShardRows:
+    def counts_in(self, shard: int) -> IntArray:
+        """Firings of each row in one shard."""
+        return self._own(np.diff(self.handles()[shard].get_tensor("indptr")))
+
+    def shard_rows(self, shard: int, first: int, last: int, indptr: IntArray) -> ShardRows:
+        """Firings of rows ``[first, last)`` in one shard, whose ``indptr`` was read before."""
+        return self._read(self.handles()[shard], first, last, indptr)
+
+    def _read(self, handle: Any, first: int, last: int, whole: IntArray | None = None) -> ShardRows:
         """Firings of rows ``[first, last)`` in one shard."""
         if self._columns is None:
-            indptr = handle.get_slice("indptr")[first : last + 1]
+            known = whole if whole is not None else handle.get_slice("indptr")
+            indptr = known[first : last + 1]
             runs = [(int(indptr[0]), int(indptr[-1]))]
             counts = np.diff(indptr)
         else:
             columns = self._columns[first:last]
-            indptr = handle.get_tensor("indptr")
+            indptr = whole if whole is not None else handle.get_tensor("indptr")
             counts = indptr[columns + 1] - indptr[columns]
             # Neighbouring rows of the source lie end to end: read as one.
             cuts = np.flatnonzero(np.diff(columns) != 1) + 1
@@ -250,6 +251,26 @@ def _places(features: NDArray[np.int32], wanted: Sequence[int] | NDArray[Any]) -
     asked = np.asarray(wanted, dtype=np.int64)
     place = np.minimum(np.searchsorted(features, asked), len(features) - 1)
     return np.where(features[place] == asked, place, -1)
+
+
+def interleave(parts: Sequence[ShardRows], n_rows: int) -> ShardRows:
+    """Firings of the same rows from several places, row after row; in a row in the order given.
+
+    Nothing is sorted: how many each place has of a row says where they go.
+    """
+    per_row = np.zeros(n_rows, dtype=np.int64)
+    for part in parts:
+        per_row += part.counts
+    begin = np.cumsum(per_row) - per_row
+    total = int(per_row.sum())
+    token = np.empty(total, dtype=np.int64)
+    value = np.empty(total, dtype=np.float32)
+    for part in parts:
+        own = np.cumsum(part.counts) - part.counts
+        goes = np.repeat(begin - own, part.counts) + np.arange(len(part.token))
+        token[goes], value[goes] = part.token, part.activation
+        begin = begin + part.counts
+    return ShardRows(per_row, token, value)
 
 
 def _sums(value: NDArray[np.float64], found: ShardRows) -> NDArray[np.float64]:

@@ -34,6 +34,10 @@ class ChosenPeaks:
     per_row: NDArray[np.int64]
 
 
+STATISTICS = ("fired", "density", "max", "mean", "q25", "q50", "q75", "num_examples")
+"""Columns of ``features.parquet`` between ``feature`` and ``top_tokens``."""
+
+
 class Summary(NamedTuple):
     """What is made of the firings of neighbouring rows."""
 

@@ -126,12 +126,23 @@ class HistoryReader:
             return set(connection.scalars(query.distinct()))
 
     def machine_events(
-        self, sae: str, kinds: Iterable[str], study: str, method: str | None = None
+        self,
+        sae: str,
+        kinds: Iterable[str],
+        study: str,
+        method: str | None = None,
+        *,
+        feature: int | None = None,
     ) -> list[LabelEvent]:
-        """Events of some kinds that machines made from a study, oldest first; of one method."""
+        """Events of some kinds that machines made from a study, oldest first.
+
+        Of one ``method`` and of one ``feature`` where these are given.
+        """
         query = all_columns().where(_E.sae == sae, _E.kind.in_(tuple(kinds)), _E.study == study)
         if method is not None:
             query = query.where(_E.method == method)
+        if feature is not None:
+            query = query.where(_E.feature == feature)
         with _no_cycle_search(), self._reading() as connection:
             return [read_event(row) for row in connection.execute(query.order_by(_E.id))]
 

@@ -66,7 +66,8 @@ def find_study(study: str) -> Path:
         raise
 
 
-def controls_of(study: StudyRecord, folder: Path | None = None) -> list[StudyRecord]:
+def controls_of(study_id: str, folder: Path | None = None) -> list[StudyRecord]:
     """The controls that were extracted of a study."""
-    found = list_studies(folder, controls=True).studies
-    return [each for each in found if each.control_of == study.id]
+    return [
+        each for each in list_studies(folder, controls=True).studies if each.control_of == study_id
+    ]

@@ -21,13 +21,16 @@ MAX_NAME = 100
 
 def study_name(folder: Path, info: StudyRecord) -> str:
     """The name given to it, else :func:`plain_name`."""
+    return given_name(folder) or plain_name(folder, info)
+
+
+def given_name(folder: Path) -> str:
+    """The name that somebody gave it; empty where nobody did, or where it cannot be read."""
     try:
         given = json.loads((folder / FILE).read_bytes())["name"]
-    except FileNotFoundError:
-        return plain_name(folder, info)
     except (OSError, ValueError, KeyError, TypeError):  # a damaged name is no reason to show none
-        return plain_name(folder, info)
-    return one_line(str(given))[:MAX_NAME] or plain_name(folder, info)
+        return ""
+    return one_line(str(given))[:MAX_NAME]
 
 
 def plain_name(folder: Path, info: StudyRecord) -> str:

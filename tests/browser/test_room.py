@@ -19,6 +19,27 @@ def top(page: Page, selector: str) -> float:
     return box["y"]
 
 
+def test_the_frame_leaves_the_navigation_free(
+    page: Page, home: Path, serve: Callable[[Path], Server]
+) -> None:
+    server = serve(home)
+    for width in (1100, 1280, 1920):
+        page.set_viewport_size({"width": width, "height": 800})
+        page.goto(f"{server.url}/features?study=small")
+        settled(page)
+        links = page.locator('[data-testid="stTopNavLink"], [data-testid="stTopNavSection"]')
+        ends = [box["x"] + box["width"] for one in links.all() if (box := one.bounding_box())]
+        frame = page.locator(".st-key-frame").bounding_box()
+        glossary = page.locator(".st-key-glossary").bounding_box()
+        assert frame is not None
+        assert glossary is not None
+        assert max(ends) <= frame["x"], width
+        assert glossary["x"] + glossary["width"] < width
+    for name in ("Studies", "Export", "Review"):
+        page.get_by_role("link", name=name, exact=True).click(timeout=3000)
+        page.wait_for_url(f"**/{name.lower()}**")
+
+
 def test_examples_begin_high_and_buttons_stay_in_place(
     page: Page, home: Path, serve: Callable[[Path], Server]
 ) -> None:

@@ -78,7 +78,7 @@ def test_a_control_is_a_study_that_names_itself_and_is_not_listed(
     assert study.info.control is None
     assert "control" not in study.info.to_json()
     assert [info.id for info in list_studies().studies] == [study.id]
-    assert [info.id for info in controls_of(study.info)] == [control.id]
+    assert [info.id for info in controls_of(study.id)] == [control.id]
     assert control.features.tolist() == study.features.tolist()
     assert bytes(control.tokens.text) == bytes(study.tokens.text)
 
@@ -126,7 +126,7 @@ def test_a_scoring_run_does_the_same_for_its_controls(study: Study, history: Lab
     config = ScoreConfig(scorers=("embedding",), control="shuffled,random-sae")
     found = do_controls(study, range(6), history, config)
     assert [each["kind"] for each in found] == ["shuffled", "random-sae"]
-    assert {each["study"] for each in found} == {info.id for info in controls_of(study.info)}
+    assert {each["study"] for each in found} == {info.id for info in controls_of(study.id)}
     for each in found:
         assert each["anew"]["embedding"]["floor"] == 0.5
 

@@ -90,6 +90,6 @@ def test_every_engine_named_is_one(name: str) -> None:
 
 
 def test_an_unknown_engine_is_refused_with_those_there_are(tiny: Tiny, tmp_path: Path) -> None:
-    with pytest.raises(ParameterError, match=r"'steam'; choose from native, sae-dashboard"):
+    with pytest.raises(ParameterError, match=r"'steam'; choose from native, ray, sae-dashboard"):
         extract(tiny.request(engine="steam"), tmp_path / "studies")
     assert not (tmp_path / "studies").exists()

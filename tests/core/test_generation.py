@@ -60,6 +60,12 @@ class ToyEncoder:
     def encode(self, texts: Sequence[str], features: Sequence[int] | None = None) -> list[Read]:
         return [Read(toy_pieces(text)) for text in texts]
 
+    def ablated(self, texts: Sequence[str], feature: int, count: int) -> list[str]:
+        """What it no longer says: the concept's own words, where the text ends with one."""
+        members = CONCEPTS[_NAMES[feature]]
+        assert all(text.split()[-1].lower() in members for text in texts)
+        return [f" {member}" for member in members][:count]
+
 
 def write(prompt: ChatPrompt) -> str:
     """A writer that knows what the labels mean: five lines, with or without their words."""
@@ -97,7 +103,7 @@ def _label(study: Study, history: LabelHistory, labels: dict[int, str]) -> None:
 def _measure(
     study: Study, history: LabelHistory, provider: ScriptedProvider
 ) -> dict[int, MeasuredDetails]:
-    score_and_measure(study, [0, 1, 2], history, ONLY, judge=provider, open_encoder=ToyEncoder)
+    score_and_measure(study, [0, 1, 2], history, ONLY, judge=provider, open_model=ToyEncoder)
     events = history.machine_events(study.info.sae_fingerprint, (MEASURED,), study.id, GENERATION)
     return {event.feature: MeasuredDetails.from_json(event.details) for event in events}
 
@@ -140,7 +146,7 @@ def test_a_writer_that_writes_too_little_gives_no_score(
 ) -> None:
     _label(study, history, {0: _NAMES[0]})
     provider = ScriptedProvider(["one text that is long enough", "", None, "Sure! Here are five:"])
-    report = score_and_measure(study, [0], history, ONLY, judge=provider, open_encoder=ToyEncoder)
+    report = score_and_measure(study, [0], history, ONLY, judge=provider, open_model=ToyEncoder)
     assert f"generation needs {MIN_TEXTS} of each" in report.without[RESPONSIVENESS]
     assert RESPONSIVENESS not in report.scorers
 

@@ -14,14 +14,18 @@ from hypothesis import strategies as st
 from autointerp_core.errors import BadInput
 from autointerp_core.export.history_file import (
     HistoryFile,
+    brought,
     history_lines,
     is_history_file,
     plan_history,
     read_history_file,
+    take_brought,
     write_history_file,
 )
 from autointerp_core.store.history import LabelHistory, NewEvent
+from autointerp_core.store.input_scores import add_input_scores, read_input_scores
 from autointerp_core.store.study import Study
+from autointerp_core.store.study_names import given_name, rename
 from autointerp_core.store.study_record import StudyRecord
 from benchmarks.synthetic import write_study
 
@@ -125,6 +129,56 @@ def test_what_an_import_would_change_is_told(info: StudyRecord, tmp_path: Path) 
         new.adopt(file.sae, file.events)
         assert new.state(SAE, 1).label == "theirs"
         assert plan_history(file, info, new).new_events == 0
+
+
+def test_the_studys_name_and_input_scores_come_along(tmp_path: Path) -> None:
+    for home in ("old", "new"):
+        write_study(tmp_path / home / "small", 8, 4)
+    old, new = tmp_path / "old" / "small", tmp_path / "new" / "small"
+    rename(old, "Frogs 東京")
+    add_input_scores(old, {1: 0.5, 7: -3.25})
+    info = Study(old).info
+    with LabelHistory.open(tmp_path / "a.db", tmp_path / "a.jsonl") as history:
+        live(history, [("propose", 1, "w"), ("score", 1, ""), ("accept", 1, ""), ("flag", 2, "x"),
+                       ("note", 2, "see 3"), ("override", 3, "mine"), ("undo", 3, "")])  # fmt: skip
+        data = b"".join(history_lines(info, history, old))
+        was = dump(history)
+    file = read_history_file(data)
+    found = brought(file, Study(new).info, new)
+    take_brought(found, new)
+    assert (given_name(new), read_input_scores(new)) == ("Frogs 東京", {1: 0.5, 7: -3.25})
+    assert not brought(file, Study(new).info, new)
+    # What the study has keeps its place; another study of the SAE gets nothing.
+    add_input_scores(new, {1: 9.0})
+    rename(new, "mine")
+    (new / "input_scores.json").write_text('{"scores": {"1": 9.0}}')
+    found = brought(file, Study(new).info, new)
+    assert (found.name, dict(found.scores)) == ("", {7: -3.25})
+    write_study(tmp_path / "new" / "other", 8, 4)
+    other = tmp_path / "new" / "other"
+    assert not brought(file, Study(other).info, other)
+    # A fresh home then writes the very same file.
+    (new / "input_scores.json").unlink()
+    rename(new, "")
+    with LabelHistory.open(tmp_path / "b.db", tmp_path / "b.jsonl") as fresh:
+        fresh.adopt(file.sae, file.events)
+        take_brought(brought(file, Study(new).info, new), new)
+        assert dump(fresh) == was
+        assert b"".join(history_lines(Study(new).info, fresh, new)) == data
+
+
+@pytest.mark.parametrize(
+    "about", [{"input_scores": {"9": 1}}, {"input_scores": {"x": 1}}, {"input_scores": [1]},
+              {"input_scores": {"1": "high"}}, {"input_scores": {"1": None}}, {"study_name": 3}],
+)  # fmt: skip
+def test_scores_and_names_that_make_no_sense_are_refused(
+    about: dict[str, Any], tmp_path: Path
+) -> None:
+    write_study(tmp_path / "small", 8, 4)
+    info = Study(tmp_path / "small").info
+    file = HistoryFile(SAE, {"study": info.id} | about, ())
+    with pytest.raises(BadInput, match="line 1"):
+        brought(file, info, tmp_path / "small")
 
 
 def packed(data: bytes) -> bytes:

@@ -114,7 +114,7 @@ def test_a_feature_of_one_meaning_and_one_of_none(tmp_path: Path, history: Label
     generator = np.random.default_rng(3)
 
     def anywhere(pieces: list[str]) -> list[float]:
-        return (generator.random(len(pieces)) < 0.02).astype(float).tolist()
+        return [float(draw < 0.02) for draw in generator.random(len(pieces))]
 
     features = {0: graded(*CONCEPTS["fruit"]), **dict.fromkeys(range(1, 9), anywhere)}
     study = write_study(tmp_path / "mixed", documents(300), features)
@@ -129,6 +129,10 @@ def test_a_feature_of_one_meaning_and_one_of_none(tmp_path: Path, history: Label
     spread = 1.96 * np.sqrt(FLOOR * (1 - FLOOR) / (8 * TRIALS))
     assert abs(np.mean(random) - FLOOR) < spread
     assert report.scorers[INTRUDER].floor == FLOOR
+    # Intruders are windows of the others, marked where those fire.
+    trials = [trial for event in events for trial in event.details["more"]["trials"]]
+    shown = [trial["tokens"][trial["intruder"]] for trial in trials]
+    assert len(set(shown)) > len(shown) // 2
     quarters = events[0].details["more"]["quarters"]
     assert set(quarters) == {"1", "2", "3", "4"}
 
@@ -159,7 +163,7 @@ def test_a_budget_keeps_what_was_measured(study: Study, history: LabelHistory) -
 def test_too_few_windows_give_no_score_and_say_how_many(
     tmp_path: Path, history: LabelHistory
 ) -> None:
-    study = concept_study(tmp_path / "small", count=40)
+    study = concept_study(tmp_path / "small", count=90)
     report = score_and_measure(study, [0], history, ONLY, choice_judge=Chooser(by_concept))
     assert INTRUDER not in report.scorers
     assert "the intruder measure needs 20" in report.without[INTRUDER]

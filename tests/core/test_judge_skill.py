@@ -125,7 +125,8 @@ def test_agreement_leaves_missing_judgements_out() -> None:
         [True, False, None, True, False], [True, False, True, None, True], [1, 1, 2, 2, 3]
     )
     assert found is not None
-    assert (found.n, found.same) == (3, pytest.approx(2 / 3))
+    assert found.n == 3
+    assert found.same == pytest.approx(2 / 3)
     assert agreement([True, None], [None, True], [1, 1]) is None
 
 

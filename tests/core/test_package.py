@@ -36,6 +36,8 @@ def version_of(requirement: Requirement) -> str:
         ("demo", ("requirements.txt",)),
         ("zst", ("requirements.txt",)),
         ("sae-dashboard", ("requirements.txt",)),
+        ("s3", ("requirements-dev.txt",)),
+        ("https", ("requirements-dev.txt",)),
         ("api", ("requirements.txt",)),
         ("mcp", ("requirements.txt",)),
         ("ray", ("requirements-dev.txt",)),

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
-from autointerp_core.extraction import summary
+from autointerp_core.extraction import merge_runs, summary
 from autointerp_core.extraction.summary import counted_positions, reference_median
 from autointerp_core.progress import silent
 from autointerp_core.store import feature_summary
@@ -165,3 +165,48 @@ def test_sinks_and_special_tokens_are_not_counted() -> None:
     assert counted_positions(flags, norms, Masks(sink_factor=11), 1.0).tolist() == [0, 1, 1, 1]
     # No reference (only one-token sequences): nothing can be called a sink.
     assert counted_positions(flags, norms, Masks(), 0.0).tolist() == [0, 1, 1, 1]
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), shards=st.integers(1, 40), fan_in=st.integers(2, 5))
+def test_merged_shards_hold_the_same_firings(
+    tmp_path_factory: pytest.TempPathFactory, seed: int, shards: int, fan_in: int
+) -> None:
+    generator = np.random.default_rng(seed)
+    root = tmp_path_factory.mktemp("merge")
+    dense = generator.integers(1, 5, (80, N_FEATURES)).astype(np.float32)
+    dense[generator.random(dense.shape) < 0.7] = 0
+    found = _pass(root / "pass", dense, sorted(generator.permutation(79)[: shards - 1] + 1))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(merge_runs, "FAN_IN", fan_in)
+        patch.setattr(merge_runs, "_BLOCK", 7)
+        runs = merge_runs.few_runs(found, root / "merging", 80, lambda done, total: None)
+    assert len(runs) <= fan_in
+    for first in range(N_FEATURES):
+        for last in range(first + 1, N_FEATURES + 1):
+            ours = merge_runs.firings_of(runs, first, last)
+            row, token = np.nonzero(dense[:, first:last].T)
+            np.testing.assert_array_equal(ours.row, row + first)
+            np.testing.assert_array_equal(ours.token, token)
+            np.testing.assert_array_equal(ours.activation, dense[token, row + first])
+
+
+@pytest.mark.slow
+def test_any_number_of_processes_and_shards_gives_the_same_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    generator = np.random.default_rng(0)
+    store = _store(tmp_path / "tokens", [12] * 40, generator)
+    dense = generator.integers(1, 5, (store.n_tokens, N_FEATURES)).astype(np.float32)
+    dense[generator.random(dense.shape) < 0.7] = 0
+    monkeypatch.setattr(summary, "FIRINGS_PER_BLOCK", 200)
+    made = []
+    for name, cuts, processes in (("a", [], 1), ("b", list(range(5, 475, 5)), 2), ("c", [7], 3)):
+        found = _pass(tmp_path / name, dense, cuts)
+        summary.summarise(store, found, int(store.counted.sum()), 4, silent, processes)
+        assert not (found.folder / "merging").exists()
+        made.append([(found.folder / f).read_bytes() for f in _FILES])
+    assert made[0] == made[1] == made[2]
+
+
+_FILES = ("features.parquet", "peaks.safetensors")

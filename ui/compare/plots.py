@@ -57,7 +57,9 @@ def pairs(
             hoverinfo="skip", showlegend=False,
         )  # fmt: skip
     figure.update_layout(height=380, margin=_MARGIN, legend={"orientation": "h", "y": 1.08, "x": 0})
-    kind = {"type": "log", "dtick": 1, "exponentformat": "power"} if log else {}
+    kind: dict[str, Any] = {"range": (-0.05, 1.05)}
+    if log:
+        kind = {"type": "log", "dtick": 1, "exponentformat": "power"}
     figure.update_xaxes(title=titles[0], **kind)
     figure.update_yaxes(title=titles[1], **kind)
     return figure

@@ -13,6 +13,10 @@ _TEXTS = {
     "the text it fires on, and accept or write its label. Review hands you one after another.",
     "feature": "Orange marks the tokens it fires on, a frame the strongest. Read some examples, "
     "then accept a proposed label (keys 1 and 2) or write your own.",
+    "try_a_text": "Which features fire on a text of your own? Type one and read it: each token "
+    "shows its strongest feature. Click a token for the others, pin up to six in colours.",
+    "steer": "What does the model write when a feature is turned up, held or taken out? The same "
+    "prompt and the same seed, with and without.",
 }
 
 

@@ -45,7 +45,8 @@ function full(score, open) {
   box.dataset.name = score.name
   box.open = open
   const summary = make("summary")
-  summary.append(head(score), scale(score))
+  summary.append(head(score))
+  if (score.value !== null) summary.append(scale(score))
   if (score.baseline) summary.append(make("span", "baseline", score.baseline))
   box.append(summary)
   const list = make("dl")

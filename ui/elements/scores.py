@@ -10,6 +10,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from autointerp_core.labels.scoring.measures import MEASURES
 from autointerp_core.labels.scoring.natural_density import f1_floor
 from autointerp_core.labels.scoring.scorers import SCORERS
 from autointerp_core.store.event_details import ScorerResult
@@ -25,6 +26,8 @@ _WORDS = {
     "auroc": "AUROC: the chance that a window it fires on is ranked above a silent one",
     "balanced accuracy": "balanced accuracy: the mean of the shares of windows judged rightly, "
     "firing and silent",
+    "accuracy": "accuracy: the share of questions answered rightly",
+    "average precision": "average precision: how pure the strongest texts are in the label's own",
 }
 
 
@@ -119,7 +122,7 @@ class Shown:
         if self.n is not None:
             missing = f", {self.missing:,} more without a judgement" if self.missing else ""
             found.append(("Judged windows", f"{self.n:,}{missing}"))
-        about = SCORERS[self.name].about if self.name in SCORERS else ""
+        about = SCORERS[self.name].about if self.name in SCORERS else _about_measure(self.name)
         found += [("Judge", self.judge + (f" ({about})" if about else ""))] if self.judge else []
         found += [("Measure", _WORDS.get(self.measure, self.measure))] if self.measure else []
         return found
@@ -145,6 +148,11 @@ def why_not(proposal: Proposal | None) -> str:
     reason = proposal.unscored
     reason = reason or next((score.reason for score in shown(proposal) if score.reason), "")
     return f"not scored: {reason}" if reason else NOT_SCORED
+
+
+def _about_measure(name: str) -> str:
+    """How a measure finds out what this result says; empty where it is none's."""
+    return next((each.about for each in MEASURES.values() if name in each.results), "")
 
 
 def _harder(found: ScorerResult) -> list[tuple[str, str]]:

@@ -28,6 +28,11 @@ def panel(key: str, proposal: Proposal | None) -> None:
         _draw(key, [] if why_not else scores.shown(proposal), why_not, compact=False)
 
 
+def measured(key: str, found: Sequence[Shown]) -> None:
+    """Results of measures, opening to all that is known of them."""
+    _draw(key, found, "", compact=False)
+
+
 def compact(key: str, proposal: Proposal | None, ranking: str) -> None:
     """A drawing a scorer for the page's title, that of ``ranking`` first; or why there is none."""
     found = [score for score in scores.shown(proposal) if score.known]

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import streamlit as st
 
 from autointerp_core.explore.feature_index import Snapshot
 from autointerp_core.export import import_labels
 from autointerp_core.export.history_file import (
+    Brought,
     HistoryFile,
+    brought,
     is_history_file,
     plan_history,
     read_history_file,
+    take_brought,
 )
 from ui import problems, readers, session
 from ui.decisions import author
@@ -105,11 +109,16 @@ def _history(opened: readers.OpenStudy, file: HistoryFile) -> None:
     """A whole history: its events keep their authors and times."""
     history = readers.history()
     planned = plan_history(file, opened.info, history)
+    found = brought(file, opened.info, opened.study.folder)
     before, after = history.preview_adoption(file.sae, file.events)
     with st.container(key="import_plan", border=True, gap="xxsmall"):
         st.text(f"{planned.new_events:,} events are new here, with their authors and times.")
         if planned.known_events:
             st.text(f"{planned.known_events:,} are here already and stay as they are.")
+        if found.name:
+            st.text(f"The study gets its name: {marked(found.name)}.")
+        if found.scores:
+            st.text(f"{len(found.scores):,} features get their input score.")
         if planned.changed:
             st.text(f"{len(planned.changed):,} features would read differently:")
     for feature in planned.changed[:_SHOWN]:
@@ -123,13 +132,14 @@ def _history(opened: readers.OpenStudy, file: HistoryFile) -> None:
         f"Take in {planned.new_events:,} events",
         key="import_apply",
         type="primary",
-        disabled=not planned.new_events,
+        disabled=not (planned.new_events or found),
         on_click=_adopt,
-        args=(file,),
+        args=(file, found, opened.study.folder),
     )
 
 
-def _adopt(file: HistoryFile) -> None:
+def _adopt(file: HistoryFile, found: Brought, folder: Path) -> None:
     with problems.errors():
+        take_brought(found, folder)
         count = readers.history().adopt(file.sae, file.events)
         session.memory(ImportDone).told = [f"{count:,} events taken in."]

@@ -54,6 +54,12 @@ def show(opened: readers.OpenStudy, snapshot: Snapshot) -> list[int]:
             "a row a feature",
             partial(_table, write, lambda: exporting.labels_table(opened, features)),
         )
+    return features
+
+
+def history(opened: readers.OpenStudy) -> None:
+    """The label history as a file, to take elsewhere or to read."""
+    name = opened.name
     st.subheader("Whole label history of this SAE")
     with st.container(key="quiet_history"):
         st.text("Of all features, from every study: who decided what, and when.")
@@ -72,8 +78,6 @@ def show(opened: readers.OpenStudy, snapshot: Snapshot) -> list[int]:
             "a row an event, to read or to count",
             partial(_table, write, lambda: tables.history_table(readers.history(), opened.sae)),
         )
-    st.text("The same from a terminal: autointerp export --help")
-    return features
 
 
 def _table(write: Callable[[pd.DataFrame], bytes], table: Callable[[], pd.DataFrame]) -> bytes:

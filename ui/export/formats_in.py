@@ -8,10 +8,10 @@ from autointerp_core.exchange.imports import ImportReport, import_path
 from autointerp_core.exchange.registry import IMPORTS
 from ui import problems, readers
 from ui.decisions import author
+from ui.export.formats_out import PLACE
 from ui.marks import marked
 from ui.runs import start
 
-PLACE = "import"
 _FORMATS = {name: about for name, about in IMPORTS.items() if name != "results"}
 _LISTED = 8
 _TITLES = {"neuronpedia": "Neuronpedia", "delphi": "delphi", "dataset": "Dataset folder"}
@@ -25,7 +25,6 @@ def show(opened: readers.OpenStudy) -> None:
             "Explanations and scores become proposals, under the name of where they come from; "
             "nothing is accepted or changed."
         )
-    start.follow(PLACE)
     name = st.segmented_control(
         "Format", list(_FORMATS), format_func=_TITLES.__getitem__, default="neuronpedia",
         key="import_format",

@@ -43,9 +43,9 @@ def show(opened: readers.OpenStudy, features: Sequence[int]) -> None:
     with st.container(key="quiet_formats"):
         st.text(
             f"{len(features):,} features, written to a folder of this machine by a job that may be "
-            "stopped and goes on. Open a format to see what it writes."
+            "stopped and goes on. Open a format to see what it writes. The same from a terminal: "
+            "autointerp export --help"
         )
-    start.follow(PLACE)
     for found in export_formats().values():
         box = st.expander(
             f"{found.title}: {found.about}", key=f"format_{found.name}", on_change="rerun"
@@ -89,10 +89,8 @@ def _settings(found: Format) -> dict[str, Any]:
             if isinstance(default, bool):
                 given[name] = st.checkbox(_TITLES[name], key=key, help=told)
             else:
-                text = st.text_input(
-                    _TITLES[name], default or "", key=key, help=told, width=260
-                ).strip()
-                given |= {name: text} if text else {}
+                text = st.text_input(_TITLES[name], default or "", key=key, help=told, width=260)
+                given |= {name: text.strip()} if text and text.strip() else {}
     return given
 
 
@@ -103,7 +101,8 @@ def _help(name: str) -> str:
 
 def _plan(found: Format, plan: Plan) -> None:
     with st.container(key=f"quiet_plan_{found.name}", gap=None):
-        st.text(f"{plan.n_files:,} files" if plan.n_files != 1 else "1 file")
+        needs = f" Needs {found.needs}." if found.needs else ""
+        st.text((f"{plan.n_files:,} files." if plan.n_files != 1 else "1 file.") + needs)
         for line in plan.lines:
             st.text(marked(line))
         for line in plan.left_out[:_LISTED]:

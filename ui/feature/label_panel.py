@@ -15,7 +15,7 @@ from ui.decisions.callback import act
 from ui.decisions.keyboard import Meaning, Screen
 from ui.elements import hint, scoreview
 from ui.elements.table import missing_reason
-from ui.feature import candidates, label_history, proposals
+from ui.feature import candidates, label_history, measures, proposals
 from ui.marks import marked
 from ui.runs import form, start
 from ui.sentences import sentence
@@ -70,6 +70,7 @@ def show(opened: readers.OpenStudy, row: Row) -> Screen:
         with st.container(key="outcome"):
             outcome(decide.told(sae, row.feature))
         candidates.show(state, sae)
+        measures.show(opened, row)
         label_history.note(screen, state)
         label_history.history(row, sae)
     return screen

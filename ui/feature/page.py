@@ -12,7 +12,7 @@ from autointerp_core.explore.view import View
 from ui import problems, readers, session, url
 from ui.decisions import keyboard, presses
 from ui.decisions.keyboard import Meaning, Press
-from ui.feature import examples, label_panel, related, sides
+from ui.feature import examples, label_panel, related, sides, steer
 from ui.navigation import Place, find_place, looking
 
 
@@ -57,6 +57,7 @@ def show(opened: readers.OpenStudy) -> None:
             keyboard.show(screen, keys, lambda press: _pressed(opened, press))
         sides.numbers(opened, snapshot, row, numbers)
         with left:
+            steer.show(opened, row.feature)
             related.show(opened, snapshot, row, go_to)
     url.drawn()
 

@@ -9,8 +9,10 @@ import streamlit as st
 
 from autointerp_core.labels.providers.make import PROVIDERS
 from autointerp_core.labels.providers.openai_key import DEFAULT_SERVER
+from autointerp_core.sources.control_sae import CONTROLS
 from autointerp_core.store.study import GROUPS
 from ui import readers, session
+from ui.glossary import about
 from ui.runs import settings as offered
 from ui.runs.settings import GENERATE, KINDS, RunSettings
 
@@ -57,7 +59,19 @@ def scorers(settings: RunSettings, what: str) -> RunSettings:
         format_func=lambda name: name.capitalize(),
         help="\n\n".join([_SCORING, *found.values()]),
     )
-    return replace(settings, scorers=tuple(n for n in found if n in chosen))
+    settings = replace(settings, scorers=tuple(n for n in found if n in chosen))
+    if not settings.scorers:
+        return settings
+    controls = st.pills(
+        "The same for a control",
+        CONTROLS,
+        default=settings.controls,
+        selection_mode="multi",
+        key=key("controls"),
+        help=f"{about('Control')} The first run for a study loads its model and reads all of its "
+        "text again, which takes as long as making the study did.",
+    )
+    return replace(settings, controls=tuple(controls))
 
 
 def model(opened: readers.OpenStudy, settings: RunSettings) -> RunSettings:

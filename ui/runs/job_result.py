@@ -58,6 +58,7 @@ def lines(job: JobState) -> list[str]:
     reasons = _mapping(result.get("reasons"))
     found += [f"{count:,} labels failed: {reason}" for reason, count in reasons.items()]
     found += _scores(report)
+    found += _controls(result)
     paid = takes_money(job.params.get("provider"), job.params.get("judge_provider"))
     found.append(_usage(result, paid=paid))
     stopped = result.get("stopped")
@@ -78,6 +79,13 @@ def _exchanged(job: JobState) -> list[str]:
     told += [str(result["sent"])] if result.get("sent") else []
     left_out = result.get("left_out") or []
     return told + [f"Left out: {line}" for line in left_out[:_LISTED]]
+
+
+def _found(name: str, result: Any) -> str:
+    """``12 of 2,048 features significant``, after the class where there are classes."""
+    about = _mapping(_mapping(result).get("statistics"))
+    told = f"{about.get('significant', 0):,} of {about.get('tested', 0):,} features significant"
+    return f"{name}: {told}" if name else told
 
 
 def _study(job: JobState) -> str:
@@ -125,6 +133,22 @@ def _scores(report: Mapping[str, Any]) -> list[str]:
     reasons = _mapping(report.get("unscored"))
     found += [f"{count:,} features not scored: {reason}" for reason, count in reasons.items()]
     return found
+
+
+def _controls(result: Mapping[str, Any]) -> list[str]:
+    """A line a scorer of each control, the same numbers as the real SAE's."""
+    told = {
+        "carried": "with the real SAE's labels",
+        "anew": "with labels made anew",
+        "measured": "measured alike",
+    }
+    listed = result.get("controls")
+    return [
+        f"Control {each.get('kind')}, {how}: {line}"
+        for each in (map(_mapping, listed) if isinstance(listed, list) else ())
+        for key, how in told.items()
+        for line in _scores({"scorers": each.get(key)})
+    ]
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

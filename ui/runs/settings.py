@@ -16,7 +16,8 @@ from autointerp_core.labels.config import LabelConfig, ScoreConfig
 from autointerp_core.labels.explain.prompts import METHODS
 from autointerp_core.labels.providers.make import NONE, PROVIDERS, takes_money
 from autointerp_core.labels.providers.openai_key import find_key, server_address
-from autointerp_core.labels.scoring.scorers import SCORERS, judged
+from autointerp_core.labels.scoring.measures import MEASURES
+from autointerp_core.labels.scoring.scorers import SCORERS, asking
 from autointerp_core.labels.search.rank_phrases import RANKED
 
 GENERATE, SCORE = "generate", "score"
@@ -35,8 +36,10 @@ def methods() -> dict[str, str]:
 
 
 def scorers() -> dict[str, str]:
-    """Ways to score one."""
-    return {name: f"{name.capitalize()}: {scorer.about}" for name, scorer in SCORERS.items()}
+    """Ways to score one, and to measure it beside its scores."""
+    found = {name: scorer.about for name, scorer in SCORERS.items()}
+    found |= {name: measure.about for name, measure in MEASURES.items()}
+    return {name: f"{name.capitalize()}: {about}" for name, about in found.items()}
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,8 @@ class RunSettings:
     proposals: int = 1
     """LLM labels a feature; the search label competes with them."""
     scorers: tuple[str, ...] = ("embedding",)
+    controls: tuple[str, ...] = ()
+    """Controls of the SAE that the same is done for."""
     price_in: float | None = None
     price_out: float | None = None
     budget_dollars: float | None = None
@@ -72,7 +77,7 @@ class RunSettings:
 
     def judged(self) -> bool:
         """Whether any scorer asks a language model."""
-        return bool(judged(self.scorers))
+        return bool(asking(self.scorers))
 
     def needs_model(self, what: str) -> bool:
         """Whether a language model is asked anything at all."""
@@ -82,6 +87,8 @@ class RunSettings:
         """Parameters of the job; what was not given is left out."""
         found: dict[str, Any] = {"study": study, "features": list(features)}
         found["scorers"] = list(self.scorers)
+        if self.controls and self.scorers:
+            found["control"] = ",".join(self.controls)
         if self.needs_model(what):
             found |= {"provider": self.provider, "model_path": self.model or None}
             found |= {name: getattr(self, name) for name in ("budget_dollars", "budget_tokens")}

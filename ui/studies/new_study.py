@@ -22,7 +22,7 @@ from ui import session
 from ui.glossary import about
 from ui.marks import marked
 from ui.sentences import sentence
-from ui.studies import probe
+from ui.studies import browse, probe
 
 _WHICH = {"all": "All", "list": "A list", "file": "A JSON file"}
 _LABELS = {"none": "Search labels only", "local": "Search and LLM labels"}
@@ -106,6 +106,7 @@ def show() -> None:
 
 
 def _sae() -> dict[str, Any] | None:
+    browse.show()
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         path = st.selectbox(
             "SAE: a folder, a hub repository, or a SAELens release",

@@ -10,6 +10,7 @@ import streamlit as st
 from autointerp_core import jobs
 from autointerp_core.errors import AutointerpError, OutputError
 from autointerp_core.home import studies_dir
+from autointerp_core.store.studies import controls_of
 from ui import problems, readers, session
 from ui.runs import job_view
 from ui.sentences import sentence
@@ -106,9 +107,13 @@ def _confirm(name: str, called: str) -> None:
 def delete_study(name: str) -> None:
     """Remove a study's folder; a half-removed one is hidden and never taken for a study.
 
+    Its controls, which no list shows, go with it.
+
     Raises:
         OutputError: the folder cannot be removed.
     """
+    for control in controls_of(name):
+        delete_study(control.id)
     folder = studies_dir() / name
     hidden = folder.with_name(f".deleted-{name}")
     try:

@@ -170,7 +170,7 @@ def _read_graph(path: str) -> dict[str, Any]:
         BadInput: it is none.
     """
     try:
-        found = orjson.loads(Path(path).expanduser().read_bytes())
+        found: dict[str, Any] = orjson.loads(Path(path).expanduser().read_bytes())
     except OSError as error:
         raise BadInput(f"the graph {path} cannot be read: {error.strerror}") from error
     except ValueError as error:

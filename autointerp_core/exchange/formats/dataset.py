@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from autointerp_core.errors import OutputError
 from autointerp_core.exchange.dataset_tables import SCHEMAS, rows_of
 from autointerp_core.exchange.format import Batch, Format, Plan, Scale, Sent
-from autointerp_core.exchange.run_names import MANIFEST
+from autointerp_core.exchange.run_names import LOCK, MANIFEST
 from autointerp_core.exchange.subject import BLOCK, Subject
 from autointerp_core.export.history_file import origin
 from autointerp_core.progress import Progress, ProgressCallback
@@ -115,7 +115,7 @@ def _send(subject: Subject, _: Plan, folder: Path, progress: ProgressCallback) -
             repo_id=repository,
             repo_type="dataset",
             folder_path=folder,
-            ignore_patterns=[MANIFEST],
+            ignore_patterns=[MANIFEST, LOCK],
             commit_message=f"Features of {subject.info.model_name}",
         )
     except (HfHubHTTPError, HFValidationError, LocalTokenNotFoundError, OSError) as error:

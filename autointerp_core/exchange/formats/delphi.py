@@ -24,6 +24,7 @@ from autointerp_core.exchange.delphi_scores import judged_windows
 from autointerp_core.exchange.format import Batch, Format, Plan
 from autointerp_core.exchange.subject import Subject
 from autointerp_core.export.history_file import origin
+from autointerp_core.labels.scoring.scorers import SCORERS
 from autointerp_core.store.files import write_bytes
 
 ROW = 256
@@ -55,6 +56,7 @@ def _plan(subject: Subject) -> Plan:
             f"explanations/{hook}_latentN.txt: a file a labelled feature",
             f"scores/SCORER/{hook}_latentN.txt: where the judged windows were kept",
         ),
+        ("explanations", *(f"scores/{name}" for name in SCORERS)),
     )
 
 
@@ -62,18 +64,23 @@ def _cache(hook: str, low: int, high: int) -> str:
     return f"latents/{hook}/{low}_{high - 1}.safetensors"
 
 
-def _write(subject: Subject, batch: Batch, folder: Path) -> None:
+def _write(subject: Subject, batch: Batch, folder: Path) -> list[str]:
     hook = subject.info.hook
+    more = []
     for feature, labelled in subject.labels(batch.features).items():
         state = labelled.state
         if state.label is None:
             continue
         name = f"{latent_name(hook, feature)}.txt"
-        write_bytes(folder / "explanations" / name, orjson.dumps(state.label))
+        contents: dict[str, Any] = {f"explanations/{name}": state.label}
         for scorer, windows in judged_windows(subject.study, feature, state).items():
-            write_bytes(folder / "scores" / scorer / name, orjson.dumps(windows))
+            contents[f"scores/{scorer}/{name}"] = windows
+        for path, content in contents.items():
+            write_bytes(folder / path, orjson.dumps(content))
+        more += contents
     low = int(batch.name.split("_")[0])
     write_bytes(folder / batch.files[0], save(_arrays(subject, batch.features, low)))
+    return more
 
 
 def _arrays(subject: Subject, features: tuple[int, ...], low: int) -> dict[str, NDArray[Any]]:

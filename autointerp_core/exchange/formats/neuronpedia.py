@@ -14,7 +14,7 @@ import gzip
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import orjson
 
@@ -104,12 +104,12 @@ def _dashboard_head(names: Names, subject: Subject) -> bytes:
     return head[:-1] + b',"features":['
 
 
-def _put(handle: IO[bytes], row: dict[str, Any]) -> None:
+def _put(handle: gzip.GzipFile, row: dict[str, Any]) -> None:
     handle.write(orjson.dumps(row, option=_OPTIONS))
 
 
 @contextmanager
-def _gzipped(path: Path) -> Iterator[IO[bytes]]:
+def _gzipped(path: Path) -> Iterator[gzip.GzipFile]:
     """A gzip file of the same bytes for the same content: no time and no name in it."""
     with (
         atomic_file(path) as raw,

@@ -40,7 +40,7 @@ def _plan(subject: Subject) -> Plan:
             f"{'to be sent to' if subject.config.send else 'only written, nothing is sent;'} "
             f"{where}",
         ),
-        tuple(_too_long(subject)),
+        left_out=tuple(_too_long(subject)),
     )
 
 

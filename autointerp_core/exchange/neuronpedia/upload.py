@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 ENDPOINT = "/api/feature/upload-batch"
 SENT = ".autointerp-sent.json"
 _TRIES = 4
+_PAUSE = 1.0
+"""Seconds before the second try; before each further one twice as many."""
 _LONGEST_WAIT = 60.0
 """Seconds; a server that asks for more is left for later."""
 _TIMEOUT = 300.0
@@ -38,7 +40,6 @@ def send_bodies(
     base_url: str,
     key_variable: str,
     progress: ProgressCallback,
-    sleep: Callable[[float], None] = time.sleep,
 ) -> str:
     """Send every body that this server has not accepted yet; returns what was done, in a line.
 
@@ -71,7 +72,7 @@ def send_bodies(
             body = (folder / name).read_bytes()
             digest = hashlib.sha256(body).hexdigest()
             if mine.get(name) != digest:
-                _post(client, server, body, f"{number} of {total} bodies are sent", sleep)
+                _post(client, server, body, f"{number} of {total} bodies are sent")
                 mine[name] = digest
                 write_bytes(folder / SENT, orjson.dumps(sent))
                 new += 1
@@ -81,9 +82,7 @@ def send_bodies(
     return f"{new} bodies sent to {server}{already}"
 
 
-def _post(
-    client: httpx.Client, server: str, body: bytes, done: str, sleep: Callable[[float], None]
-) -> None:
+def _post(client: httpx.Client, server: str, body: bytes, done: str) -> None:
     import httpx
 
     later = f"{done}; run the same command again to go on"
@@ -96,7 +95,7 @@ def _post(
         except httpx.HTTPError as error:
             if last:
                 raise AutointerpError(f"{server} cannot be reached: {error}; {later}") from error
-            sleep(2.0**attempt)
+            time.sleep(_PAUSE * 2**attempt)
             continue
         if answer.is_success:
             return
@@ -106,16 +105,16 @@ def _post(
                 f"and that the source set is yours; {later}"
             )
         if answer.status_code == 429:
-            wait = _retry_after(answer, 2.0**attempt)
+            wait = _retry_after(answer, _PAUSE * 2**attempt)
             if last or wait > _LONGEST_WAIT:
                 raise AutointerpError(f"{server} is at its rate limit{_said(answer)}; {later}")
-            sleep(wait)
+            time.sleep(wait)
         elif answer.status_code >= 500:
             if last:
                 raise AutointerpError(
                     f"{server} failed ({answer.status_code}{_said(answer)}); {later}"
                 )
-            sleep(2.0**attempt)
+            time.sleep(_PAUSE * 2**attempt)
         else:
             raise ProviderSetupError(
                 f"{server} does not take the features ({answer.status_code}{_said(answer)}): does "

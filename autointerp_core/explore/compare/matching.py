@@ -223,7 +223,8 @@ def _partners(
         shared = np.asarray(one.multiply(two).sum(1, dtype=np.float64)).ravel() / one.shape[1]
         below = spread_a * spread_b
         fine = below > 0
-        correlation[fine] = ((shared - mean_a * mean_b)[fine] / below[fine]).astype(np.float32)
+        ratio = (shared - mean_a * mean_b)[fine] / below[fine]
+        correlation[fine] = np.clip(ratio, -1, 1).astype(np.float32)
         on_a, on_b = (one != 0).astype(np.float32), (two != 0).astype(np.float32)
         both = np.asarray(on_a.multiply(on_b).sum(1)).ravel()
         either = np.asarray(on_a.sum(1)).ravel() + np.asarray(on_b.sum(1)).ravel() - both

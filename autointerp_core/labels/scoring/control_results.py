@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from autointerp_core.store.event_details import ScorerResult
+from autointerp_core.store.event_details import ScorerResult, value_of
 from autointerp_core.store.label_state import LabelState, Proposal, ranked
 
 CARRIED = "control:"
@@ -45,7 +45,9 @@ def standing_results(states: Iterable[LabelState]) -> Results:
 
 
 def _tested(state: LabelState) -> list[Proposal]:
-    return [p for p in state.proposals if p.test_score is not None]
+    return [
+        p for p in state.proposals if any(value_of(one) is not None for one in p.scores.values())
+    ]
 
 
 def _results(proposals: Iterable[Proposal | None]) -> Results:

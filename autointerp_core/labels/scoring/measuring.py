@@ -23,7 +23,7 @@ from autointerp_core.labels.scoring.judge import Judge
 from autointerp_core.labels.scoring.measures import MEASURES, Measured, MeasureTools, Subject
 from autointerp_core.labels.scoring.report import ScoreReport, summarise
 from autointerp_core.labels.scoring.run import score_labels
-from autointerp_core.labels.scoring.text_encoder import TextEncoder
+from autointerp_core.labels.scoring.study_model import StudyModel
 from autointerp_core.progress import Progress, ProgressCallback, silent
 from autointerp_core.store.event_details import MeasuredDetails, ScorerResult
 from autointerp_core.store.events import MEASURED, LabelEvent, NewEvent
@@ -46,7 +46,7 @@ def score_and_measure(
     judge: Judge | LabelProvider | None = None,
     choice_judge: ChoiceJudge | None = None,
     embedder: Embedder | None = None,
-    open_encoder: Callable[[], TextEncoder] | None = None,
+    open_model: Callable[[], StudyModel] | None = None,
     seed: int = 0,
     progress: ProgressCallback = silent,
 ) -> ScoreReport:
@@ -56,55 +56,50 @@ def score_and_measure(
         judge: as for :func:`~autointerp_core.labels.scoring.run.score_labels`; a provider writes
             and chooses for measures, too.
         choice_judge: chooses instead of it.
-        open_encoder: loads the study's model and SAE, for measures that encode text.
+        open_model: loads the study's model and SAE, for measures that encode text.
 
     Raises:
         ParameterError: a measure needs the model and the SAE, and they are not at hand.
         BadInput, ProviderError, MissingDependency: as ``score_labels``.
     """
     config = (config or ScoreConfig()).on(study)
-    _check(config, open_encoder)
-    report = ScoreReport()
-    if config.window_scorers:
-        report = score_labels(
-            study,
-            features,
-            history,
-            config,
-            judge=judge,
-            embedder=embedder,
-            seed=seed,
-            progress=progress,
-        )
-    if not config.measures or report.stopped:
-        return report
-    asks = any(MEASURES[name].asks_model for name in config.measures)
-    given = judge if isinstance(judge, LabelProvider) else None
-    made = config.make_provider() if asks and given is None and choice_judge is None else None
+    _check(config, open_model)
+    wanted = sorted({int(feature) for feature in features})
+    for feature in wanted:
+        study.stats(feature)  # raises
+    # One provider for all of it, so that a budget bounds the whole.
+    made = config.make_provider() if judge is None and _asks(config, choice_judge) else None
+    judge = judge or made
     try:
-        run = _Measuring(
-            study,
-            history,
-            MeasureTools(
+        report = ScoreReport()
+        if config.window_scorers:
+            report = score_labels(
+                study,
+                wanted,
+                history,
+                config,
+                judge=judge,
+                embedder=embedder,
+                seed=seed,
+                progress=progress,
+            )
+        if config.measures and not report.stopped:
+            tools = MeasureTools(
                 study,
                 Split(study),
                 KnownTexts(embedder or make_embedder(config.embedder)),
-                given or made,
+                judge if isinstance(judge, LabelProvider) else None,
                 choice_judge,
-                open_encoder,
+                open_model,
                 seed,
                 config.again,
-            ),
-            report,
-            progress,
-        )
-        wanted = sorted({int(feature) for feature in features})
-        started = time.perf_counter()
-        for name in config.measures:
-            run.measure(name, wanted)
-            if report.stopped:
-                break
-        report.seconds += time.perf_counter() - started
+            )
+            started = time.perf_counter()
+            _Measuring(study, history, tools, report, progress).all(config.measures, wanted)
+            report.seconds += time.perf_counter() - started
+            if not config.window_scorers:
+                counts = [summary.features for summary in report.scorers.values()]
+                report.features = max(counts, default=0)
     finally:
         if made is not None:
             made.close()
@@ -113,12 +108,18 @@ def score_and_measure(
     return report
 
 
-def _check(config: ScoreConfig, open_encoder: Callable[[], TextEncoder] | None) -> None:
+def _asks(config: ScoreConfig, choice_judge: ChoiceJudge | None) -> bool:
+    """Whether a provider is asked anything that ``choice_judge`` does not answer."""
+    spared = {name for name in config.measures if not MEASURES[name].of_label}
+    return bool(set(config.judged) - (spared if choice_judge is not None else set()))
+
+
+def _check(config: ScoreConfig, open_model: Callable[[], StudyModel] | None) -> None:
     encoding = [name for name in config.measures if MEASURES[name].encodes]
-    if encoding and open_encoder is None:
+    if encoding and open_model is None:
         raise ParameterError(
-            f"{' and '.join(encoding)} encode text with the study's own model and SAE, and they "
-            "are not at hand here; run it where they are, or leave it out"
+            f"{' and '.join(encoding)} needs the study's own model and SAE, and they are not at "
+            "hand here; run it where they are, or leave it out"
         )
 
 
@@ -136,6 +137,13 @@ class _Measuring:
         self._study, self._history, self._tools = study, history, tools
         self._report, self._progress = report, progress
         self._sae = study.info.sae_fingerprint
+
+    def all(self, names: Sequence[str], features: list[int]) -> None:
+        """Measure by each of the measures, until a budget is used up."""
+        for name in names:
+            self.measure(name, features)
+            if self._report.stopped:
+                return
 
     def measure(self, name: str, features: list[int]) -> None:
         """Measure features (their standing labels, where a measure is of labels)."""

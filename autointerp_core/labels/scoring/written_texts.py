@@ -36,7 +36,8 @@ _AGAINST = (
     "Label: {label}\nWrite {count} different texts that contain nothing of what the label names: "
     "no such words, signs or topics, nor anything near them. Batch {batch}."
 )
-_MARK = regex.compile(r"^\s*(?:[-*•–]\s+|\(?\d{1,2}[.):]\s*|[\"“'](?=.*[\"”']\s*$))")
+_MARK = regex.compile(r"^\s*(?:[-*•–]\s+|\(?\d{1,2}[.):]\s*)")
+_QUOTED = regex.compile(r"^[\"“'](.*)[\"”']$")
 _PREFACE = regex.compile(r"(?:here (?:are|is)|sure|certainly|of course)\b.*:\s*$", regex.IGNORECASE)
 
 
@@ -124,7 +125,7 @@ def read_texts(reply: str | None) -> list[str]:
     """The lines of a reply that are texts: numbers, bullets and quotes off, prefaces left out."""
     texts = []
     for line in spoken(reply or "").text.splitlines():
-        bare = _MARK.sub("", line).strip().rstrip("\"”'")
+        bare = _QUOTED.sub(r"\1", _MARK.sub("", line).strip())
         if len(bare.split()) >= 3 and not _PREFACE.match(bare):
             texts.append(" ".join(bare.split()))
     return texts

@@ -115,23 +115,23 @@ class SearchLabeler:
         documents: Sequence[int] | None = None,
         embedder: Embedder | None = None,
     ):
-        self.study, self._documents = study, documents
-        self._embedder = embedder or make_embedder(AUTO)
+        self.study, self.documents = study, documents
+        self.embedder = embedder or make_embedder(AUTO)
 
     @property
     def method(self) -> str:
         """How labels are made here, as it is recorded with them."""
-        return METHOD if self._embedder.name == WORDLLAMA else FITTED_METHOD
+        return METHOD if self.embedder.name == WORDLLAMA else FITTED_METHOD
 
     @cached_property
     def _fitting(self) -> FittingWords | None:
         if self.method == METHOD:
             return None
-        return FittingWords(self.words, KnownTexts(self._embedder))
+        return FittingWords(self.words, KnownTexts(self.embedder))
 
     @cached_property
     def counts(self) -> CorpusCounts:
-        return CorpusCounts(self.study, self._documents)
+        return CorpusCounts(self.study, self.documents)
 
     @property
     def words(self) -> CorpusWords:

@@ -23,7 +23,7 @@ from autointerp_core.labels.embedders import KnownTexts
 from autointerp_core.labels.providers.base import LabelProvider
 from autointerp_core.labels.registry import Registry
 from autointerp_core.labels.scoring.choice_judge import ChoiceJudge
-from autointerp_core.labels.scoring.text_encoder import TextEncoder
+from autointerp_core.labels.scoring.study_model import StudyModel
 from autointerp_core.store.event_details import ScorerResult
 from autointerp_core.store.study import Study
 
@@ -49,7 +49,7 @@ class MeasureTools:
     """Who writes or chooses."""
     judge: ChoiceJudge | None = None
     """Who chooses, where that is somebody else than ``provider``."""
-    open_encoder: Callable[[], TextEncoder] | None = None
+    open_model: Callable[[], StudyModel] | None = None
     """Loads the model and the SAE; None where they are not at hand."""
     seed: int = 0
     fresh: bool = False
@@ -83,6 +83,8 @@ class Measure(ABC):
     """Names of its results, the main one first."""
     asks_model: bool = False
     """Whether a language model is asked, which takes time and may cost money."""
+    asked: tuple[int, int, int] = (0, 0, 0)
+    """About how many requests a subject takes, and tokens of a prompt and of an answer."""
     encodes: bool = False
     """Whether it needs the study's own model and SAE."""
     of_label: bool = True

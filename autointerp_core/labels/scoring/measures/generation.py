@@ -36,8 +36,8 @@ from autointerp_core.labels.scoring.measures import (
 )
 from autointerp_core.labels.scoring.proportions import Count, wilson
 from autointerp_core.labels.scoring.score_statistics import AUROC, FLOOR, auroc
-from autointerp_core.labels.scoring.text_encoder import TextEncoder, strongest
-from autointerp_core.labels.scoring.written_texts import TEXTS, WrittenTexts, write_texts
+from autointerp_core.labels.scoring.study_model import StudyModel, strongest
+from autointerp_core.labels.scoring.written_texts import A_PROMPT, TEXTS, WrittenTexts, write_texts
 from autointerp_core.store.event_details import ScorerResult
 
 GENERATION = "generation"
@@ -56,6 +56,7 @@ class GenerationMeasure(Measure):
     about = "whether text that a model writes for the label makes the feature fire"
     results = (RESPONSIVENESS, CLARITY, PURITY)
     asks_model = True
+    asked = (2 * TEXTS // A_PROMPT, 170, 30 * A_PROMPT)
     encodes = True
 
     def by(self, tools: MeasureTools) -> str:
@@ -68,13 +69,13 @@ class GenerationMeasure(Measure):
                 "generation needs a model that writes: give a judge provider and its model, or "
                 "leave generation out"
             )
-        if tools.open_encoder is None:
+        if tools.open_model is None:
             raise ParameterError(
                 "generation encodes text with the study's own model and SAE, which are not at hand"
             )
         if not subjects:
             return
-        encoder = tools.open_encoder()
+        encoder = tools.open_model()
         natural = natural_windows(tools)
         for at in range(0, len(subjects), _AT_ONCE):
             some = subjects[at : at + _AT_ONCE]
@@ -107,7 +108,7 @@ def _measured(
     subjects: Sequence[Subject],
     written: Sequence[WrittenTexts],
     natural: Sequence[str],
-    encoder: TextEncoder,
+    encoder: StudyModel,
     by: str,
 ) -> Iterator[Measured]:
     texts = [t for one in written for t in (*one.fitting, *one.unfitting)]

@@ -13,7 +13,7 @@ write: a low value with a good score on windows says that the label is of the in
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
@@ -50,50 +50,72 @@ class OutputMeasure(Measure):
         return tools.known.embedder.name
 
     def measure(self, subjects: Sequence[Subject], tools: MeasureTools) -> Iterator[Measured]:
-        study, by = tools.study, self.by(tools)
-        generator = np.random.default_rng([tools.seed, 0x4F55])
-        live = study.table.loc[study.table["num_examples"] > 0, "feature"].to_numpy()
-        pool = [int(f) for f in generator.permutation(live)[: _OTHERS + 1]]
-        raised = {feature: raised_tokens(study, feature) for feature in pool}
-        labels = [subject.label or "" for subject in subjects]
-        for place, subject in enumerate(subjects):
-            own = raised.get(subject.feature) or raised_tokens(study, subject.feature)
-            mine = {token.casefold() for token in own}
-            others = [
-                token
-                for feature in pool
-                if feature != subject.feature
-                for token in raised[feature]
-                if token.casefold() not in mine
-            ]
-            wrong = [
-                label
-                for label in (*labels[place + 1 :], *labels[:place])
-                if label.casefold() != labels[place].casefold()
-            ][:_SHUFFLED]
-            yield Measured(
-                subject,
-                {OUTPUT: _result(tools, labels[place], own, others, wrong, by)},
-                {"raised": own},
-            )
+        study = tools.study
+
+        def raised(feature: int) -> list[str]:
+            return raised_tokens(study, feature)
+
+        yield from compare(OUTPUT, subjects, tools, raised, _OTHERS, NO_LOGITS)
+
+
+def compare(
+    name: str,
+    subjects: Sequence[Subject],
+    tools: MeasureTools,
+    tokens_of: Callable[[int], list[str]],
+    n_others: int,
+    nothing: str,
+) -> Iterator[Measured]:
+    """Labels compared with the tokens of their features, and with those of ``n_others`` others.
+
+    Args:
+        name: of the result.
+        tokens_of: the tokens that a feature makes likelier.
+        nothing: why a feature may have none.
+    """
+    study, by = tools.study, tools.known.embedder.name
+    generator = np.random.default_rng([tools.seed, 0x4F55])
+    live = study.table.loc[study.table["num_examples"] > 0, "feature"].to_numpy()
+    pool = [int(f) for f in generator.permutation(live)[: n_others + 1]]
+    known = {feature: tokens_of(feature) for feature in pool} if subjects else {}
+    labels = [subject.label or "" for subject in subjects]
+    for place, subject in enumerate(subjects):
+        own = known[subject.feature] if subject.feature in known else tokens_of(subject.feature)
+        mine = {token.casefold() for token in own}
+        others = [
+            token
+            for feature in pool
+            if feature != subject.feature
+            for token in known[feature]
+            if token.casefold() not in mine
+        ]
+        wrong = [
+            label
+            for label in (*labels[place + 1 :], *labels[:place])
+            if label.casefold() != labels[place].casefold()
+        ][:_SHUFFLED]
+        found = _result(name, tools, labels[place], own, others, wrong, by, nothing)
+        yield Measured(subject, {name: found}, {"tokens": own})
 
 
 def _result(
+    name: str,
     tools: MeasureTools,
     label: str,
     own: Sequence[str],
     others: Sequence[str],
     wrong: Sequence[str],
     by: str,
+    nothing: str,
 ) -> ScorerResult:
     if len(own) < MIN_TOKENS or len(others) < MIN_TOKENS:
         reason = (
-            f"it raises {len(own)} tokens with a letter or digit; the output measure needs "
+            f"{len(own)} tokens with a letter or digit are known of it; the {name} measure needs "
             f"{MIN_TOKENS}"
             if own
-            else NO_LOGITS
+            else nothing
         )
-        return no_value(OUTPUT, AUROC, by, FLOOR, reason, len(own))
+        return no_value(name, AUROC, by, FLOOR, reason, len(own))
     vectors = tools.known.vectors([*own, *others])
     right = _likeness(tools, label, vectors)
     value, low, high = auroc(right[: len(own)], right[len(own) :])
@@ -102,7 +124,7 @@ def _result(
         like = _likeness(tools, text, vectors)
         shuffled.append(auroc_value(like[: len(own)], like[len(own) :]))
     return ScorerResult(
-        OUTPUT,
+        name,
         value,
         low,
         high,

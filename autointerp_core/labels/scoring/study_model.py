@@ -1,4 +1,4 @@
-"""What runs the study's model and SAE on new text, as far as measures need it."""
+"""The study's own model and SAE, as far as measures need them."""
 
 from __future__ import annotations
 
@@ -21,13 +21,23 @@ class Encoded(Protocol):
         ...
 
 
-class TextEncoder(Protocol):
-    """The study's model and SAE, loaded."""
+class StudyModel(Protocol):
+    """The study's model and SAE, loaded when first asked."""
 
     def encode(
         self, texts: Sequence[str], features: Sequence[int] | None = None
     ) -> Sequence[Encoded]:
         """What every text makes the features do, in the order of the texts."""
+        ...
+
+    def ablated(self, texts: Sequence[str], feature: int, count: int) -> list[str]:
+        """The next tokens that taking a feature out makes less likely, those most so first.
+
+        By the mean change of their log-probability after each text; ``count`` tokens.
+
+        Raises:
+            HookError: features of this SAE cannot be taken out.
+        """
         ...
 
 
