@@ -11,13 +11,8 @@ import numpy as np
 
 from autointerp_core.labels.document_split import HELD_OUT, LABEL, Split
 from autointerp_core.labels.explain.report import GenerationReport
-<<<<<<< HEAD
-from autointerp_core.labels.search.labeler import METHOD, SearchLabeler
-from autointerp_core.labels.search.processes import label_many
-=======
 from autointerp_core.labels.search.labeler import SearchLabeler
 from autointerp_core.labels.search.processes import label_many
->>>>>>> scorer
 from autointerp_core.progress import ProgressCallback, silent
 from autointerp_core.store.event_details import SearchDetails
 from autointerp_core.store.events import FAILED, GENERATED, NewEvent
@@ -78,12 +73,7 @@ def record_search_labels(
         else:
             todo.append(feature)
     batch: list[NewEvent] = []
-<<<<<<< HEAD
-    labels = label_many(labeler or search_labeler(split), todo, progress) if todo else ()
-    for found in labels:
-=======
-    for found in labeler.label_all(todo, progress) if todo else ():
->>>>>>> scorer
+    for found in label_many(labeler, todo, progress) if todo else ():
         if found.text is None:
             report.failed += 1
             batch.append(_event(study, method, found.feature, FAILED, reason=HELD_OUT))
