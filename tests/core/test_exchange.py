@@ -147,7 +147,8 @@ def test_every_format_says_what_it_writes_and_writes_that(
     plan = preview(Subject(study, history, (1, 2, 3)), name)
     assert plan.lines
     assert not list(tmp_path.glob("out*"))
-    export_features(study, history, name, [3, 1, 2, 1], tmp_path / "out")
+    done = export_features(study, history, name, [3, 1, 2, 1], tmp_path / "out")
+    assert done.files == len(tree(tmp_path / "out"))
     promised = {*plan.closing, *(one for batch in plan.batches for one in batch.files)}
     # delphi's explanations are a file a labelled feature: named in the lines, not one by one.
     written = {n for n in tree(tmp_path / "out") if not n.startswith("explanations/")}
