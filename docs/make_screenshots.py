@@ -27,8 +27,7 @@ CLICKS = {
     "judged": (".st-key-group >> text=Judged",),
     "generate": (".st-key-generate button",),
     "glossary": (".st-key-glossary button",),
-    "plot": (),
-    "new-study": (".st-key-new_study summary",),
+    "new-study": (".st-key-new_open summary",),
 }
 SIZES = (ViewportSize(width=1280, height=860), ViewportSize(width=1920, height=1000))
 QUALITY = 82
@@ -75,6 +74,8 @@ def _photograph(page: Page, url: str, kind: str, feature: int | None, only: set[
         "map": "map",
         "compare": "compare",
         "report": "report",
+        "try-a-text": "try_a_text",
+        "steer": "steer",
     }
     for name, address in addresses.items():
         if only and name not in only:

@@ -18,6 +18,7 @@ KINDS: dict[str, str] = {
     "score": "autointerp_core.jobs.work:run_score_job",
     "find": "autointerp_core.jobs.work:run_find_job",
     "neighbours": "autointerp_core.jobs.work:run_neighbours_job",
+    "families": "autointerp_core.jobs.work:run_families_job",
     "map": "autointerp_core.jobs.work:run_map_job",
     "compare": "autointerp_core.jobs.work:run_compare_job",
     "export": "autointerp_core.jobs.exchange_work:run_export_job",

@@ -15,6 +15,7 @@ from autointerp_core.extraction.upgrades import add_neighbours
 from autointerp_core.find.request import FindRequest
 from autointerp_core.find.run import find_features
 from autointerp_core.labels.config import LabelConfig, ScoreConfig
+from autointerp_core.labels.families import make_families
 from autointerp_core.labels.providers.make import NONE
 from autointerp_core.labels.run import label_features, total
 from autointerp_core.labels.scoring.measuring import score_and_measure
@@ -145,6 +146,13 @@ def run_map_job(params: dict[str, Any], progress: ProgressCallback) -> dict[str,
     study = Study(study_folder(str(params["study"])))
     made = make_map(study, MapConfig(**settings), progress)
     return {"study": study.id, "features": len(made.features)}
+
+
+def run_families_job(params: dict[str, Any], progress: ProgressCallback) -> dict[str, Any]:
+    """The families of the study ``params["study"]`` (an id)."""
+    study = Study(study_folder(str(params["study"])))
+    groups = make_families(study, progress)
+    return {"study": study.id, "groups": len(groups)}
 
 
 def run_compare_job(params: dict[str, Any], progress: ProgressCallback) -> dict[str, Any]:

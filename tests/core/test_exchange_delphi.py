@@ -6,6 +6,7 @@ import asyncio
 import json
 import sys
 from collections.abc import Iterator
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -27,6 +28,16 @@ from benchmarks.synthetic import write_study
 from tests.core.exchange_fixtures import SAE, awkward_study
 
 HOOK = "blocks.9.hook_resid_post"
+_NEVER_CALLED = (
+    "vllm",
+    "vllm.distributed",
+    "vllm.distributed.parallel_state",
+    "vllm.inputs",
+    "faiss",
+    "sentence_transformers",
+    "blobfile",
+    "tiktoken",
+)
 
 
 @pytest.fixture
@@ -148,9 +159,10 @@ def test_modules_are_known_as_hook_points(module: str, hook: str, same: bool) ->
 @pytest.fixture
 def delphi(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """delphi itself. What it imports and never calls here (vLLM, FAISS …) stands in as nothing."""
-    for name in ("vllm", "vllm.distributed", "vllm.distributed.parallel_state", "vllm.inputs",
-                 "faiss", "blobfile", "tiktoken"):  # fmt: skip
-        monkeypatch.setitem(sys.modules, name, MagicMock())
+    for name in _NEVER_CALLED:
+        nothing = MagicMock()
+        nothing.__spec__ = ModuleSpec(name, None)  # others ask whether it is installed
+        monkeypatch.setitem(sys.modules, name, nothing)
     import delphi
 
     return delphi

@@ -17,6 +17,7 @@ import orjson
 
 from autointerp_core.children import check_ended, children, cores
 from autointerp_core.errors import AutointerpError
+from autointerp_core.labels.embedders import make_embedder
 from autointerp_core.labels.search.corpus_counts import BLOCK
 from autointerp_core.labels.search.labeler import SearchLabel, SearchLabeler
 from autointerp_core.progress import Progress, ProgressCallback
@@ -57,6 +58,7 @@ def label_many(
             {
                 "study": str(labeler.study.folder),
                 "documents": None if documents is None else list(documents),
+                "embedder": labeler.embedder.name,
                 "blocks": blocks,
             },
         )
@@ -86,7 +88,8 @@ def main(arguments: Sequence[str]) -> int:
     """Print the labels of every so manieth block of a job, a line each."""
     job = json.loads(Path(arguments[0]).read_bytes())
     number, step = int(arguments[1]), int(arguments[2])
-    labeler = SearchLabeler(Study(Path(job["study"])), job["documents"])
+    embedder = make_embedder(job["embedder"])
+    labeler = SearchLabeler(Study(Path(job["study"])), job["documents"], embedder)
     for block in job["blocks"][number::step]:
         for label in labeler.label_all(block):
             print(orjson.dumps(asdict(label), option=orjson.OPT_SERIALIZE_NUMPY).decode())
