@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PORT ?= 8501
 
-.PHONY: app demo check test lint oracle bench bench-ui bench-exchange bench-labels bench-judges bench-scale bench-steer bench-health parity chromium postgres install install-dev
+.PHONY: app demo check test lint oracle bench bench-ui bench-exchange bench-labels bench-find bench-scorers bench-judges bench-scale bench-steer bench-health parity chromium postgres install install-dev
 
 app: demo  ## install, build the demo study once, serve the app
 	$(BIN)/streamlit run app.py --server.port $(PORT)
@@ -40,7 +40,7 @@ bench-health: install-dev demo  ## which deliberate mistakes the health check te
 bench-exchange: install-dev  ## exports of 16,384 features: time, memory, the same bytes after a kill
 	$(BIN)/python -m benchmarks.exchange
 
-bench-ui: install-dev chromium  ## waits in the browser on large synthetic studies
+bench-ui: install-dev demo chromium  ## waits in the browser on large synthetic studies
 	$(BIN)/python -m benchmarks.ui
 
 bench-scale: install-dev demo  ## Ray, nodes that die, summaries of large studies
@@ -49,11 +49,17 @@ bench-scale: install-dev demo  ## Ray, nodes that die, summaries of large studie
 bench-labels: install-dev demo  ## how good labels are, on planted features and on the demo
 	$(BIN)/python -m benchmarks.labels
 
+bench-find: install-dev demo  ## planted features found from documents, nothing where nothing is; meaning search
+	$(BIN)/python -m benchmarks.find; found=$$?; $(BIN)/python -m benchmarks.paraphrases && exit $$found
+
 bench-judges: install-dev demo  ## intruders, generation, controls and judges, on planted features and on the demo
 	$(BIN)/python -m benchmarks.judges
 
 bench-steer: install-dev demo  ## what turning a feature up does to 50 texts, against nothing and a random direction
 	$(BIN)/python -m benchmarks.steering
+
+bench-scorers: install-dev demo  ## the embedding scorer on planted concepts it was not chosen by, by embedder
+	$(BIN)/python -m benchmarks.planted.scorer_rows
 
 install: $(VENV)/.installed
 install-dev: $(VENV)/.installed-dev

@@ -69,10 +69,10 @@ def _reference_engine() -> Check:
 
 
 def _embedder() -> Check:
-    from autointerp_core.labels.embedders import default_embedder
+    from autointerp_core.labels.embedders import AUTO, make_embedder
 
     try:
-        embedder = default_embedder()
+        embedder = make_embedder(AUTO)
         width = embedder.embed(["a label"]).shape[1]
     except Exception as error:  # any failure is what this check is for
         return Check("embedding scores", False, f"{type(error).__name__}: {error}")

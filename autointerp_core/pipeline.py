@@ -79,7 +79,7 @@ def run_labeling(
     candidates: int = 2,
     scoring: str = "none",
     score_windows: int = 20,
-    embedder: str = "wordllama",
+    embedder: str = "auto",
     control: str | None = None,
     output_labels: bool = False,
     judge_provider: str | None = None,
@@ -151,7 +151,8 @@ def run_labeling(
             two ask the judge model. Also measures, which rank no label: ``"intruder"``,
             ``"generation"``, ``"output"``, ``"ablation"``.
         score_windows: Activating windows a score is measured on; as many silent ones.
-        embedder: Of the embedding scores: ``"wordllama"`` (offline), or
+        embedder: Of the embedding scores: ``"auto"`` (minilm where it is installed, else
+            wordllama), ``"minilm"``, ``"wordllama"``, or
             ``"sentence-transformers:<model>"`` where that package is installed.
         control: ``"shuffled"``, ``"random-sae"`` or both: do the same for a control of the SAE as
             well, to see what scores mean.

@@ -6,6 +6,7 @@ against sae-dashboard, on the demo model, SAE and corpus.
                 statistics, examples, and the examples file
     (c) few     the same for 20 features
     (d) vis     sae-dashboard's ``SaeVisRunner``
+    (e) wide    (b) with an SAE of 131,072 latents, against (a) with it
 
 Every repeat is a process of its own, so nothing is warm; (a), (b) and (c) take turns, so a
 machine that slows down slows all of them. Loading model and SAE is left out of all times.
@@ -34,11 +35,14 @@ SMALL, LARGE = 50_000, 200_000
 VIS_TOKENS, VIS_FEATURES, VIS_CAP = 25_000, 256, 300.0
 REPEATS = 3
 FEW = 20
+WIDE, WIDE_TOKENS, WIDE_ROWS = 131_072, 20_000, 256
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--one", choices=("limit", "all", "few", "vis"), help=argparse.SUPPRESS)
+    parser.add_argument(
+        "--one", choices=("limit", "all", "few", "vis", "wide"), help=argparse.SUPPRESS
+    )
     parser.add_argument("--tokens", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--features", type=int, default=0, help=argparse.SUPPRESS)
     parser.add_argument("--repeats", type=int, default=REPEATS)
@@ -89,6 +93,7 @@ def _rows(repeats: int) -> list[Row]:
         Row("memory_growth_n_to_4n", peaks[LARGE] / peaks[SMALL] - 1, 0.05, repeats=repeats)
     )
     rows.append(selected_columns(repeats))
+    rows += _wide_rows()
     ours = _in_process("all", VIS_TOKENS)
     some = _in_process("vis", VIS_TOKENS, VIS_FEATURES)
     whole = _in_process("vis", VIS_TOKENS)
@@ -151,15 +156,8 @@ def _request(n_tokens: int, **changes: Any) -> Any:
     texts = list(open_dataset("demo", "text", None).iterate())
     lengths = np.cumsum([len(x) for x in tokenizer(texts, add_special_tokens=False)["input_ids"]])
     n_rows = min(int(np.searchsorted(lengths, n_tokens)) + 1, len(texts))
-    return ExtractionConfig(
-        model_path="demo",
-        sae_path="demo",
-        dataset_path="demo",
-        n_rows=n_rows,
-        logits=False,
-        neighbours=False,
-        **changes,
-    )
+    given = {"model_path": "demo", "sae_path": "demo", "dataset_path": "demo", "n_rows": n_rows}
+    return ExtractionConfig(**{**given, "logits": False, "neighbours": False, **changes})
 
 
 def _measure_ours(n_tokens: int, few: bool) -> dict[str, float]:
@@ -219,7 +217,7 @@ def _neighbours(study: Any) -> None:
     write_neighbours(study.passes[0].folder, decoder, study.features, silent)
 
 
-def _measure_limit(n_tokens: int, _: int) -> dict[str, float]:
+def _measure_limit(n_tokens: int, wide: int) -> dict[str, float]:
     """Forward to the hook and ``encode``, nothing else, on the batches (b) uses."""
     import torch
     from sae_lens import SAE
@@ -229,12 +227,13 @@ def _measure_limit(n_tokens: int, _: int) -> dict[str, float]:
     from autointerp_core.extraction.resolve import resolve
     from autointerp_core.sources.demo import demo_sae_path
 
-    plan = resolve(_request(n_tokens))
+    root = str(_wide_sae()) if wide else demo_sae_path()
+    plan = resolve(_request(n_tokens, sae_path=root if wide else "demo"))
     config = AutoConfig.from_pretrained(plan.model.path)
     config.num_hidden_layers = plan.hook.blocks_needed
     model = AutoModel.from_pretrained(plan.model.path, config=config, dtype=torch.float32).eval()
     model.norm = torch.nn.Identity()
-    folder = next(Path(demo_sae_path()).rglob("cfg.json")).parent
+    folder = next(Path(root).rglob("cfg.json")).parent
     sae = SAE.load_from_disk(str(folder), device="cpu", dtype="float32")
     context = plan.tokenisation.context_size
     sequences = [
@@ -244,6 +243,7 @@ def _measure_limit(n_tokens: int, _: int) -> dict[str, float]:
     ]
     offsets = np.concatenate([[0], np.cumsum([len(s) for s in sequences])])
     batching = Batching(plan.config.batch_sequences, BATCH_TOKENS)
+    forward = 0.0
     start = time.perf_counter()
     with torch.inference_mode():
         for shard in plan_shards(offsets, plan.config.shard_tokens):
@@ -251,10 +251,71 @@ def _measure_limit(n_tokens: int, _: int) -> dict[str, float]:
             for batch in batching.batches(np.array([len(s) for s in part])):
                 chosen = [torch.tensor(part[i]) for i in batch]
                 padded = torch.nn.utils.rnn.pad_sequence(chosen, batch_first=True)
+                begun = time.perf_counter()
                 x = model(input_ids=padded, use_cache=False).last_hidden_state
+                forward += time.perf_counter() - begun
                 real = torch.arange(padded.shape[1]) < torch.tensor([[len(c)] for c in chosen])
-                sae.encode(x[real])
-    return {"seconds": time.perf_counter() - start, "tokens": int(offsets[-1])}
+                for piece in x[real].split(WIDE_ROWS) if wide else (x[real],):
+                    sae.encode(piece)  # of a wide one never more than fits in memory
+    seconds = time.perf_counter() - start
+    return {"seconds": seconds, "tokens": int(offsets[-1]), "forward": forward}
+
+
+def _wide_sae() -> Path:
+    """A random top-k SAE of 131,072 latents, made once for all processes."""
+    from tests.core.tiny import tiny_topk_saelens
+
+    folder = Path(tempfile.gettempdir()) / f"autointerp-bench-wide-{WIDE}"
+    if not (folder / "cfg.json").exists():
+        tiny_topk_saelens(folder, 576, WIDE, 32, "blocks.9.hook_resid_post")
+    return folder
+
+
+def _measure_wide(n_tokens: int) -> dict[str, float]:
+    """Our extraction with that SAE, and how much of it is the health check and the summary."""
+    from autointerp_core.extraction import native, study_writer
+    from autointerp_core.extraction.resolve import resolve
+    from autointerp_core.extraction.run import extract_resolved
+    from autointerp_core.sources import model
+
+    apart, health, summary = _Stopwatch(), _Stopwatch(), _Stopwatch()
+    model.load_truncated = apart.around(model.load_truncated)
+    for module, name, watch in (
+        (native, "measure_health", health),
+        (study_writer, "summarise", summary),
+    ):
+        vars(module)[name] = watch.around(vars(module)[name])
+    resolved = resolve(_request(n_tokens, sae_path=str(_wide_sae())))
+    with tempfile.TemporaryDirectory() as folder:
+        start = time.perf_counter()
+        study = extract_resolved(resolved, Path(folder)).study
+        seconds = time.perf_counter() - start - apart.seconds
+    return {
+        "seconds": seconds,
+        "tokens": study.info.n_tokens,
+        "health": health.seconds,
+        "summary": summary.seconds,
+    }
+
+
+def _wide_rows() -> list[Row]:
+    """131,072 latents: what everything beside forward and encode costs."""
+    _wide_sae()
+    limit, ours = _in_process("limit", WIDE_TOKENS, 1), _in_process("wide", WIDE_TOKENS)
+    exact = int(ours["tokens"])
+    extracting = ours["seconds"] - ours["health"] - ours["summary"]
+    rows = [
+        Row("ratio_wide_vs_limit", ours["seconds"] / limit["seconds"], 1.10, n_tokens=exact),
+        Row("memory_wide_vs_limit", ours["peak_mb"] / limit["peak_mb"], 1.5, n_tokens=exact),
+    ]
+    stages = {
+        "wide_limit_forward_s": limit["forward"],
+        "wide_limit_encode_s": limit["seconds"] - limit["forward"],
+        "wide_extracting_s": extracting,
+        "wide_health_s": ours["health"],
+        "wide_summary_s": ours["summary"],
+    }
+    return rows + [Row(name, seconds, n_tokens=exact) for name, seconds in stages.items()]
 
 
 def _measure_vis(n_tokens: int, n_features: int) -> dict[str, float]:
@@ -311,6 +372,7 @@ _MEASURE: dict[str, Callable[[int, int], dict[str, float]]] = {
     "all": lambda n, _: _measure_ours(n, few=False),
     "few": lambda n, _: _measure_ours(n, few=True),
     "vis": _measure_vis,
+    "wide": lambda n, _: _measure_wide(n),
 }
 
 

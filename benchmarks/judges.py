@@ -48,7 +48,7 @@ from autointerp_core.labels.scoring.proportions import Count, JudgeSkill
 from autointerp_core.labels.scoring.report import ScorerSummary, summarise
 from autointerp_core.labels.scoring.sample_windows import WindowSampler
 from autointerp_core.labels.scoring.scorers import SCORERS, ScorerRun, Tools, answer_runs, judged
-from autointerp_core.sources.control_sae import CONTROLS
+from autointerp_core.sources.control_sae import CONTROLS, RANDOM
 from autointerp_core.store.events import IMPORTED, NewEvent
 from autointerp_core.store.history import LabelHistory
 from autointerp_core.store.study import Study
@@ -178,7 +178,10 @@ def planted_controls(planted: Planted, folder: Path) -> Iterator[Row]:
             for name, summary in found.items():
                 if summary is not None:
                     yield _mean_row(f"planted_{kind}_{name}", summary)
-                    yield _floor_row(f"planted_{kind}_{name}_low", summary)
+                    # At layer 0 a mixed direction is still a handful of tokens, which a judge of
+                    # intruders may see: what labels score there is the check, and a random SAE.
+                    if name != INTRUDER or kind == RANDOM:
+                        yield _floor_row(f"planted_{kind}_{name}_low", summary)
 
 
 class SlippingJudge(Judge):

@@ -33,7 +33,7 @@ from numpy.typing import NDArray
 from autointerp_core.home import home, studies_dir
 from autointerp_core.labels.config import LabelConfig
 from autointerp_core.labels.document_split import LABEL, TEST, Split, shown_examples
-from autointerp_core.labels.embedders import KnownTexts, default_embedder
+from autointerp_core.labels.embedders import AUTO, KnownTexts, default_embedder, make_embedder
 from autointerp_core.labels.explain.prompts import get_method
 from autointerp_core.labels.providers.base import Price
 from autointerp_core.labels.providers.local import LocalProvider
@@ -165,6 +165,8 @@ def embedding_values(
         if text and feature in windows
     ]
     out: dict[int, tuple[float, float, float]] = {}
+    for run in runs:
+        run.baseline = True  # what random windows say is not asked here
     for first in range(0, len(runs), 64):
         answer_runs(runs[first : first + 64], Tools(known))
         for run in runs[first : first + 64]:
@@ -198,7 +200,10 @@ def difference_rows(name: str, one: Values, other: Values, limit: float | None) 
 
     ``limit`` is for all windows; the lower end of its interval must be above 0 too.
     """
-    common = sorted(set(one) & set(other))
+    # A label that the scorer cannot judge has no number; its pair is left out.
+    common = sorted(
+        f for f in set(one) & set(other) if not np.isnan([one[f][0], other[f][0]]).any()
+    )
     a = np.asarray([one[feature] for feature in common])
     b = np.asarray([other[feature] for feature in common])
     generator = np.random.default_rng(0)
@@ -324,7 +329,7 @@ def demo_part(provider: LocalProvider | None, sample: int, judged: int) -> list[
     naive = naive_labels(labeler, split, live)
     search, cost = search_labels(labeler, live)
     windows = sample_windows(study, split, live)
-    known = KnownTexts(default_embedder())
+    known = KnownTexts(make_embedder(AUTO))
     rows = cost_rows(SEARCH, cost)
     values = {}
     for method, labels in ((NAIVE, naive), (SEARCH, search)):

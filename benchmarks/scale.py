@@ -17,6 +17,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,18 +25,20 @@ import numpy as np
 
 from benchmarks.report import Row, publish
 
-SIZES = {"5m": 5_000_000, "10m": 10_000_000, "20m": 20_000_000}
+SIZES = {"1m": 1_250_000, "5m": 5_000_000, "10m": 10_000_000, "20m": 20_000_000}
 FEATURES, PER_TOKEN, SEQUENCE = 131_072, 32, 128
 SHARD_TOKENS, MORE_SHARDS = 32_768, 20
-RAY_TOKENS, RAY_SHARD = 60_000, 4_096
+RAY_TOKENS, RAY_SHARD = 40_000, 2_048
 NODES, KILLED = 3, 5
-PARTS = ("ray", "nodes", "summary")
+LAYERS, LAYER_TOKENS, LAYER_WIDTH = range(4, 10), 200_000, 1_024
+LABELLED = 1_000
+PARTS = ("ray", "nodes", "layers", "labels", "summary")
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("parts", nargs="*", default=PARTS, help=f"of {', '.join(PARTS)}")
-    parser.add_argument("--sizes", default=",".join(SIZES), help="summaries of these sizes")
+    parser.add_argument("--sizes", default="5m,10m,20m", help=f"summaries of {SIZES}")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     parser.add_argument("--folder", help=argparse.SUPPRESS)
     parser.add_argument("--tokens", type=int, help=argparse.SUPPRESS)
@@ -48,6 +51,10 @@ def main() -> int:
         rows += _ray_rows()
     if "nodes" in given.parts:
         rows.append(_nodes_row())
+    if "layers" in given.parts:
+        rows.append(_layers_row())
+    if "labels" in given.parts:
+        rows += _label_rows()
     if "summary" in given.parts:
         rows += _summary_rows([name for name in given.sizes.split(",") if name in SIZES])
     return publish("scale", rows)
@@ -161,6 +168,84 @@ def _measure_nodes() -> dict[str, float]:
     return {"equal": equal}
 
 
+# ------------------------------------------------------------------ several SAEs, labels
+
+
+def _layers_row() -> Row:
+    found = _in_process("layers")
+    return Row(
+        "ratio_six_layers_vs_deepest",
+        found["together"] / (found["deepest"] + found["encodes"]),
+        1.3,
+        n_tokens=int(found["tokens"]),
+        note="over the deepest alone and the encodes of the others; health checks included",
+    )
+
+
+def _measure_layers() -> dict[str, float]:
+    """Six random SAEs of the demo model's layers 4 to 9: together, and the deepest alone."""
+    import torch
+
+    from autointerp_core.extraction.several import extract_several
+    from autointerp_core.sources.sae import load_sae
+    from benchmarks.bench import _request
+    from tests.core.tiny import tiny_topk_saelens
+
+    hooks = [f"blocks.{layer}.hook_resid_post" for layer in LAYERS]
+    with tempfile.TemporaryDirectory() as made:
+        root = Path(made)
+        for hook in hooks:
+            tiny_topk_saelens(root / "saes" / hook, 576, LAYER_WIDTH, 32, hook)
+        whole = _request(LAYER_TOKENS, sae_path=str(root / "saes"))
+        seconds = {}
+        for name, chosen in (("deepest", hooks[-1:]), ("together", hooks)):
+            requests = [replace(whole, sae_id=hook) for hook in chosen]
+            start = time.perf_counter()
+            done = extract_several(requests, root / name)
+            seconds[name] = time.perf_counter() - start
+        tokens = done[0].study.info.n_tokens
+        sae = load_sae(str(root / "saes"), hooks[0]).sae
+        x = torch.randn(4_096, 576)
+        sae.encode(x)
+        start = time.perf_counter()
+        with torch.inference_mode():
+            for _ in range(4):
+                sae.encode(x)
+        encode = (time.perf_counter() - start) * tokens / (4 * len(x))
+    return {**seconds, "encodes": encode * (len(hooks) - 1), "tokens": tokens}
+
+
+def _label_rows() -> list[Row]:
+    one, two = _in_process("labels", "--tokens", "1"), _in_process("labels", "--tokens", "2")
+    return [
+        Row(
+            "search_labels_per_minute_per_core",
+            one["a_minute"],
+            6_300,
+            ">=",
+            note="counting each feature's words and contexts in Python",
+        ),
+        Row("search_labels_per_minute_2_processes", two["a_minute"], note="start-up included"),
+    ]
+
+
+def _measure_labels(processes: int) -> dict[str, float]:
+    """Search labels of the demo study's features."""
+    from autointerp_core.home import studies_dir
+    from autointerp_core.labels.search.labeler import SearchLabeler
+    from autointerp_core.labels.search.processes import label_many
+    from autointerp_core.pipeline import built_demo
+    from autointerp_core.progress import silent
+    from autointerp_core.store.study import Study
+
+    study = Study(studies_dir() / str(built_demo()))
+    labeler = SearchLabeler(study)
+    labeler.label(int(study.features[0]))  # reads the corpus
+    start = time.perf_counter()
+    n = len(list(label_many(labeler, study.features[:LABELLED].tolist(), silent, processes)))
+    return {"a_minute": n * 60 / (time.perf_counter() - start)}
+
+
 # ------------------------------------------------------------------ summaries
 
 
@@ -269,6 +354,8 @@ _ONE: dict[str, Any] = {
     "native": lambda _: _measure_engine("native"),
     "ray": lambda _: _measure_engine("ray"),
     "nodes": lambda _: _measure_nodes(),
+    "layers": lambda _: _measure_layers(),
+    "labels": lambda given: _measure_labels(given.tokens),
     "summary": lambda given: _measure_summary(Path(given.folder), given.tokens),
 }
 

@@ -1,7 +1,8 @@
 """``python -m benchmarks.ui``: how long a person waits, measured in the browser.
 
 Synthetic studies of 131,072 and 262,144 features × 20 examples, every feature labelled;
-a cold server each. Times are from the action to the new content on the screen.
+a cold server each; and a text of one's own on the demo. Times are from the action to the new
+content on the screen.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import psutil
 from playwright.sync_api import Page, sync_playwright
 
 from autointerp_core.store.history import LabelHistory, NewEvent
+from benchmarks import live_ui
 from benchmarks.report import Row, publish
 from benchmarks.synthetic import write_map, write_study
 from tests.browser.conftest import CHROMIUM, SAE, Server, settled, sign_in, start
@@ -106,6 +108,7 @@ def main() -> int:
                     )
                 )
             rows.append(Row(f"server_mb_{size}", memory, 1024))
+        rows += live_ui.measure(browser)
         browser.close()
     return publish("ui", rows)
 

@@ -11,6 +11,9 @@ from hypothesis import settings
 settings.register_profile("no deadline", deadline=None)
 settings.load_profile("no deadline")
 
+# What a person would be given takes five seconds to load; tests that mean it name it.
+os.environ["AUTOINTERP_EMBEDDER"] = "wordllama"
+
 if "PYTEST_XDIST_WORKER" in os.environ:
     # A worker a core: more threads than cores only wait for each other. Before torch is imported.
     os.environ.setdefault("OMP_NUM_THREADS", "1")

@@ -63,12 +63,35 @@ TERMS: Mapping[str, str] = MappingProxyType(
         "label which has nothing to do with the feature reaches.",
         "Interval": "The range in which the true score lies with 95 % certainty; few windows "
         "make it wide.",
+        "Easy / hard": "Silent windows from anywhere, and from the very documents in which the "
+        "feature fires.",
+        "Neighbours' windows": "Silent windows in which features much like this one fire: in "
+        "decoder direction, or on the same tokens. A label that is too wide fits them as well.",
+        "Near windows": "Of a thousand random windows of text, the silent ones most like the "
+        "label: the worst mistakes it would make.",
+        "AUPRC": "Average precision where the feature fires as seldom as it really does: of the "
+        "windows that fit a label best, the share that is right. Its floor is the share of windows "
+        "in which the feature fires.",
+        "F1": "Harmonic mean of precision and recall at the feature's real density, with the "
+        "border drawn on other documents. Its floor is what always saying yes gets.",
+        "Correlation": "Of what a scorer says with how strongly the feature fires, silent windows "
+        "counting as 0. Its floor is 0.",
+        "Fit": "What labels of one feature are compared by: how well likeness goes with firing, "
+        "each word that the feature peaks on counting once. 0.5 says nothing, 1 is perfect.",
         "Judged": "The windows a score was measured on, each with what the scorer said.",
         "Validate / test": "Documents are split in three before anybody looks: labels are made on "
         "the first part, chosen on validate documents and scored for you on test documents.",
         "Input score": "A number that came with the feature from elsewhere, in the features file.",
         "Logits": "The tokens that the feature makes the model more, or less, likely to say next.",
+        "Families": "Features much alike by decoder direction, by the tokens they fire on and by "
+        "the words they peak on; families that are somewhat alike make a group.",
         "Similar": "Features whose decoder directions point the same way.",
+        "Map": "All features as points, those with alike decoder directions near each other (by "
+        "UMAP). What is near means something; how far apart two groups lie means little.",
+        "Cluster": "Features that lie together on the map, named after words that their labels "
+        "share.",
+        "Selection": "Features put together by drawing around them on the map; a filter of the "
+        "table and of the review queue.",
         "Fires with": "Features that fire on the same tokens.",
         "L0": "How many features fire on a token, on average.",
         "FVU": "Fraction of variance unexplained: how much of the activation the SAE fails to "

@@ -40,12 +40,13 @@ class Place:
     total: int
     previous: int | None
     next: int | None
+    listed: bool = True
+    """Whether the study's table holds it; others are opened from kept firings."""
 
     def text(self, view: View, ranking: str = "") -> str:
         """``37 of 412 · by density``; ``ranking``: the scorer whose scores the view means."""
-        where = (
-            "not in this filter" if self.number is None else f"{self.number:,} of {self.total:,}"
-        )
+        absent = "not in this filter" if self.listed else "not in the table: nobody asked for it"
+        where = absent if self.number is None else f"{self.number:,} of {self.total:,}"
         order = f"{ranking} score" if view.sort == "score" and ranking else SORTS[view.sort].lower()
         order += ", largest first" if view.descending else ""
         kind = "filtered, " if view.filtered else ""
@@ -70,7 +71,8 @@ def find_place(snapshot: Snapshot, view: View, feature: int) -> Place:
         )
     kept = looking().place
     index = kept[1] if kept is not None and kept[0] == key else 0
-    return Place(None, len(order), _at(snapshot, order, index - 1), _at(snapshot, order, index))
+    before, after = _at(snapshot, order, index - 1), _at(snapshot, order, index)
+    return Place(None, len(order), before, after, listed=at is not None)
 
 
 def _at(snapshot: Snapshot, order: np.ndarray, index: int) -> int | None:

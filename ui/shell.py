@@ -42,14 +42,17 @@ def pages() -> dict[str, list[Page]]:
             st.Page(_PAGES / "feature.py", title="Feature"),
             st.Page(_PAGES / "review.py", title="Review"),
             st.Page(_PAGES / "studies.py", title="Studies"),
-            st.Page(_PAGES / "report.py", title="Report"),
             st.Page(_PAGES / "export.py", title="Export"),
         ],
         "Playground": [
             st.Page(_PAGES / "try_a_text.py", title="Try a text"),
+            st.Page(_PAGES / "find.py", title="Find features"),
             st.Page(_PAGES / "steer.py", title="Steer"),
+        ],
+        "Explore": [
             st.Page(_PAGES / "map.py", title="Map"),
             st.Page(_PAGES / "compare.py", title="Compare"),
+            st.Page(_PAGES / "report.py", title="Report"),
         ],
     }
 

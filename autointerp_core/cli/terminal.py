@@ -36,11 +36,12 @@ class Terminal:
         pause = 0.1 if self.rewrites else _QUIET_SECONDS
         if not fresh and now - self.said < pause:
             return
-        if progress.message or (self.rewrites and progress.stage != self.stage):
+        stays = bool(progress.message) and not progress.rate
+        if stays or (self.rewrites and progress.stage != self.stage):
             self.finish()
         self.stage, self.said = progress.stage, now
         line = describe(progress)
-        if self.rewrites and not progress.message:
+        if self.rewrites and not stays:
             print("\r" + line.ljust(self.width), end="", file=sys.stderr, flush=True)
             self.width = len(line)
         else:
@@ -54,7 +55,7 @@ class Terminal:
 
 def describe(progress: Progress) -> str:
     """One report as a line: stage, share, rate, time left."""
-    if progress.message:
+    if progress.message and not progress.rate:
         return f"{progress.stage}: {progress.message}"
     parts = [f"{progress.stage}:"]
     if progress.total:
@@ -67,6 +68,8 @@ def describe(progress: Progress) -> str:
         hours, minutes = divmod(minutes, 60)
         left = f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"
         parts.append(f"{left} left")
+    if progress.message:  # who works at it, and how fast
+        parts.append(f"· {progress.message}")
     return " ".join(parts)
 
 

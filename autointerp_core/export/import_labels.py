@@ -100,10 +100,15 @@ def apply(
 
 
 def _content(data: bytes) -> Mapping[str, Any]:
+    if not data.strip():
+        raise BadInput("the file is empty; expected a feature_labels.json or a label history")
     try:
         loaded = json.loads(data.decode("utf-8-sig"))
     except (UnicodeDecodeError, ValueError) as error:
-        raise BadInput(f"this is not a JSON file: {error}") from error
+        raise BadInput(
+            f"this is not a JSON file, or it was cut off ({error}); expected a "
+            "feature_labels.json or a label history: export it again"
+        ) from error
     return loaded if isinstance(loaded, dict) else {}
 
 

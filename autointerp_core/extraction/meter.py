@@ -20,10 +20,10 @@ class Meter:
         self.started = time.monotonic()
         self.say()
 
-    def finished(self, shard: Shard) -> None:
+    def finished(self, shard: Shard, message: str = "") -> None:
         """One more is done."""
         self.done += self.size(shard)
-        self.say()
+        self.say(message)
 
     def size(self, shard: Shard) -> int:
         """Tokens of a shard."""

@@ -7,7 +7,6 @@ memory depend neither on the number of tokens nor on that of features or shards.
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -18,6 +17,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from safetensors.numpy import save
 
+from autointerp_core.children import cores
 from autointerp_core.extraction.firings import REFERENCE_SEQUENCES
 from autointerp_core.extraction.merge_runs import few_runs, row_blocks
 from autointerp_core.extraction.summary_process import Work, read_part, summarise_in_processes
@@ -31,7 +31,6 @@ from autointerp_core.store.tokenstore import OUTSIDE
 FIRINGS_PER_BLOCK = 1_000_000
 _MANY_FIRINGS = 20_000_000
 """From so many on, starting processes costs less than it saves."""
-_MOST_PROCESSES = 16
 
 
 def reference_median(tokens: TokenStore, norms: NDArray[np.float32]) -> float:
@@ -97,7 +96,8 @@ def summarise(
         for run in runs:
             counts += run.counts()
         blocks = list(row_blocks(counts, FIRINGS_PER_BLOCK))
-        n = min(processes or _processes(int(counts.sum())), len(blocks))
+        many = int(counts.sum()) >= _MANY_FIRINGS
+        n = min(processes or (cores() if many else 1), len(blocks))
         if n > 1:
             folder.mkdir(exist_ok=True)
             parts = summarise_in_processes(work, blocks, folder, n, progress)
@@ -106,11 +106,6 @@ def summarise(
             _write(found, _one_by_one(work, blocks, progress))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _processes(n_firings: int) -> int:
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
-    return min(cores, _MOST_PROCESSES) if n_firings >= _MANY_FIRINGS else 1
 
 
 def _one_by_one(

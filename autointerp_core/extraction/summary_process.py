@@ -1,14 +1,12 @@
 """Blocks of features summarised by several processes, each block into a file of its own.
 
-The parent writes what is to be done into a folder, starts ``python -m`` this module a few times,
-and reads a line for each block that is finished. Plain processes, not a pool: nothing of the
-program that asked is run again in them, whatever that program is.
+The parent writes what is to be done into a folder, starts this module a few times, and reads a
+line for each block that is finished.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import selectors
 import subprocess
 import sys
@@ -20,7 +18,7 @@ from typing import Any
 import orjson
 from safetensors.numpy import load_file, save
 
-from autointerp_core.errors import AutointerpError
+from autointerp_core.children import check_ended, children
 from autointerp_core.extraction.merge_runs import FileRun, Run, ShardRun, firings_of
 from autointerp_core.progress import Progress, ProgressCallback
 from autointerp_core.store.feature_shards import Pass
@@ -93,45 +91,22 @@ def summarise_in_processes(
         Cancelled: raised by ``progress``; the processes are ended.
     """
     write_json(folder / "work.json", {**work.to_json(), "blocks": [list(b) for b in blocks]})
-    root = str(Path(__file__).parents[2])
-    path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH", "")]))
-    # One thread each: they are as many as there are cores.
-    threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-    children = [
-        subprocess.Popen(
-            [sys.executable, "-m", __name__, str(folder), str(number), str(processes)],
-            env={**os.environ, **threads, "PYTHONPATH": path},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for number in range(processes)
-    ]
-    try:
-        _follow(children, blocks, progress)
-        for child in children:
-            _, told = child.communicate()
-            if child.returncode:
-                said = told.strip().splitlines()[-1:] or [f"status {child.returncode}"]
-                raise AutointerpError(f"summarising failed in a process of its own: {said[0]}")
-    finally:
-        for child in children:
-            if child.poll() is None:
-                child.kill()
-            child.communicate()
+    with children(__name__, folder, processes) as started:
+        _follow(started, blocks, progress)
+        for child in started:
+            check_ended(child, "summarising")
     return [_part(folder, first) for first, _ in blocks]
 
 
 def _follow(
-    children: Sequence[subprocess.Popen[str]],
+    started: Sequence[subprocess.Popen[str]],
     blocks: Sequence[tuple[int, int]],
     progress: ProgressCallback,
 ) -> None:
     """Report features done until every child has ended what it says."""
     done, total = 0, blocks[-1][1]
     with selectors.DefaultSelector() as waiting:
-        for child in children:
+        for child in started:
             assert child.stdout is not None
             waiting.register(child.stdout, selectors.EVENT_READ)
         while waiting.get_map():

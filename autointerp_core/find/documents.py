@@ -32,21 +32,28 @@ def read_texts(path: Path) -> list[str]:
         BadInput: no such file, not UTF-8, not what it should be, or nothing in it.
     """
     try:
-        lines = path.read_bytes().decode("utf-8-sig").splitlines()
+        data = path.read_bytes()
     except OSError as error:
         raise BadInput(
             f"cannot read {path}: {error.strerror}; give a file with a text a line, or .jsonl"
         ) from error
+    return texts_in(str(path), data)
+
+
+def texts_in(name: str, data: bytes) -> list[str]:
+    """The texts that a file of this name and content holds; see :func:`read_texts`."""
+    try:
+        lines = data.decode("utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
-        raise BadInput(f"{path} is not UTF-8 text; give a text a line, or .jsonl") from error
-    if path.suffix.lower() in (".jsonl", ".ndjson"):
+        raise BadInput(f"{name} is not UTF-8 text; give a text a line, or .jsonl") from error
+    if name.lower().endswith((".jsonl", ".ndjson")):
         numbered = [(number, line) for number, line in enumerate(lines, 1) if line.strip()]
-        texts = [_text_of(line, f"line {number} of {path}") for number, line in numbered]
+        texts = [_text_of(line, f"line {number} of {name}") for number, line in numbered]
     else:
         texts = lines
     found = [text for text in texts if text.strip()]
     if not found:
-        raise BadInput(f"{path} holds no text; give a text a line, or .jsonl")
+        raise BadInput(f"{name} holds no text; give a text a line, or .jsonl")
     return found
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Annotated
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Annotated, Any, Self
 
 from annotated_doc import Doc
 
@@ -36,8 +37,8 @@ class FindRequest:
 
     Positive are: ``positive`` texts; or documents of the study (or of ``dataset_path``) that hold
     ``pattern`` or one of ``words``, or have ``class_value`` in ``class_column``; or, with
-    ``against`` alone, all of them. They are compared with the ``negative`` texts, with the documents
-    of ``against``, or with the rest.
+    ``against`` alone, all of them. They are compared with the ``negative`` texts, with the
+    documents of ``against``, or with the rest.
 
     Raises:
         ParameterError: none or several of these are given, or neither a study nor model and SAE.
@@ -68,6 +69,20 @@ class FindRequest:
     )
     source: Source = field(default_factory=Source)
     contrast: ContrastConfig = field(default_factory=ContrastConfig)
+
+    def to_json(self) -> dict[str, Any]:
+        """What :meth:`from_json` reads."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Self:
+        """A request as :meth:`to_json` wrote it; what is absent has its default."""
+        given = dict(content)
+        for name, kind in (("source", Source), ("contrast", ContrastConfig)):
+            given[name] = kind(**given.get(name, {}))
+        for name in ("positive", "negative"):
+            given[name] = tuple(given.get(name, ()))
+        return cls(**given)
 
     def __post_init__(self) -> None:
         ways = {

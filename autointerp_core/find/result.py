@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from autointerp_core.store.files import write_json
+from autointerp_core.store.records import Example
 
 EVIDENCE, AUROC, DIFFERENCE, FISHER, RATIO = (
     "evidence",
@@ -28,6 +29,28 @@ class Group:
     documents: int
     tokens: int
     """Counted tokens that were compared."""
+
+
+@dataclass(frozen=True)
+class Window:
+    """Where a feature fires in a positive document: tokens with its activation at each."""
+
+    document: int
+    """Of the positive texts, or of the study."""
+    tokens: tuple[str, ...]
+    values: tuple[float, ...]
+    ids: tuple[int, ...]
+    peak: int
+
+    @classmethod
+    def of(cls, example: Example) -> Self:
+        return cls(
+            document=example.document_index,
+            tokens=example.tokens,
+            values=tuple(round(value, 4) for value in example.values),
+            ids=example.token_ids,
+            peak=example.peak_index,
+        )
 
 
 @dataclass(frozen=True)
@@ -61,8 +84,18 @@ class FoundFeature:
     fires_positive: int
     """Positive documents that it fires in."""
     fires_negative: int
+    examples: tuple[Window, ...] = ()
+    """Where it fires strongest in positive documents."""
     group: str = ""
     """The class it was found for, where classes were compared."""
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Self:
+        listed = (
+            Window(**{name: tuple(v) if isinstance(v, list) else v for name, v in each.items()})
+            for each in content.get("examples", ())
+        )
+        return cls(**{**content, "examples": tuple(listed)})
 
     def score(self, ranking: str) -> float:
         """The measure it is ranked by; a Fisher separation that is not known is 0."""
@@ -119,7 +152,7 @@ class FindResult:
     def from_json(cls, content: Mapping[str, Any]) -> Self:
         """What :meth:`to_json` wrote."""
         about = dict(content["statistics"])
-        found = tuple(FoundFeature(**each) for each in about.pop("features"))
+        found = tuple(FoundFeature.from_json(each) for each in about.pop("features"))
         chance = about.pop("chance")
         return cls(
             **{

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -11,17 +12,25 @@ from autointerp_core.explore.compare.matching import match
 from autointerp_core.extraction.feature_map import MapConfig, make_map
 from autointerp_core.extraction.kept import bring_in
 from autointerp_core.extraction.upgrades import add_neighbours
+from autointerp_core.find.request import FindRequest
+from autointerp_core.find.run import find_features
 from autointerp_core.labels.config import LabelConfig, ScoreConfig
+from autointerp_core.labels.families import make_families
 from autointerp_core.labels.providers.make import NONE
 from autointerp_core.labels.run import label_features, total
 from autointerp_core.labels.scoring.measuring import score_and_measure
 from autointerp_core.labels.search.record import SEARCH
+from autointerp_core.live.client import LiveClient
+from autointerp_core.live.encoded import EncodedText
 from autointerp_core.pipeline import build_demo, run_labeling
 from autointerp_core.progress import ProgressCallback
 from autointerp_core.store.history import LabelHistory
 from autointerp_core.store.studies import study_folder
 from autointerp_core.store.study import Study
 from autointerp_core.study_model import model_of
+
+_TEXTS_AT_ONCE = 64
+"""Asked of the live model in one question."""
 
 
 def run_label_job(params: dict[str, Any], progress: ProgressCallback) -> dict[str, Any]:
@@ -100,6 +109,31 @@ def run_score_job(params: dict[str, Any], progress: ProgressCallback) -> dict[st
     return {**asdict(report), "too_few": too_few, "asked": features, "controls": controls}
 
 
+def run_find_job(params: dict[str, Any], progress: ProgressCallback) -> dict[str, Any]:
+    """Features of some documents.
+
+    Args:
+        params: ``study`` (an id) and ``request``, a :class:`FindRequest` as JSON. Texts are read by
+            the process that the app keeps warm for the study.
+        progress: as everywhere.
+
+    Returns:
+        ``found``: results as JSON by class, "" where there are no classes.
+    """
+    folder = study_folder(str(params["study"]))
+    client = LiveClient(folder)
+
+    def encode(texts: Sequence[str]) -> Iterator[EncodedText]:
+        for low in range(0, len(texts), _TEXTS_AT_ONCE):
+            yield from client.encode(texts[low : low + _TEXTS_AT_ONCE], progress=progress).texts
+
+    found = find_features(
+        FindRequest.from_json(params["request"]), encode=encode, progress=progress
+    )
+    results = found if isinstance(found, dict) else {"": found}
+    return {"found": {name: result.to_json() for name, result in results.items()}}
+
+
 def run_neighbours_job(params: dict[str, Any], progress: ProgressCallback) -> dict[str, Any]:
     """The decoder neighbours that the study ``params["study"]`` (an id) lacks."""
     folder = study_folder(str(params["study"]))
@@ -112,6 +146,13 @@ def run_map_job(params: dict[str, Any], progress: ProgressCallback) -> dict[str,
     study = Study(study_folder(str(params["study"])))
     made = make_map(study, MapConfig(**settings), progress)
     return {"study": study.id, "features": len(made.features)}
+
+
+def run_families_job(params: dict[str, Any], progress: ProgressCallback) -> dict[str, Any]:
+    """The families of the study ``params["study"]`` (an id)."""
+    study = Study(study_folder(str(params["study"])))
+    groups = make_families(study, progress)
+    return {"study": study.id, "groups": len(groups)}
 
 
 def run_compare_job(params: dict[str, Any], progress: ProgressCallback) -> dict[str, Any]:

@@ -103,7 +103,11 @@ def _sample(study: Study, split: Split, features: Sequence[int]) -> tuple[int, S
     """How many of the features ever fire, and examples of some of them."""
     table = study.table
     live = table.loc[table["num_examples"] > 0, "feature"].to_numpy()
-    wanted = np.intersect1d(np.asarray(list(features), dtype=np.int64), live)
+    asked = np.asarray(list(features), dtype=np.int64)
+    wanted = np.intersect1d(asked, live)
+    if len(asked) <= _SAMPLE:  # those opened from kept firings are in no table
+        opened = np.intersect1d(asked, study.kept).tolist()
+        wanted = np.append(wanted, [f for f in opened if not study.stats(f).dead]).astype(np.int64)
     if not len(wanted):
         return 0, []
     steps = np.linspace(0, len(wanted) - 1, min(_SAMPLE, len(wanted))).astype(int)

@@ -121,6 +121,8 @@ class SearchEvidence:
     auroc: float | None = None
     context: Mapping[str, float] = field(default_factory=dict)
     """Context words, and the share of windows that hold each."""
+    form: str | None = None
+    """The label as a semantic regex: field, lexeme, symbol, context."""
 
     def to_json(self) -> dict[str, Any]:
         if self.method is None:
@@ -133,6 +135,7 @@ class SearchEvidence:
             "precision": _rounded(self.precision, 3),
             "auroc": _rounded(self.auroc, 3),
             "context": {word: round(share, 3) for word, share in self.context.items()},
+            **({} if self.form is None else {"form": self.form}),
         }
 
 
@@ -186,10 +189,32 @@ class ScorerResult:
     """Of a judge that says yes or no: share of active windows that it said yes to."""
     rejected: float | None = None
     """Share of silent windows that it said no to."""
+    neighbour: float | None = None
+    """Against silent windows in which features much like it fire."""
+    near: float | None = None
+    """Against the silent windows of the part that are most like the label."""
+    n_neighbour: int | None = None
+    n_near: int | None = None
+    density: float | None = None
+    """Share of windows in which the feature fires: what AUPRC, F1 and correlation are at."""
+    n_random: int | None = None
+    """Random silent windows these three rest on. None: of an event before version 2."""
+    auprc: float | None = None
+    auprc_low: float | None = None
+    auprc_high: float | None = None
+    f1: float | None = None
+    f1_low: float | None = None
+    f1_high: float | None = None
+    correlation: float | None = None
+    correlation_low: float | None = None
+    correlation_high: float | None = None
+    fit: float | None = None
+    """What labels are compared by on validate, here on test."""
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON, numbers to four digits, null where unknown."""
-        return {key: _rounded(value, 4) for key, value in asdict(self).items()}
+        written = {key: _rounded(value, 4) for key, value in asdict(self).items()}
+        return {k: v for k, v in written.items() if v is not None or k not in SINCE_VERSION_2}
 
     @classmethod
     def from_json(cls, name: str, raw: Any) -> Self:
@@ -204,6 +229,9 @@ class ScorerResult:
             n_active=_count(found.get("n_active")),
             n_easy=_count(found.get("n_easy")),
             n_hard=_count(found.get("n_hard")),
+            n_neighbour=_count(found.get("n_neighbour")),
+            n_near=_count(found.get("n_near")),
+            n_random=_count(found.get("n_random")),
             measure=str(found.get("measure") or ""),
             judge=str(found.get("judge") or ""),
             reason=str(found["reason"]) if found.get("reason") else None,
@@ -211,6 +239,14 @@ class ScorerResult:
         )
 
 
+SINCE_VERSION_2 = frozenset(
+    {
+        *("hit", "rejected"),
+        *("neighbour", "near", "n_neighbour", "n_near", "density", "n_random", "fit"),
+        *(f"{n}{end}" for n in ("auprc", "f1", "correlation") for end in ("", "_low", "_high")),
+    }
+)
+"""What a result has only where it was measured."""
 _LEFT_OUT = frozenset({"score", "unscored"})
 
 

@@ -39,7 +39,7 @@ class Section:
         known = _sections(kind)
         given: dict[str, Any] = {}
         for name, (section, many) in known.items():
-            if name not in raw:
+            if name not in raw or (raw[name] is None and name in _optional(kind)):
                 continue
             if section is None:
                 given[name] = tuple(raw[name]) if many and raw[name] is not None else raw[name]
@@ -89,6 +89,12 @@ def _sections(kind: type[Section]) -> dict[str, tuple[type[Section] | None, bool
         )
         found[entry.name] = section, many
     return found
+
+
+@cache
+def _optional(kind: type[Section]) -> frozenset[str]:
+    """Fields that are None where nothing is known; written as null, some of them."""
+    return frozenset(entry.name for entry in dataclasses.fields(kind) if entry.default is None)
 
 
 def _is_list(hint: Any) -> bool:

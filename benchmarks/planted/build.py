@@ -38,9 +38,10 @@ from autointerp_core.store.study import SPECIAL, Pass, Study, TokenStore
 from autointerp_core.store.study_record import HealthRecord, PassRecord, SAERecord, write_record
 from benchmarks.planted.concepts import LEXICAL_CONCEPTS, Concept, spellings
 from benchmarks.planted.patterns import PATTERN_CONCEPTS
+from benchmarks.planted.ruled import ruled
 
 HOOK = "blocks.0.hook_resid_pre"
-PATTERN_STUDY = "planted-patterns"
+PATTERN_STUDY, RULED_STUDY = "planted-patterns", "planted-ruled"
 STEPS = 80
 """L-BFGS iterations of the separation; the margin hardly moves after that."""
 
@@ -82,6 +83,14 @@ def build_planted(
     concepts = dict(enumerate((*LEXICAL_CONCEPTS, *PATTERN_CONCEPTS)))
     studies = folder / "studies"
     return Planted(Study(studies / made["lexical"]), Study(studies / PATTERN_STUDY), concepts)
+
+
+def build_ruled(planted: Planted) -> Study:
+    """The study of the concepts of :mod:`.ruled`, in their order, on the same tokens."""
+    folder = planted.pattern.folder.with_name(RULED_STUDY)
+    if not folder.exists():
+        write_planted(folder, planted.lexical, [one.concept for one in ruled()])
+    return Study(folder)
 
 
 def _corpus_rows() -> int:
@@ -211,21 +220,21 @@ def separate(vectors: torch.Tensor, member: torch.Tensor) -> tuple[torch.Tensor,
 
 
 def _write_pattern_study(folder: Path, like: Study) -> None:
-    """A study on the same tokens whose features fire where a pattern holds."""
+    write_planted(folder, like, PATTERN_CONCEPTS, first=len(LEXICAL_CONCEPTS))
+
+
+def write_planted(folder: Path, like: Study, concepts: Sequence[Concept], first: int = 0) -> None:
+    """A study on the same tokens whose features, ``first`` and on, fire where a concept holds."""
     making = folder.with_name(f".{folder.name}.making")
     shutil.rmtree(making, ignore_errors=True)
     making.mkdir(parents=True)
     shutil.copytree(like.tokens.folder, making / "tokens")
-    first = len(LEXICAL_CONCEPTS)
-    plant(making, TokenStore(making / "tokens"), PATTERN_CONCEPTS, first, "000")
-    d_sae = first + len(PATTERN_CONCEPTS)
+    plant(making, TokenStore(making / "tokens"), concepts, first, "000")
     record = replace(
         like.info,
         id=folder.name,
-        sae=SAERecord(source="planted", fingerprint=PATTERN_STUDY, d_sae=d_sae),
-        passes=(
-            PassRecord(name="000", n_features=len(PATTERN_CONCEPTS), n_shards=1, n_examples=20),
-        ),
+        sae=SAERecord(source="planted", fingerprint=folder.name, d_sae=first + len(concepts)),
+        passes=(PassRecord(name="000", n_features=len(concepts), n_shards=1, n_examples=20),),
         health=HealthRecord(warnings=()),
     )
     write_record(making, record)

@@ -60,6 +60,9 @@ class Server:
         # Jobs outlive the app on purpose; here they would only take the machine's time.
         for state in (self.home / "jobs").glob("*/state.json"):
             state.with_name("cancel").touch()
+        # A live model stays for a while as well; without its place it ends at once.
+        for place in (self.home / "live").glob("*.json"):
+            place.unlink()
         self.process.terminate()
         self.process.wait(timeout=20)
 

@@ -27,7 +27,7 @@ def test_the_frame_leaves_the_navigation_free(
         page.set_viewport_size({"width": width, "height": 800})
         page.goto(f"{server.url}/features?study=small")
         settled(page)
-        links = page.get_by_test_id("stTopNavLink")
+        links = page.locator('[data-testid="stTopNavLink"], [data-testid="stTopNavSection"]')
         ends = [box["x"] + box["width"] for one in links.all() if (box := one.bounding_box())]
         frame = page.locator(".st-key-frame").bounding_box()
         glossary = page.locator(".st-key-glossary").bounding_box()

@@ -129,6 +129,10 @@ def test_a_feature_of_one_meaning_and_one_of_none(tmp_path: Path, history: Label
     spread = 1.96 * np.sqrt(FLOOR * (1 - FLOOR) / (8 * TRIALS))
     assert abs(np.mean(random) - FLOOR) < spread
     assert report.scorers[INTRUDER].floor == FLOOR
+    # Intruders are windows of the others, marked where those fire.
+    trials = [trial for event in events for trial in event.details["more"]["trials"]]
+    shown = [trial["tokens"][trial["intruder"]] for trial in trials]
+    assert len(set(shown)) > len(shown) // 2
     quarters = events[0].details["more"]["quarters"]
     assert set(quarters) == {"1", "2", "3", "4"}
 

@@ -13,6 +13,7 @@ import torch
 
 from autointerp_core.errors import BadInput, Cancelled, ParameterError, StudyError
 from autointerp_core.explore.cofiring import companions
+from autointerp_core.explore.compare.document_counts import document_counts
 from autointerp_core.explore.decoder_neighbours import neighbours
 from autointerp_core.extraction.kept import bring_in
 from autointerp_core.extraction.run import extract
@@ -110,8 +111,11 @@ def test_kept_features_become_part_of_the_study_without_a_model(few: Study, plai
     found = everything.table.drop(columns="top_tokens")
     assert found.equals(plain.table.drop(columns="top_tokens"))
     for feature in ASKED:
-        ours = {(c.feature, c.together) for c in companions(everything, feature, D_SAE)}
-        assert ours == {(c.feature, c.together) for c in companions(plain, feature, D_SAE)}
+        near = {(c.feature, c.together) for c in companions(everything, feature, D_SAE)}
+        assert near == {(c.feature, c.together) for c in companions(plain, feature, D_SAE)}
+    ours, theirs = document_counts(everything), document_counts(plain)
+    for name in ("features", "fired", "squares", "cross", "documents"):
+        np.testing.assert_array_equal(getattr(ours, name), getattr(theirs, name))
     sums = [found.squared_sums().sum() for found in everything.passes]
     assert sum(sums) == pytest.approx(plain.passes[0].squared_sums().sum())
 

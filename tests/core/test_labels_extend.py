@@ -169,7 +169,7 @@ def test_an_embedder_of_ones_own(study: Study, history: LabelHistory) -> None:
     assert report.scores is not None
     assert report.scores.scorers["embedding"].judge == "letters:latin"
     assert report.scores.features == 3
-    with pytest.raises(ParameterError, match="choose wordllama or letters:<alphabet> or"):
+    with pytest.raises(ParameterError, match="choose wordllama or letters:<alphabet> or minilm or"):
         LabelConfig(embedder="letters")
 
 
@@ -177,7 +177,7 @@ def test_names_are_listed_and_no_name_is_taken_twice() -> None:
     assert SCORERS.names == ("embedding", "detection", "fuzzing")
     assert PROVIDERS.names == ("local", "openai", "scripted")
     assert tuple(METHODS) == ("peaks", "words", "contrast", "strengths", "texts", "explain")
-    assert tuple(EMBEDDERS) == ("wordllama", "sentence-transformers")
+    assert tuple(EMBEDDERS) == ("wordllama", "minilm", "sentence-transformers")
     registries: tuple[Registry[Any], ...] = (SCORERS, PROVIDERS, METHODS, EMBEDDERS)
     for registry in registries:
         name = registry.names[0]

@@ -12,10 +12,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from autointerp_core.errors import BadInput, MissingDependency
+from autointerp_core.errors import AutointerpError, BadInput, MissingDependency
 from autointerp_core.labels.embedders.wordllama import WordLlamaEmbedder
+from autointerp_core.labels.search import processes
 from autointerp_core.labels.search.corpus_words import CLASSES, CorpusWords, mark_name
 from autointerp_core.labels.search.labeler import DEAD, SearchLabeler
+from autointerp_core.progress import silent
 from tests.core.label_fixtures import Fire, on_words, write_study
 
 NAMES = ["Berg", "Chen", "Okafor", "Silva", "Haddad", "Novak", "Larsen", "Moreau"]
@@ -106,6 +108,21 @@ def test_one_at_a_time_and_all_together_agree(labeler: SearchLabeler) -> None:
 def test_same_study_same_labels(labeler: SearchLabeler) -> None:
     again = SearchLabeler(labeler.study)
     assert list(again.label_all(list(FEATURES))) == list(labeler.label_all(list(FEATURES)))
+
+
+@pytest.mark.slow
+def test_any_number_of_processes_makes_the_same_labels(
+    labeler: SearchLabeler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processes, "BLOCK", 3)
+    alone = list(labeler.label_all(list(FEATURES)))
+    seen: list[int] = []
+    made = processes.label_many(labeler, list(FEATURES), lambda p: seen.append(p.done), 2)
+    assert list(made) == alone
+    assert seen == [3, 6, 9, 10]
+    monkeypatch.setattr(labeler.study, "folder", labeler.study.folder / "gone")
+    with pytest.raises(AutointerpError, match="making search labels failed in a process"):
+        list(processes.label_many(labeler, list(FEATURES), silent, 2))
 
 
 def test_labels_are_whole_words_of_the_text(labeler: SearchLabeler) -> None:

@@ -10,15 +10,17 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from multiprocessing import AuthenticationError
 from multiprocessing.connection import Client, Listener
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from autointerp_core.errors import Cancelled, ParameterError, SAESourceError
+from autointerp_core.errors import Cancelled, LiveError, ParameterError, SAESourceError
 from autointerp_core.extraction.run import extract
 from autointerp_core.live import open_live, wire
 from autointerp_core.live.client import LiveClient
@@ -149,24 +151,61 @@ def _questions(client: LiveClient) -> None:
     assert client.encode(TEXTS[:1]).notices == ()
 
 
-def test_a_worker_of_other_code_is_told_to_end(study: Study) -> None:
+def _stand_in(study: Study, answers: Sequence[dict[str, Any]], code: str = "") -> list[Any]:
+    """A worker in a thread of this process: hears a question for each answer; {} hangs up."""
     key, heard = b"k" * 32, []
-    with Listener((wire.HOST, 0), "AF_INET", authkey=key) as listener:
-        place = wire.Place(os.getpid(), listener.address[1], key.hex(), "older", None)
-        wire.places_dir().mkdir(exist_ok=True)
-        wire.write_place(wire.place_file(study.folder), place)
+    listener = Listener((wire.HOST, 0), "AF_INET", authkey=key)
+    code = code or wire.code_stamp()
+    wire.places_dir().mkdir(exist_ok=True)
+    place = wire.Place(0, listener.address[1], key.hex(), code, None)
+    wire.write_place(wire.place_file(study.folder), place)
 
-        def answer() -> None:
-            with listener.accept() as connection:
-                heard.append(wire.receive(connection))
-                wire.send(connection, {"result": {}})
+    def serve() -> None:
+        with listener:
+            for answer in answers:
+                with listener.accept() as connection:
+                    heard.append(wire.receive(connection))
+                    if answer:
+                        wire.send(connection, answer)
 
-        thread = threading.Thread(target=answer)
-        thread.start()
-        assert LiveClient(study.folder)._reach_current() is None
-        thread.join()
+    threading.Thread(target=serve, daemon=True).start()
+    return heard
+
+
+def test_a_worker_of_other_code_is_told_to_end(
+    study: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard = _stand_in(study, [{"result": {}}], code="older")
+    begin = partial(_stand_in, study, [{"result": {"text": "read"}}])
+    monkeypatch.setattr(LiveClient, "_start", lambda *_: begin())
+    answer = LiveClient(study.folder).ask("encode", {})
     assert heard == [{"ask": "stop"}]
-    assert not wire.place_file(study.folder).exists()
+    assert (answer.result, answer.notices) == ({"text": "read"}, ())
+
+
+def test_memory_that_runs_out_is_told_and_smaller_batches_follow(
+    study: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    began: list[int | None] = []
+    second: list[dict[str, Any]] = [{"result": {"text": "read"}}]
+
+    def start(self: LiveClient, batch_tokens: int | None) -> None:
+        began.append(batch_tokens)
+        _stand_in(study, second)
+
+    monkeypatch.setattr(LiveClient, "_start", start)
+    error = {"kind": "OutOfMemory", "message": "out of memory on cpu"}
+    _stand_in(study, [{"error": error}])
+    answer = LiveClient(study.folder).ask("encode", {})
+    assert answer.result == {"text": "read"}
+    assert "out of memory on cpu" in answer.notices[0]
+    assert "2,048 tokens at a time" in answer.notices[0]
+    # Ended twice over the same question: told in words, not tried for ever.
+    second[:] = [{}]
+    _stand_in(study, [{}])
+    with pytest.raises(LiveError, match="short of memory"):
+        LiveClient(study.folder).ask("encode", {})
+    assert began == [2048, 2048]
 
 
 def test_what_is_gone_is_told_and_the_client_needs_no_torch(

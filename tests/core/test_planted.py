@@ -6,11 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from autointerp_core.sources.dataset import open_dataset
+from autointerp_core.sources.demo import DEMO
 from benchmarks.labels import cut_alike
 from benchmarks.planted.build import Planted, agreement, build_planted
 from benchmarks.planted.concepts import LEXICAL, LEXICAL_CONCEPTS, PATTERN, Concept
 from benchmarks.planted.judge import spans_of
 from benchmarks.planted.patterns import PATTERN_CONCEPTS
+from benchmarks.planted.ruled import choose, ruled
 
 CONCEPTS = {concept.name: concept for concept in (*LEXICAL_CONCEPTS, *PATTERN_CONCEPTS)}
 
@@ -132,3 +135,11 @@ def test_labels_are_compared_at_equal_word_count() -> None:
     left, right = cut_alike({1: "a, b, c d", 2: "x", 3: None, 4: "p q"}, {1: "k l m", 2: "y z"})
     assert left == {1: "a, b, c", 2: "x"}
     assert right == {1: "k l m", 2: "y"}
+
+
+def test_the_ruled_concepts_are_split_and_follow_from_the_rule() -> None:
+    found = ruled()
+    assert len({one.name for one in found}) == 40
+    assert [one.half for one in found] == ["validation"] * 20 + ["test"] * 20
+    assert all(one.narrowed in one.members for one in found)
+    assert tuple(choose(list(open_dataset(DEMO, "text").iterate()))) == found

@@ -15,6 +15,7 @@ import psutil
 import pytest
 import torch
 
+from autointerp_core.cli.terminal import describe
 from autointerp_core.errors import AutointerpError, Cancelled, MissingDependency, ParameterError
 from autointerp_core.extraction.engines import load_engine
 from autointerp_core.extraction.ray_engine import cluster as clusters
@@ -86,6 +87,12 @@ def test_a_node_with_other_versions_is_named(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_the_engine_is_one_of_those_there_are() -> None:
     assert load_engine("ray").name == "ray"
+
+
+def test_who_works_is_told_beside_how_far_it_is() -> None:
+    report = Progress("extracting", 5, 10, "tokens", 3.0, 2.0, "2 of 2 workers")
+    told = "extracting: 5/10 tokens (50 %) 3 tokens/s 0:02 left · 2 of 2 workers"
+    assert describe(report) == told
 
 
 # ------------------------------------------------------------------ a cluster of this machine

@@ -538,7 +538,7 @@ def test_evidence_can_be_read_again(study: Study, history: LabelHistory) -> None
     found = read_evidence(study, name, 0, event.parent)
     by = {s: [j for j in found if j.scorer == s] for s in ("embedding", *BOTH)}
     assert {s: len(judged) for s, judged in by.items()} == {
-        "embedding": 40, "detection": 40, "fuzzing": 30
+        "embedding": 50, "detection": 40, "fuzzing": 30
     }  # fmt: skip
     for judged in by["detection"]:
         assert judged.expected == (judged.window.kind == "active")

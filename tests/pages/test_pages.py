@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
+import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from autointerp_core.errors import JobError
+from autointerp_core.extraction.kept import finish_from_kept
+from autointerp_core.progress import silent
 from autointerp_core.store.history import LabelHistory
+from autointerp_core.store.study_record import KeptRecord, read_record, write_record
 from tests.pages.conftest import SAE, Open, own_element, remembered, send
 from ui.decisions.decide import Decided
 
@@ -104,6 +110,37 @@ def test_a_feature_outside_the_study_is_refused_in_words(study: Path, open_page:
     assert "feature 5000 is not in this study" in texts(
         open_page("feature", study="small", feature="5000")
     ).replace("Feature 5000", "feature 5000")
+
+
+def test_a_kept_feature_is_opened_without_a_model(study: Path, open_page: Open) -> None:
+    keep_all_but(study, 100)
+    listed = open_page("features", study="small", size="200")
+    assert [row["feature"] for row in element(listed, "rows")["rows"]] == list(range(100))
+    started = time.perf_counter()
+    app = open_page("feature", study="small", feature="110")
+    assert time.perf_counter() - started < 10  # the frame and everything else included
+    groups = element(app, "groups")["groups"]
+    assert len(groups[0]["rows"]) == 8
+    assert "not in the table" in texts(app)
+    app.button(key="flag").click().run()
+    with LabelHistory.open() as history:
+        assert history.state(SAE, 110).flagged
+    assert "feature 130 is not in this study" in texts(
+        open_page("feature", study="small", feature="130")
+    ).replace("Feature 130", "feature 130")
+
+
+def keep_all_but(study: Path, asked: int) -> None:
+    """The study as if only the first ``asked`` features had been asked for."""
+    record = read_record(study)
+    (made,) = record.passes
+    kept = KeptRecord(name=made.name, n_features=120, n_shards=1)
+    (study / "passes" / made.name / "features.parquet").unlink()
+    bare = replace(record, passes=(), kept=(kept,))
+    wanted = np.arange(asked, dtype=np.int32)
+    whole, rest = finish_from_kept(study, bare, wanted, 20, silent)
+    assert not len(rest)
+    write_record(study, whole)
 
 
 def test_decisions_are_saved_with_their_author(study: Path, open_page: Open) -> None:

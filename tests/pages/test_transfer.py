@@ -53,6 +53,7 @@ def test_exported_labels_hold_the_decisions_and_come_back(study: Path) -> None:
         (b"[]", 'no list "features"'),
         (b'{"features": [{"label": "x"}]}', "entry 0"),
         (b"\xff\xfe", "not a JSON file"),
+        (b" ", "the file is empty"),
     ],
 )
 def test_a_malformed_import_is_refused_in_words(study: Path, data: bytes, says: str) -> None:

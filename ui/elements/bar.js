@@ -3,7 +3,7 @@
 const bar = (window[Symbol.for("autointerp bar")] ??= { watching: null })
 
 function fit() {
-  const links = [...document.querySelectorAll('[data-testid="stTopNavLink"]')]
+  const links = [...document.querySelectorAll('[data-testid="stTopNavLink"], [data-testid="stTopNavSection"]')]
   const end = Math.max(0, ...links.map((link) => link.getBoundingClientRect().right))
   if (end) document.documentElement.style.setProperty("--nav-end", `${Math.ceil(end)}px`)
 }

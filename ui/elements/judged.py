@@ -7,7 +7,13 @@ from dataclasses import replace
 from autointerp_core.labels.scoring.evidence import JudgedWindow
 from ui.elements.tokens import Line
 
-KINDS = {"active": "Firing", "easy": "Easy silent", "hard": "Hard silent"}
+KINDS = {
+    "active": "Firing",
+    "easy": "Easy silent",
+    "hard": "Hard silent",
+    "neighbour": "Neighbours' silent",
+    "near": "Like the label, silent",
+}
 
 
 def judged_line(line: Line, judged: JudgedWindow) -> Line:

@@ -118,8 +118,6 @@ function build(root, data) {
 
 export default function (component) {
   const { data, parentElement, setTriggerValue } = component
-  // While a page is redrawn the data may be for a moment that of the element before.
-  if (!data?.texts || !data.legend) return
   const root = parentElement.querySelector(".root")
   root.classList.toggle("dark", isDark(parentElement.host ?? parentElement))
   const key = JSON.stringify(data)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from autointerp_core.labels.scoring.measures import MEASURES
+from autointerp_core.labels.scoring.natural_density import f1_floor
 from autointerp_core.labels.scoring.scorers import SCORERS
 from autointerp_core.store.event_details import ScorerResult
 from autointerp_core.store.history import Proposal
@@ -48,6 +49,8 @@ class Shown:
     judge: str = ""
     reason: str = ""
     """Why there is no value."""
+    more: tuple[tuple[str, str], ...] = ()
+    """Against harder windows, and at the feature's density, as names and values."""
 
     @classmethod
     def read(cls, name: str, raw: Any) -> Shown:
@@ -67,6 +70,7 @@ class Shown:
             measure=found.measure,
             judge=found.judge,
             reason=found.reason or "",
+            more=tuple(_harder(found) + _at_density(found)),
         )
 
     @property
@@ -114,6 +118,7 @@ class Shown:
         found += [("No score", self.reason)] if self.reason and not self.known else []
         found += [("95 % interval", self.interval())] if self.interval() else []
         found += [(name, f"{value:.3f}") for name, value in numbers if not math.isnan(value)]
+        found += self.more
         if self.n is not None:
             missing = f", {self.missing:,} more without a judgement" if self.missing else ""
             found.append(("Judged windows", f"{self.n:,}{missing}"))
@@ -148,6 +153,31 @@ def why_not(proposal: Proposal | None) -> str:
 def _about_measure(name: str) -> str:
     """How a measure finds out what this result says; empty where it is none's."""
     return next((each.about for each in MEASURES.values() if name in each.results), "")
+
+
+def _harder(found: ScorerResult) -> list[tuple[str, str]]:
+    kinds = (
+        ("Neighbours' silent windows", found.neighbour, found.n_neighbour),
+        ("Silent windows most like the label", found.near, found.n_near),
+    )
+    return [(name, f"{value:.3f} of {n}") for name, value, n in kinds if value is not None]
+
+
+def _at_density(found: ScorerResult) -> list[tuple[str, str]]:
+    """AUPRC, F1 and correlation, each with its interval and floor."""
+    density = found.density
+    if density is None:
+        return []
+    figures = (
+        ("AUPRC", found.auprc, found.auprc_low, found.auprc_high, density),
+        ("F1", found.f1, found.f1_low, found.f1_high, f1_floor(density)),
+        ("Correlation", found.correlation, found.correlation_low, found.correlation_high, 0.0),
+    )
+    lines = [("Fires in", f"{density:.2%} of windows")]
+    for name, value, low, high, floor in figures:
+        if value is not None and low is not None and high is not None:
+            lines.append((name, f"{value:.3f} ({_span(low, high)}), floor {floor:.3f}"))
+    return lines + ([("Fit", f"{found.fit:.3f}, floor 0.500")] if found.fit is not None else [])
 
 
 def _known(value: float | None) -> float:

@@ -15,7 +15,7 @@ from autointerp_core.explore.view import PAGE_SIZES, View
 from ui import problems, readers, session, url
 from ui.elements import hint
 from ui.elements.table import features_table
-from ui.features import bulk, filters, plot
+from ui.features import bulk, families, filters, plot
 from ui.features.columns import number_columns, sorted_by
 from ui.navigation import looking
 
@@ -42,6 +42,7 @@ def show(opened: readers.OpenStudy) -> None:
                 st.text(_count_line(len(rows), len(snapshot), view))
             if view.filtered:
                 st.button("Clear filters", key="clear", on_click=filters.clear)
+            families.show(opened)
             plot.switch()
 
         hint.line("features")

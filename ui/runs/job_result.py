@@ -81,6 +81,13 @@ def _exchanged(job: JobState) -> list[str]:
     return told + [f"Left out: {line}" for line in left_out[:_LISTED]]
 
 
+def _found(name: str, result: Any) -> str:
+    """``12 of 2,048 features significant``, after the class where there are classes."""
+    about = _mapping(_mapping(result).get("statistics"))
+    told = f"{about.get('significant', 0):,} of {about.get('tested', 0):,} features significant"
+    return f"{name}: {told}" if name else told
+
+
 def _study(job: JobState) -> str:
     """``Study of 2,048 features, 12 of them dead · 5 min``."""
     count, dead = job.result.get("num_features"), job.result.get("num_dead")

@@ -37,8 +37,9 @@ def methods() -> dict[str, str]:
 
 def scorers() -> dict[str, str]:
     """Ways to score one, and to measure it beside its scores."""
-    known = [*SCORERS.items(), *MEASURES.items()]
-    return {name: f"{name.capitalize()}: {each.about}" for name, each in known}
+    found = {name: scorer.about for name, scorer in SCORERS.items()}
+    found |= {name: measure.about for name, measure in MEASURES.items()}
+    return {name: f"{name.capitalize()}: {about}" for name, about in found.items()}
 
 
 @dataclass(frozen=True)

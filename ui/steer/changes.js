@@ -8,8 +8,6 @@ const percent = (value) => {
 
 export default function (component) {
   const { data, parentElement } = component
-  // While a page is redrawn the data may be for a moment that of the element before.
-  if (!data?.rows) return
   const root = parentElement.querySelector(".root")
   root.classList.toggle("dark", isDark(parentElement.host ?? parentElement))
   root.replaceChildren(make("h3", "", "Next token after the prompt: what changed most"))

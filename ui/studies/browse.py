@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from typing import TypeAlias
+
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -16,6 +19,7 @@ from ui import session
 from ui.sentences import sentence
 
 _ANY = "any model"
+_WORDS = re.compile(r"layer[ .]?(\d+)(?!\S)|(\S+)", re.IGNORECASE)
 _HEIGHT = 320
 
 
@@ -62,10 +66,10 @@ def show() -> None:
 
 
 def found(words: pa.StringArray, asked: str) -> NDArray[np.bool_]:
-    """Which entries hold all of the words asked for."""
+    """Which entries hold all of the words asked for; ``layer 3`` is one word, and not layer 30."""
     keep = np.ones(len(words), dtype=bool)
-    for word in asked.split():
-        keep &= contains(words, word)
+    for layer, word in _WORDS.findall(asked):
+        keep &= contains(words, f"layer {layer} " if layer else word)
     return keep
 
 
@@ -76,14 +80,21 @@ def signed_in() -> bool:
     return bool(get_token())
 
 
+Searchable: TypeAlias = tuple[pa.Table, pa.StringArray, NDArray[np.object_]]
+
+
 @st.cache_resource(max_entries=2, show_spinner="Reading the directory …")
-def _directory(signed: bool) -> tuple[pa.Table, pa.StringArray, NDArray[np.object_]]:
+def _directory(signed: bool) -> Searchable:
+    return searchable(signed=signed)
+
+
+def searchable(*, signed: bool) -> Searchable:
     """The table, of each SAE the words it is found by, and what stands in its way here."""
     table = directory()
-    layer = pc.binary_join_element_wise(pa.scalar("layer"), table["layer"].cast(pa.string()), " ")
-    parts = [table["release"], table["id"], table["model"], table["hook"], layer]
-    parts.append(table["architecture"])
-    text = pc.binary_join_element_wise(*(pc.fill_null(part, "") for part in parts), " ")
+    number = table["layer"].cast(pa.string())
+    layer = pc.binary_join_element_wise(pa.scalar("layer"), number, pa.scalar(""), " ")
+    parts = [table[name] for name in ("release", "id", "model", "hook", "architecture")]
+    text = pc.binary_join_element_wise(*(pc.fill_null(p, "") for p in (*parts, layer)), " ")
     words = text.combine_chunks() if isinstance(text, pa.ChunkedArray) else text
     return table, words, why_not(table, machine_gigabytes(), signed_in=signed)
 
@@ -115,11 +126,11 @@ def _table(table: pa.Table, hindrance: NDArray[np.object_], rows: NDArray[np.int
         column_config={
             "release": st.column_config.TextColumn("Release", width="medium"),
             "id": st.column_config.TextColumn("Which one there", width="medium"),
-            "model": st.column_config.TextColumn("Model", width="small"),
+            "model": st.column_config.TextColumn("Model", width="medium"),
             "hook": st.column_config.TextColumn("Hook point", width="medium"),
             "architecture": st.column_config.TextColumn("Architecture", width="small"),
             "d_sae": st.column_config.NumberColumn(
-                "Features", format="localized", help="Empty where no name says it", width="small"
+                "d_sae", format="localized", help="Empty where no name says it", width="small"
             ),
             "l0": st.column_config.NumberColumn(
                 "L0", format="%.0f", help="As the directory says; empty where it does not",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from autointerp_core.store import study_names
 from autointerp_core.store.studies import controls_of
 from autointerp_core.store.study_record import StudyRecord
 from ui import session
+from ui.glossary import about
 from ui.marks import marked
 from ui.navigation import looking
 from ui.sentences import sentence
@@ -59,6 +61,7 @@ def show(info: StudyRecord, called: str) -> None:
                 f"{info.n_counted:,} counted tokens · {progress} · {size(_bytes(folder))}"
                 f" · {info.id}"
             )
+            _health(info)
             controls = sorted(each.control or "" for each in controls_of(info.id))
             if controls:
                 st.text(f"Controls, shown on the Report page: {', '.join(controls)}")
@@ -70,6 +73,18 @@ def show(info: StudyRecord, called: str) -> None:
     if asked.open == info.id:
         asked.open = ""
         st.switch_page("pages/features.py", query_params={"study": info.id})
+
+
+def _health(info: StudyRecord) -> None:
+    """How well the SAE rebuilds what it reads, here and at the neighbouring hook points."""
+    known = {hook: value for hook, value in info.health.fvu.items() if math.isfinite(value)}
+    here = known.pop(info.hook, None)
+    if here is None:
+        return
+    beside = ", ".join(f"{value:.2f} at {hook}" for hook, value in known.items())
+    told = f"FVU {here:.2f}" + (f" ({beside})" if beside else "")
+    told += f" · L0 {info.health.l0:.4g}" if info.health.l0 else ""
+    st.text(marked(told), help=f"FVU: {about('FVU')}\n\nL0: {about('L0')}")
 
 
 @st.cache_data(ttl=30, max_entries=64, show_spinner=False)

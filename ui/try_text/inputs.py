@@ -17,24 +17,22 @@ def show(opened: readers.OpenStudy, asked: Asked) -> None:
     """The boxes, and what else can be done with them."""
     _fill(asked)
     comparing = asked.other is not None
-    with st.form("try_form", border=False, enter_to_submit=False):
+    with st.form("try_form", border=False):
         columns = st.columns(2) if comparing else [st.container()]
         with columns[0]:
             st.text_area(
                 "Text",
                 key="try_text",
-                height=110,
+                height=90,
                 placeholder="Type or paste a text, such as: On Monday the bank said that …",
                 label_visibility="visible" if comparing else "collapsed",
             )
         if comparing:
             with columns[1]:
-                st.text_area("Second text", key="try_other", height=110)
-        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-            st.form_submit_button(
-                "Read it", key="try_read", type="primary", on_click=_read, args=(comparing,)
-            )
-            st.space("stretch")
+                st.text_area("Second text", key="try_other", height=90)
+        st.form_submit_button(
+            "Read it", key="try_read", type="primary", on_click=_read, args=(comparing,)
+        )
     with st.container(key="try_ways", horizontal=True, vertical_alignment="center", gap="small"):
         _compare(comparing)
         _chat(opened)

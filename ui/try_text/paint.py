@@ -75,7 +75,7 @@ def tokens(text: EncodedText, asked: Asked, names: Names, vocab: list[str]) -> l
                 name=vocab[number] if special else "",
                 masked=bool(why),
                 why=_WHY.get(why, ""),
-                opens=at > 0 and text.sequence[at] != text.sequence[at - 1],
+                opens=at > 0 and bool(text.sequence[at] != text.sequence[at - 1]),
             )
         )
     return found

@@ -6,8 +6,6 @@ function cell(tag, className, text) {
 
 export default function (component) {
   const { data, parentElement, setTriggerValue } = component
-  // While a page is redrawn the data may be for a moment that of the element before.
-  if (!data?.rows || !data.columns) return
   const root = parentElement.querySelector(".root")
   root.classList.toggle("dark", isDark(parentElement.host ?? parentElement))
   root.replaceChildren()

@@ -82,11 +82,11 @@ def _until(study: Study) -> int:
     stop: int = study.tokens.n_tokens
     for found in study.passes:
         read = 0
-        for handle, offset in zip(found.handles(), found.shard_offsets(), strict=True):
+        for shard, offset in enumerate(found.shard_offsets()):
             if read > MOST_FIRINGS:
                 stop = min(stop, offset)
                 break
-            read += int(handle.get_slice("indptr")[len(found.features) :][0])
+            read += int(found.counts_in(shard).sum())
     return stop
 
 
@@ -103,11 +103,11 @@ def _of_pass(
         if 0 < start < len(document) and document[start] == document[start - 1]
     }
     parts = {one: np.zeros(n) for one in split}
-    for handle, offset in zip(found.handles(), offsets, strict=True):
+    for offset, here in found.each_shard():
         if offset >= len(document) and len(document):
             break
-        token = handle.get_tensor("token").astype(np.int64) + offset
-        row = np.repeat(np.arange(n), np.diff(handle.get_tensor("indptr")))
+        token = here.token + offset
+        row = np.repeat(np.arange(n), here.counts)
         use = counted[token]
         row, at = row[use], document[token[use]]
         if not len(row):
@@ -118,8 +118,8 @@ def _of_pass(
         row, at = row[begins], at[begins]
         whole = ~np.isin(at, list(split))
         for one in split & set(at[~whole].tolist()):
-            here = at == one
-            parts[one][row[here]] += fired[here]
+            mine = at == one
+            parts[one][row[mine]] += fired[mine]
         _add(sums, row[whole], fired[whole], sizes[at[whole]])
     for one, fired in parts.items():
         rows = np.flatnonzero(fired)

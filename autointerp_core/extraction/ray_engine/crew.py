@@ -136,7 +136,7 @@ class Crew:
 
         remaining = len(todo)
         while remaining:
-            for task, answer in self._answers(next_shard, lambda: meter.say(self._rates())):
+            for task, answer in self._answers(next_shard, lambda: meter.say(self.rates())):
                 assert task.shard is not None
                 assert task.features is not None
                 remaining -= 1
@@ -270,7 +270,7 @@ class Crew:
             self._given = features, self._ray.put(features)
         return self._given[1]
 
-    def _rates(self) -> str:
+    def rates(self) -> str:
         """``2 workers: 1,500 (a), 1,450 (b) tokens/s``."""
         rates = [
             f"{hand.tokens / hand.seconds:,.0f} ({hand.host})"

@@ -136,7 +136,7 @@ def _compute(
             if made.features is not wanted.features:  # sent before others were too much to keep
                 firings = firings.only(np.searchsorted(made.features, wanted.features))
             wanted.put(made.shard, firings)
-            meter.finished(made.shard)
+            meter.finished(made.shard, crew.rates())
             waiting.discard(made.shard.index)
             if writer.is_new and not waiting and not crew.measuring:
                 measure()

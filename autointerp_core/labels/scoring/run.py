@@ -43,8 +43,9 @@ from autointerp_core.store.study import Study
 
 __all__ = ["ScoreReport", "ScorerSummary", "score_labels"]
 
-VERSION = 1
-"""Of the questions: raised where the same label would be judged differently."""
+VERSION = 2
+"""Of the questions: raised where the same label would be judged differently. 2: ranked by fit,
+with random, neighbour and near windows."""
 SHUFFLED = 5
 """Labels of other features looked for; a scorer is asked about so many of them at most."""
 _CHUNK, _CHUNK_JUDGED = 64, 8
@@ -215,7 +216,9 @@ class _Scoring:
         own = [one.text for one in entry.proposals]
         for place, text in enumerate(others.of(entry.feature, own, SHUFFLED)):
             scorers = [s for s in self.scorers if s in asked and place < SCORERS[s].others]
-            entry.shuffled_runs += self._runs(text, where, scorers)
+            for run in self._runs(text, where, scorers):
+                run.baseline = True
+                entry.shuffled_runs.append(run)
 
     def _runs(self, text: str, where: WindowSet, scorers: Iterable[str]) -> list[ScorerRun]:
         return [ScorerRun.of(scorer, text, where, self.seed) for scorer in scorers]
@@ -252,5 +255,5 @@ def _as_recorded(run: ScorerRun) -> Any:
     """A value of validate as it is recorded, so that what is best here is best when read again."""
     if run.refused is not None:
         return {"value": None, "reason": run.refused}
-    value = run.value()
+    value = run.ranked_by()
     return None if value is None else round(value, 4)

@@ -6,7 +6,10 @@ For one feature and one part of the documents (see ``document_split``) a :class:
   else one a sequence, at even steps from its strongest to its weakest document;
 * *easy* silent windows: anywhere in the part, first in documents where it never fires;
 * *hard* silent windows: of the very documents of the active ones; where too few fit, around
-  tokens that the feature peaks on elsewhere and does not react to here.
+  tokens that the feature peaks on elsewhere and does not react to here;
+* *neighbour* silent windows: around peaks of features that are much like it, in decoder direction
+  or in the tokens they fire on. They are reported apart, as *near* ones are: of the random windows
+  of the part (``background``) those most like a label, which a scorer finds.
 
 What holds for every set: a silent window has no firing in it, counted or masked, checked in
 the raw firings; no two windows overlap; no two read the same; a window that reads like one
@@ -21,17 +24,21 @@ on the demo the labels of other features did, by 0.007 ± 0.005.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from autointerp_core.arrays import Int64Array
+from autointerp_core.arrays import BoolArray, Int64Array
 from autointerp_core.labels.document_split import LABEL, PARTS, Split
-from autointerp_core.labels.scoring.document_pools import DocumentPools, Pool
+from autointerp_core.labels.related_features import RelatedFeatures
+from autointerp_core.labels.scoring.document_pools import Background, DocumentPools, Pool
 from autointerp_core.store.study import Example, Study
 
 ACTIVE, EASY, HARD = "active", "easy", "hard"
+NEIGHBOUR, NEAR = "neighbour", "near"
+HARDER = 10
+"""Neighbour windows of a set, and near ones of a label, at most."""
 PER_CLASS = 20
 MIN_ACTIVE = 5
 """Documents it must fire in; below this an interval would span half of what is possible."""
@@ -48,7 +55,7 @@ class Window:
 
     example: Example
     kind: str
-    """active, easy or hard."""
+    """active, easy, hard, neighbour or near."""
     token: int
 
     @property
@@ -59,6 +66,25 @@ class Window:
     def text(self) -> str:
         """Its text on one line."""
         return " ".join(self.example.text.split())
+
+
+@dataclass(frozen=True)
+class Around:
+    """The text around: random windows of the part, and where in them one feature is silent."""
+
+    study: Study
+    background: Background
+    silent: BoolArray
+    density: float
+    """Share of the part's windows in which the feature fires."""
+
+    def near(self, feature: int, rows: Sequence[int]) -> list[Window]:
+        """The windows of some rows of the background."""
+        token = self.background.token[np.asarray(rows, dtype=np.int64)]
+        examples = self.study.windows_at(feature, token)
+        return [
+            Window(example, NEAR, at) for example, at in zip(examples, token.tolist(), strict=True)
+        ]
 
 
 @dataclass(frozen=True)
@@ -74,6 +100,8 @@ class WindowSet:
     """Documents of the part in which the feature fires."""
     problem: str | None = None
     """Why there can be no score."""
+    neighbour: tuple[Window, ...] = ()
+    around: Around | None = field(default=None, compare=False)
 
     @property
     def windows(self) -> tuple[Window, ...]:
@@ -204,6 +232,7 @@ class WindowSampler:
     def __init__(self, study: Study, split: Split, per_class: int = PER_CLASS, seed: int = 0):
         self.study, self.per_class, self.seed = study, per_class, seed
         self._pools = DocumentPools(study, split, seed)
+        self._related = RelatedFeatures(study)
 
     def sample(self, feature: int, part: str) -> WindowSet:
         """The window set of a feature in a part.
@@ -251,6 +280,7 @@ class WindowSampler:
         hard = silent.hard(shapes[: len(active) // 2])
         easy = silent.easy(shapes[len(hard) :])
         hard += silent.hard(shapes[len(easy) + len(hard) :])  # more of them, if easy ones lack
+        alike = self._neighbour_centres(feature, pool, fired, chosen)
         if len(easy) + len(hard) < MIN_SILENT:
             return _nothing(
                 feature,
@@ -258,22 +288,46 @@ class WindowSampler:
                 documents,
                 f"fewer than {MIN_SILENT} windows of the {part} part are free of it",
             )
-        tokens = np.array([*active, *easy, *hard], dtype=np.int64)
+        tokens = np.array([*active, *easy, *hard, *alike], dtype=np.int64)
         kinds = [ACTIVE] * len(active) + [EASY] * len(easy) + [HARD] * len(hard)
+        kinds += [NEIGHBOUR] * len(alike)
         examples = self.study.windows_at(feature, tokens)
         windows = [
             Window(example, kind, token)
             for example, kind, token in zip(examples, kinds, tokens.tolist(), strict=True)
         ]
         first, second = len(active), len(active) + len(easy)
+        third = second + len(hard)
+        background = self._pools.background(part)
         return WindowSet(
             feature,
             part,
             tuple(windows[:first]),
             tuple(windows[first:second]),
-            tuple(windows[second:]),
+            tuple(windows[second:third]),
             documents,
+            neighbour=tuple(windows[third:]),
+            around=Around(
+                self.study, background, ~background.fires(fired), background.density(fired)
+            ),
         )
+
+    def _neighbour_centres(
+        self, feature: int, pool: Pool, fired: Int64Array, chosen: _Chosen
+    ) -> list[int]:
+        """Peaks of features much like this one where it is silent: a turn a feature, then again."""
+        turns: list[Int64Array] = []
+        for other in self._related.of(feature):
+            peak = self._pools.peaks(*self._pools.firings(other))
+            peak = peak[pool.inside[self._pools.owner(peak)]]
+            turns.append(self._pools.silent(peak[:_CENTRES], fired))
+        found: list[int] = []
+        while len(found) < HARDER and any(len(turn) for turn in turns):
+            for i, turn in enumerate(turns):
+                if len(found) < HARDER and len(turn):
+                    found += chosen.take(turn[:1], 1)
+                    turns[i] = turn[1:]
+        return found
 
     def _active(
         self, generator: np.random.Generator, peak: Int64Array, owner: Int64Array, chosen: _Chosen

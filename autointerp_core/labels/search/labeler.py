@@ -23,6 +23,13 @@ from functools import cached_property
 import numpy as np
 
 from autointerp_core.arrays import Float64Array, Int64Array
+from autointerp_core.labels.embedders import (
+    AUTO,
+    WORDLLAMA,
+    Embedder,
+    KnownTexts,
+    make_embedder,
+)
 from autointerp_core.labels.explain.parse_answer import limit_words
 from autointerp_core.labels.search.categories import category, plural
 from autointerp_core.labels.search.compose import MAX_WORDS, Composer
@@ -30,13 +37,16 @@ from autointerp_core.labels.search.context_words import ContextWords
 from autointerp_core.labels.search.corpus_counts import CorpusCounts, Firings
 from autointerp_core.labels.search.corpus_words import CorpusWords
 from autointerp_core.labels.search.descriptions import Describer, Description, is_form_of
+from autointerp_core.labels.search.fitting_words import FittingWords
+from autointerp_core.labels.search.semantic_form import semantic_form
 from autointerp_core.labels.search.word_lists import FeatureWindows, WordLists
 from autointerp_core.progress import Progress, ProgressCallback, silent
 from autointerp_core.store.event_details import SearchEvidence
 from autointerp_core.store.study import Study
 
-METHOD = "search-v3"
-"""Raised where the same study gives another label: those that are there are then made anew."""
+METHOD, FITTED_METHOD = "search-v3", "search-v4"
+"""Raised where the same study gives another label: those that are there are then made anew. The
+second one's words are chosen by the embedder that scores labels, where that is MiniLM."""
 DEAD = "never fires in this study"
 _LOOSE = (
     "words",
@@ -86,6 +96,8 @@ class _Look:
     """Key of the word that most of the strongest peaks are on, if there is one."""
     lists: list[tuple[int, ...]]
     windows: FeatureWindows | None
+    choice: Int64Array
+    """Keys that a list may be made of, where :class:`.FittingWords` makes them."""
 
 
 class SearchLabeler:
@@ -94,14 +106,32 @@ class SearchLabeler:
     Args:
         study: the study; its texts are read once, for the first label.
         documents: use only these documents (so that the others can test the labels).
+        embedder: compares labels with windows; by default the one that scores labels.
     """
 
-    def __init__(self, study: Study, documents: Sequence[int] | None = None):
-        self.study, self._documents = study, documents
+    def __init__(
+        self,
+        study: Study,
+        documents: Sequence[int] | None = None,
+        embedder: Embedder | None = None,
+    ):
+        self.study, self.documents = study, documents
+        self.embedder = embedder or make_embedder(AUTO)
+
+    @property
+    def method(self) -> str:
+        """How labels are made here, as it is recorded with them."""
+        return METHOD if self.embedder.name == WORDLLAMA else FITTED_METHOD
+
+    @cached_property
+    def _fitting(self) -> FittingWords | None:
+        if self.method == METHOD:
+            return None
+        return FittingWords(self.words, KnownTexts(self.embedder))
 
     @cached_property
     def counts(self) -> CorpusCounts:
-        return CorpusCounts(self.study, self._documents)
+        return CorpusCounts(self.study, self.documents)
 
     @property
     def words(self) -> CorpusWords:
@@ -183,7 +213,7 @@ class SearchLabeler:
         text, kind, auroc = self._choose(look)
         text = self._with_dominant(text, look)
         evidence = SearchEvidence(
-            method=METHOD,
+            method=self.method,
             firings=len(token),
             kind=kind,
             recall=look.main.recall,
@@ -192,8 +222,15 @@ class SearchLabeler:
             context={
                 self.counts.key_text(k): s for k, s in zip(look.topic, look.shares, strict=True)
             },
+            form=self._form(text, kind, look),
         )
         return SearchLabel(feature, limit_words(text, MAX_WORDS), evidence)
+
+    def _form(self, text: str, kind: str, look: _Look) -> str:
+        context = [self.counts.key_text(key) for key in look.topic]
+        said = _SAID.findall(text.split(" near ")[0].split(": ")[-1])
+        category = text.split(": ")[0] if kind == "category" else None
+        return semantic_form(kind, said, text.split(" near ")[0], category, context)
 
     def _look(self, token: Int64Array, activation: Float64Array) -> _Look:
         """Everything counted about one feature, from its firings at usable tokens."""
@@ -201,16 +238,21 @@ class SearchLabeler:
         main = self._describer.best(fired)
         topic, shares = self._context.find(fired, main.keys)
         peaks = self._peaks(token, activation)
-        lists = self._word_lists.best(peaks, fired.every)
-        windows = self._word_lists.windows(peaks, fired.every) if lists else None
-        keys = [found.keys for found in lists]
+        choice = np.zeros(0, dtype=np.int64)
+        keys: list[tuple[int, ...]] = []
+        if self._fitting is None:
+            keys = [found.keys for found in self._word_lists.best(peaks, fired.every)]
+        else:
+            choice = self._word_lists.choice(peaks)
+        listed = bool(keys) or bool(len(choice))
+        windows = self._word_lists.windows(peaks, fired.every) if listed else None
         found, times = np.unique(self.words.key[peaks], return_counts=True)
         order = np.argsort(-times, kind="stable")[:CATEGORY_WORDS]
         named = category({self.words.keys[found[i]]: float(times[i]) for i in order.tolist()})
         common = found[order].tolist()
         kinds = plural(named.name) if named else None
         dominant = self._dominant(self.words.key[peaks[:STRONGEST]])
-        return _Look(fired, main, topic, shares, common, kinds, dominant, keys, windows)
+        return _Look(fired, main, topic, shares, common, kinds, dominant, keys, windows, choice)
 
     def _dominant(self, strongest: Int64Array) -> int | None:
         """The one word behind most of the strongest peaks; marks and numbers are no words."""
@@ -256,23 +298,42 @@ class SearchLabeler:
             return text, kind, None
         value = None
         if look.windows is not None:
-            lists = [] if told else look.lists[:COMPARED]
-            texts = [text, *(self._composer.listed(look.fired, keys) for keys in lists)]
-            auroc = self._word_lists.texts_auroc(texts, look.windows)
-            best = int(np.argmax(auroc))
-            text, kind = texts[best], "near words" if best else kind
-            value = float(auroc[best])
+            text, kind, value = self._best_list(look, look.windows, text, kind, told)
         named = f"{look.category}: {text}"
         room = len(named.split()) <= MAX_WORDS and " near " not in text
         if not look.category or not room or self._repeats(look.category, text):
             return text, kind, value
         if look.windows is None or value is None:
             return named, "category", None
-        with_category = float(self._word_lists.texts_auroc([named], look.windows)[0])
+        with_category = self._auroc([named], look.windows)[0]
         # A category says more to a person, so it may cost a little.
         if with_category >= value - WORTH:
             return named, "category", with_category
         return text, kind, value
+
+    def _best_list(
+        self, look: _Look, windows: FeatureWindows, text: str, kind: str, told: bool
+    ) -> tuple[str, str, float]:
+        """What counting found or a list of words, whichever tells the windows apart better."""
+        texts = [text]
+        if self._fitting is not None and not told:
+
+            def written(keys: list[int]) -> str:
+                return self._composer.listed(look.fired, keys)
+
+            texts += [listed for listed, _ in self._fitting.lists(look.choice, windows, written)]
+        elif not told:
+            texts += [self._composer.listed(look.fired, keys) for keys in look.lists[:COMPARED]]
+        auroc = self._auroc(texts, windows)
+        best = int(np.argmax(auroc))
+        return texts[best], "near words" if best else kind, auroc[best]
+
+    def _auroc(self, texts: Sequence[str], windows: FeatureWindows) -> list[float]:
+        """How well whole labels tell the feature's windows from silent ones."""
+        if self._fitting is not None:
+            return self._fitting.auroc(texts, windows)
+        found: list[float] = self._word_lists.texts_auroc(texts, windows).tolist()
+        return found
 
     def _repeats(self, named: str, text: str) -> bool:
         """Whether a label says a category's name already."""
@@ -289,6 +350,11 @@ class SearchLabeler:
         texts = [self._composer.label(fired, main, look.topic, look.shares)[0]]
         texts += [look.category] if look.category else []
         texts += [self._composer.listed(fired, keys) for keys in look.lists[:2]]
+        if self._fitting is not None and look.windows is not None:
+            found = self._fitting.lists(
+                look.choice, look.windows, lambda keys: self._composer.listed(fired, keys)
+            )
+            texts += [listed for listed, _ in found[:2]]
         texts += [self._composer.render(fired, description) for description in described]
         context = [self.counts.key_text(key) for key in look.topic]
         if context:

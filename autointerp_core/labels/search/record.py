@@ -11,7 +11,8 @@ import numpy as np
 
 from autointerp_core.labels.document_split import HELD_OUT, LABEL, Split
 from autointerp_core.labels.explain.report import GenerationReport
-from autointerp_core.labels.search.labeler import METHOD, SearchLabeler
+from autointerp_core.labels.search.labeler import SearchLabeler
+from autointerp_core.labels.search.processes import label_many
 from autointerp_core.progress import ProgressCallback, silent
 from autointerp_core.store.event_details import SearchDetails
 from autointerp_core.store.events import FAILED, GENERATED, NewEvent
@@ -53,9 +54,11 @@ def record_search_labels(
         study.stats(feature)  # raises
     split = split or Split(study)
     sae = study.info.sae_fingerprint
+    labeler = labeler or search_labeler(split)
+    method = labeler.method
     started = time.perf_counter()
     states = history.states(sae, wanted, study.id)
-    known = history.generated_index(sae, METHOD, SEARCH, study=study.id)
+    known = history.generated_index(sae, method, SEARCH, study=study.id)
     live = set(study.table.loc[study.table["num_examples"] > 0, "feature"].tolist())
     todo = []
     for feature in wanted:
@@ -65,21 +68,24 @@ def record_search_labels(
             report.dead += 1
         elif state.search_error == HELD_OUT and split.holds_out:
             report.failed += 1
-        elif newest is not None and (feature, _key(newest, split)) in known:
+        elif newest is not None and (feature, _key(method, newest, split)) in known:
             report.reused += 1
         else:
             todo.append(feature)
     batch: list[NewEvent] = []
-    for found in (labeler or search_labeler(split)).label_all(todo, progress) if todo else ():
+    for found in label_many(labeler, todo, progress) if todo else ():
         if found.text is None:
             report.failed += 1
-            batch.append(_event(study, found.feature, FAILED, reason=HELD_OUT))
+            batch.append(_event(study, method, found.feature, FAILED, reason=HELD_OUT))
             continue
-        key = _key(found.text, split)
+        key = _key(method, found.text, split)
         details = SearchDetails(
             study=study.id, documents=split.shown, prompt_hash=key, evidence=found.evidence
         )
-        batch.append(_event(study, found.feature, GENERATED, found.text, details=details.to_json()))
+        made = _event(
+            study, method, found.feature, GENERATED, found.text, details=details.to_json()
+        )
+        batch.append(made)
         report.made += 1
         if len(batch) >= _AT_ONCE:
             history.record_many(batch)
@@ -89,9 +95,9 @@ def record_search_labels(
     return report
 
 
-def _key(text: str, split: Split) -> str:
-    """What makes two search labels the same one: the text, and which documents it is from."""
-    return hashlib.sha256(f"{METHOD}\n{split.shown}\n{text}".encode()).hexdigest()
+def _key(method: str, text: str, split: Split) -> str:
+    """What makes two search labels the same one: how, the text, and from which documents."""
+    return hashlib.sha256(f"{method}\n{split.shown}\n{text}".encode()).hexdigest()
 
 
 def _newest(state: LabelState) -> str | None:
@@ -103,6 +109,7 @@ def _newest(state: LabelState) -> str | None:
 
 def _event(
     study: Study,
+    method: str,
     feature: int,
     kind: str,
     text: str | None = None,
@@ -116,7 +123,7 @@ def _event(
         kind,
         text,
         source=SEARCH,
-        method=METHOD,
+        method=method,
         reason=reason,
         details=details,
         study=study.id,

@@ -116,11 +116,8 @@ class WordLists:
         spoken = np.asarray([self.words.keys[key][0].isalpha() for key in found], dtype=np.bool_)
         if times[spoken].sum() < 0.5 * times.sum():
             return []  # marks and numbers are described, not listed
-        middle = self._middle(vectors, found, times)
-        if middle is None:
-            return []
-        choice = self._choice(vectors, found[spoken], times[spoken], middle)
-        if not len(choice):
+        choice, middle = self._words_to_list(vectors, found, times, spoken)
+        if middle is None or not len(choice):
             return []
         lists = self._beam(vectors[choice], middle)
         windows = self.windows(peaks, every)
@@ -137,6 +134,27 @@ class WordLists:
             )
             for i in order[:count].tolist()
         ]
+
+    def choice(self, peaks: Int64Array) -> Int64Array:
+        """Keys that a label of the feature may be made of; empty where it peaks on no words."""
+        vectors = self.vectors
+        peaks = peaks[~self.counts.bare[self.words.key[peaks]]] if len(peaks) else peaks
+        if vectors is None or len(peaks) < 3:
+            return np.zeros(0, dtype=np.int64)
+        found, times = np.unique(self.words.key[peaks], return_counts=True)
+        spoken = np.asarray([self.words.keys[key][0].isalpha() for key in found], dtype=np.bool_)
+        if times[spoken].sum() < 0.5 * times.sum():
+            return np.zeros(0, dtype=np.int64)
+        return self._words_to_list(vectors, found, times, spoken)[0]
+
+    def _words_to_list(
+        self, vectors: Float32Array, found: Int64Array, times: Int64Array, spoken: BoolArray
+    ) -> tuple[Int64Array, Float32Array | None]:
+        """Keys to make lists of, and the unit vector in their middle."""
+        middle = self._middle(vectors, found, times)
+        if middle is None:
+            return np.zeros(0, dtype=np.int64), None
+        return self._choice(vectors, found[spoken], times[spoken], middle), middle
 
     def _middle(
         self, vectors: Float32Array, found: Int64Array, times: Int64Array

@@ -2,8 +2,13 @@
 
 No label is needed, so it tells a feature without one meaning from a label that misses it
 (arXiv 2507.08473). ``SHOWN`` windows of one strength and one intruder are shown in a random order,
-the firing tokens marked, in the intruder as many silent ones; the judge names the intruder. A
-guess is right in one of ``SHOWN + 1``, the floor.
+the firing tokens marked; the judge names the intruder. A guess is right in one of ``SHOWN + 1``,
+the floor.
+
+The intruder is a window that *another* feature fires on and this one does not, with that one's
+tokens marked (:mod:`..intruder_pool`). With tokens marked at random it would stand out by what
+features do not fire on, such as the commonest words. Where the study holds few other features,
+it is a silent window with random marks.
 
 Windows are from *test* documents. Each is in one trial only, so that trials are independent and
 the interval is that of a share; no two windows of a trial are from one document, but for the
@@ -28,6 +33,7 @@ from autointerp_core.labels.scoring.choice_judge import (
     LLMChoiceJudge,
     odd_one_out,
 )
+from autointerp_core.labels.scoring.intruder_pool import OthersWindows, intruder_pool
 from autointerp_core.labels.scoring.marked_windows import (
     firing_tokens,
     marked_text,
@@ -120,10 +126,18 @@ class IntruderMeasure(Measure):
         if judge is None:
             return
         sampler = WindowSampler(tools.study, tools.split, SHOWN * TRIALS, tools.seed)
+        pool = intruder_pool(tools.study, tools.split, tools.seed) if subjects else None
         for at in range(0, len(subjects), _AT_ONCE):
             some = subjects[at : at + _AT_ONCE]
             found = [sampler.sample(subject.feature, TEST) for subject in some]
-            trials = [make_trials(windows, tools.seed) for windows in found]
+            trials = [
+                make_trials(
+                    windows,
+                    tools.seed,
+                    pool.of(windows.feature) if pool is not None and windows.active else None,
+                )
+                for windows in found
+            ]
             asked = [(place, trial) for place, own in enumerate(trials) for trial in own]
             answers: dict[int, Choice] = {
                 choice.index: choice
@@ -138,10 +152,15 @@ class IntruderMeasure(Measure):
                 yield _measured(subject, found[place], own, [answers[i] for i in mine], judge.name)
 
 
-def make_trials(found: WindowSet, seed: int = 0) -> list[Trial]:
+def make_trials(
+    found: WindowSet, seed: int = 0, others: OthersWindows | None = None
+) -> list[Trial]:
     """Trials of a window set, from the strongest windows to the weakest; same seed, same trials.
 
     None where fewer than ``MIN_TRIALS`` can be made.
+
+    Args:
+        others: windows of other features for intruders; None: silent windows of the set.
     """
     generator = np.random.default_rng([seed, found.feature, PARTS.index(found.part), 0x494E])
     left = sorted(found.active, key=lambda window: -abs(window.example.activation))
@@ -156,16 +175,23 @@ def make_trials(found: WindowSet, seed: int = 0) -> list[Trial]:
     silent = [*found.easy, *found.hard]
     trials: list[Trial] = []
     for number, group in enumerate(groups):
-        intruder = _take_intruder(group, silent, hard=number % 2 == 1)
+        hard = number % 2 == 1
+        if others is not None:
+            intruder = others.take(group, hard=hard)
+        else:
+            intruder = _take_intruder(group, silent, hard=hard)
         if intruder is None:
             continue
         place = int(generator.integers(SHOWN + 1))
         shown = [group[i] for i in generator.permutation(SHOWN).tolist()]
         shown.insert(place, intruder)
         marks = [() if window is intruder else firing_tokens(window.example) for window in shown]
-        others = [len(mark) for i, mark in enumerate(marks) if i != place]
-        count = others[int(generator.integers(SHOWN))]
-        marks[place] = _random_marks(generator, intruder, count)
+        sizes = [len(mark) for i, mark in enumerate(marks) if i != place]
+        count = sizes[int(generator.integers(SHOWN))]
+        if others is not None:
+            marks[place] = firing_tokens(intruder.example)
+        else:
+            marks[place] = _random_marks(generator, intruder, count)
         quarter = 4 * number // len(groups)
         trials.append(Trial(_question(shown, marks), place, quarter))
     return trials if len(trials) >= MIN_TRIALS else []

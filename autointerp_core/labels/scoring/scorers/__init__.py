@@ -10,16 +10,28 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
 from autointerp_core.arrays import Float64Array
 from autointerp_core.labels.embedders import KnownTexts
+from autointerp_core.labels.explain.example_lines import whole_word
 from autointerp_core.labels.providers.base import ChatPrompt
 from autointerp_core.labels.registry import Registry, one_of
 from autointerp_core.labels.scoring.judge import FitQuestion, Judge, Judgement
 from autointerp_core.labels.scoring.measures import MEASURES, measures_of
-from autointerp_core.labels.scoring.sample_windows import ACTIVE, EASY, HARD, Window, WindowSet
+from autointerp_core.labels.scoring.natural_density import Judged, at_density, fit
+from autointerp_core.labels.scoring.sample_windows import (
+    ACTIVE,
+    EASY,
+    HARD,
+    NEAR,
+    NEIGHBOUR,
+    Around,
+    Window,
+    WindowSet,
+)
 from autointerp_core.labels.scoring.score_statistics import (
     AUROC,
     BALANCED_ACCURACY,
@@ -143,6 +155,12 @@ class ScorerRun:
     cost: float | None = None
     refused: str | None = None
     """Why the scorer cannot judge the label at all; then there are no windows."""
+    baseline: bool = False
+    """Whether the label is another feature's: what it gets on the windows is all that counts."""
+    around: Around | None = None
+    """The random windows of the part, for scorers that look at them too."""
+    said_around: Float64Array | None = None
+    """What is said of the silent ones among these."""
 
     def __post_init__(self) -> None:
         self.said = np.full(len(self.windows), np.nan)
@@ -162,7 +180,14 @@ class ScorerRun:
             label,
             tuple(window for window, _ in chosen),
             tuple(marks) if marks else None,
+            around=found.around,
         )
+
+    def also(self, windows: Sequence[Window], said: Float64Array) -> None:
+        """Further windows, and what is said of them; they do not change the value."""
+        self.windows += tuple(windows)
+        self.said = np.concatenate([self.said, said])
+        self.answered += len(windows)
 
     @property
     def measure(self) -> str:
@@ -206,10 +231,58 @@ class ScorerRun:
         had = (part[~np.isnan(part)] for part in (active, silent))
         return value_of(self.measure, *had)
 
+    def ranked_by(self) -> float | None:
+        """What labels of one feature are compared by: 0.5 says nothing, 1 is perfect.
+
+        How well what is said goes with firing, each word that the feature peaks on counting once
+        (:func:`.natural_density.fit`), where random windows were looked at; else the value.
+        """
+        if self.said_around is None:
+            return self.value()
+        words = [whole_word(window.example) for window in self.windows if window.active]
+        return fit(self._of(ACTIVE), words, self.said_around)
+
     def score(self, judge: str, shuffled: float | None = None) -> ScorerResult:
         """The score, with its interval."""
         active, easy, hard = (self._of(kind) for kind in (ACTIVE, EASY, HARD))
-        return score(self.scorer, self.measure, judge, active, easy, hard, shuffled)
+        found = score(self.scorer, self.measure, judge, active, easy, hard, shuffled)
+        for kind in (NEIGHBOUR, NEAR):
+            said = self._of(kind)
+            had = [part[~np.isnan(part)] for part in (active, said)]
+            value = value_of(self.measure, *had)
+            if value is not None:
+                known: dict[str, Any] = {kind: value, f"n_{kind}": len(had[1])}
+                found = replace(found, **known)
+        return self._at_density(found)
+
+    def _at_density(self, found: ScorerResult) -> ScorerResult:
+        """With AUPRC, F1 and correlation where random silent windows were judged."""
+        if self.around is None or found.value is None:
+            return found
+        active = self._judged(ACTIVE)
+        silent = self._judged(EASY)
+        if self.said_around is not None:
+            document = self.around.background.document[self.around.silent]
+            silent = Judged(self.said_around, document)
+        border = 0.5 if self.measure == BALANCED_ACCURACY else None
+        known = at_density(active, silent, self.around.density, border)
+        if known is None:
+            return found
+        figures: dict[str, Any] = {
+            f"{name}{end}": value
+            for name in ("auprc", "f1", "correlation")
+            for end, value in zip(("", "_low", "_high"), getattr(known, name), strict=True)
+        }
+        rank = None if self.said_around is None else self.ranked_by()
+        return replace(found, density=known.density, n_random=known.silent, fit=rank, **figures)
+
+    def _judged(self, kind: str) -> Judged:
+        windows = [window.example for window in self.windows if window.kind == kind]
+        return Judged(
+            self._of(kind),
+            np.asarray([example.document_index for example in windows], dtype=np.int64),
+            np.asarray([example.activation for example in windows], dtype=np.float64),
+        )
 
     def right(self) -> list[bool | None]:
         """Whether each window was judged rightly; None: missing, or as near to right as wrong.
@@ -220,8 +293,9 @@ class ScorerRun:
         active = np.array([window.active for window in self.windows], dtype=np.bool_)
         if self.measure == AUROC:
             border = np.full(len(self.windows), np.nan)
+            harder = np.isin([window.kind for window in self.windows], (NEIGHBOUR, NEAR))
             for mine in (True, False):
-                others = self.said[(active != mine) & ~np.isnan(self.said)]
+                others = self.said[(active != mine) & ~harder & ~np.isnan(self.said)]
                 if len(others):
                     border[active == mine] = np.median(others)
         else:

@@ -1,4 +1,4 @@
-"""Embedding: cosine of the label with the piece of the window that is most like it. No model."""
+"""Embedding: likeness of the label to the pieces of the window that are most like it. No model."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from autointerp_core.labels.embedders import unquoted
+from autointerp_core.labels.document_split import TEST
+from autointerp_core.labels.embedders import KnownTexts, unquoted
+from autointerp_core.labels.embedders.likeness import Texts
+from autointerp_core.labels.scoring.sample_windows import HARDER, Around, Window, WindowSet
 from autointerp_core.labels.scoring.score_statistics import AUROC
 from autointerp_core.labels.scoring.scorers import SCORERS, Scorer, ScorerRun, Tools
 from autointerp_core.labels.scoring.unseen_patterns import unseen_pattern
@@ -32,29 +35,42 @@ class EmbeddingScorer(Scorer):
     def judge_name(self, tools: Tools) -> str:
         return tools.known.embedder.name
 
+    def windows(self, found: WindowSet, seed: int) -> list[tuple[Window, tuple[int, ...] | None]]:
+        return [(window, None) for window in (*found.windows, *found.neighbour)]
+
     def answer(self, runs: Sequence[ScorerRun], tools: Tools) -> None:
-        known = tools.known
         runs = [run for run in runs if run.windows]
-        pieces_of = known.embedder.pieces
-        flat: list[str] = []
         start: dict[int, int] = {}
-        """First piece of each window, by the window's identity: runs share window sets."""
-        bounds: list[int] = []
+        """Place of each first window, by its identity: runs share window sets."""
+        texts: list[str] = []
         for run in runs:
-            for window in run.windows:
-                if id(window) not in start:
-                    start[id(window)] = len(bounds)
-                    bounds.append(len(flat))
-                    flat += pieces_of(window.text)
-        bounds.append(len(flat))
-        labels = known.vectors([self.reads(run.label) for run in runs])
-        vectors = known.vectors(flat)
-        for run, label in zip(runs, labels, strict=True):
+            if id(run.windows[0]) not in start:
+                start[id(run.windows[0])] = len(texts)
+                texts += [window.text for window in run.windows]
+        every = Texts(texts, tools.known)
+        for run in runs:
             first = start[id(run.windows[0])]
-            edges = np.array(bounds[first : first + len(run.windows) + 1])
-            like = vectors[edges[0] : edges[-1]] @ label
-            run.said = np.maximum.reduceat(like, edges[:-1] - edges[0]).astype(np.float64)
+            rows = slice(first, first + len(run.windows))
+            run.said = every.like([self.reads(run.label)], rows)[0]
             run.answered = len(run.windows)
+        for run in runs:
+            if run.around is not None and not run.baseline:
+                self._look_around(run, run.around, tools.known)
+
+    def _look_around(self, run: ScorerRun, around: Around, known: KnownTexts) -> None:
+        """The random silent windows, and on test those of them that are most like the label."""
+        texts = known.kept.get(around.background.texts)
+        if texts is None:
+            texts = known.kept[around.background.texts] = Texts(around.background.texts, known)
+        said = texts.like([self.reads(run.label)])[0]
+        run.said_around = said[around.silent]
+        if run.part != TEST:
+            return
+        rows = np.flatnonzero(around.silent)
+        order = rows[np.argsort(-said[rows], kind="stable")]
+        _, first = np.unique(around.background.document[order], return_index=True)
+        near = order[np.sort(first)[:HARDER]]
+        run.also(around.near(run.feature, near.tolist()), said[near])
 
 
 SCORERS.register(EMBEDDING, EmbeddingScorer())

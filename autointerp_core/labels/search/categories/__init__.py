@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -26,7 +26,9 @@ class Category(NamedTuple):
     share: float
 
 
-class _Table(NamedTuple):
+class Nouns(NamedTuple):
+    """WordNet's nouns; synsets are numbered."""
+
     names: list[str]
     parents: list[tuple[int, ...]]
     nouns: dict[str, tuple[int, ...]]
@@ -40,14 +42,14 @@ def category(words: Mapping[str, float]) -> Category | None:
     Args:
         words: lower-case words and their weights.
     """
-    table = _table()
+    table = wordnet()
     total = sum(words.values())
     share: dict[int, float] = {}
     holds: dict[int, int] = {}
     for word, weight in words.items():
         reached: dict[int, float] = {}
-        for rank, sense in enumerate(table.nouns.get(_lemma(word, table), ())):
-            for synset in _above(sense, table):
+        for rank, sense in enumerate(table.nouns.get(lemma(word), ())):
+            for synset in ancestors(sense):
                 # A rarer sense is a weaker reason.
                 reached[synset] = max(reached.get(synset, 0.0), 1.0 if rank == 0 else 0.8)
         for synset, trust in reached.items():
@@ -79,8 +81,9 @@ def plural(name: str) -> str:
     return name + "s"
 
 
-def _lemma(word: str, table: _Table) -> str:
-    """The word, or its singular where only that is known."""
+def lemma(word: str) -> str:
+    """The word in lower case, or its singular where only that is known."""
+    table = wordnet()
     if word in table.nouns:
         return word
     for ending, instead in (("ies", "y"), ("es", ""), ("s", "")):
@@ -89,20 +92,25 @@ def _lemma(word: str, table: _Table) -> str:
     return word
 
 
-def _above(synset: int, table: _Table) -> set[int]:
-    """A synset's ancestors; itself is the word, not a category."""
+def ancestors(synset: int) -> set[int]:
+    """What a synset is a kind of; itself is the word, not a category."""
+    return _above(synset, wordnet().parents)
+
+
+def _above(synset: int, parents: Sequence[tuple[int, ...]]) -> set[int]:
     found: set[int] = set()
-    todo = [*table.parents[synset]]
+    todo = [*parents[synset]]
     while todo:
         parent = todo.pop()
         if parent not in found:
             found.add(parent)
-            todo += table.parents[parent]
+            todo += parents[parent]
     return found
 
 
 @cache
-def _table() -> _Table:
+def wordnet() -> Nouns:
+    """The table, read once."""
     with gzip.open(_TABLE, "rt", encoding="utf-8") as handle:
         lines = handle.read().splitlines()
     count = int(lines[0])
@@ -113,8 +121,8 @@ def _table() -> _Table:
         parts[0]: tuple(map(int, parts[1:]))
         for parts in (line.split("\t") for line in lines[count + 1 :])
     }
-    table = _Table(names, parents, nouns, [0] * count)
+    table = Nouns(names, parents, nouns, [0] * count)
     for senses in nouns.values():
-        for synset in _above(senses[0], table):
+        for synset in _above(senses[0], parents):
             table.size[synset] += 1
     return table

@@ -1,0 +1,117 @@
+"""The words whose text is most like where a feature fires, by the embedder that scores labels.
+
+Lists are grown word by word: the words that alone tell the feature's windows best from silent ones
+(AUROC over windows of the documents a labeller may see), then pairs of these, then triples. A
+list's vector is taken to be the mean of its words' until the last step, in which the best lists are
+embedded as the texts they would be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from autointerp_core.arrays import Float32Array, Float64Array, Int64Array
+from autointerp_core.labels.auroc import auroc_columns
+from autointerp_core.labels.embedders import KnownTexts, unquoted
+from autointerp_core.labels.embedders.likeness import label_vectors, likest
+from autointerp_core.labels.search.corpus_words import CorpusWords
+from autointerp_core.labels.search.word_lists import FeatureWindows
+
+SINGLES, PAIRS, LISTS = 8, 6, 10
+"""Words grown from, pairs grown from, and lists that are embedded as texts."""
+GROWN_BY = 20
+"""Best words that lists are grown by."""
+MOST_WINDOWS = 120
+"""Windows of each kind that are looked at."""
+
+
+class FittingWords:
+    """Finds and compares labels of the features of one study by likeness to their windows.
+
+    Args:
+        words: the words of the study's texts.
+        known: embeds, each distinct word once.
+    """
+
+    def __init__(self, words: CorpusWords, known: KnownTexts):
+        self._words, self._known = words, known
+
+    def lists(
+        self, choice: Int64Array, windows: FeatureWindows, text_of: Callable[[list[int]], str]
+    ) -> list[tuple[str, float]]:
+        """The best lists of one to three of the words (keys), as texts with their AUROC.
+
+        Best first. ``text_of`` says how a list is written.
+        """
+        look = _Look(self._words, self._known, windows)
+        if look.empty or not len(choice):
+            return []
+        vectors = label_vectors([self._words.keys[key] for key in choice], self._known)
+        # Least like the silent ones and most like the others, alone:
+        alone = look.auroc(vectors)
+        best = np.argsort(-alone, kind="stable")[:GROWN_BY].tolist()
+        found: dict[tuple[int, ...], float] = {(i,): float(alone[i]) for i in best}
+        grown = [(i,) for i in best[:SINGLES]]
+        for kept in (PAIRS, 0):
+            tried = list(
+                dict.fromkeys(
+                    tuple(sorted((*group, i))) for group in grown for i in best if i not in group
+                )
+            )
+            if not tried:
+                break
+            means = np.stack([vectors[list(group)].mean(axis=0) for group in tried])
+            found |= dict(zip(tried, look.auroc(means).tolist(), strict=True))
+            grown = sorted(tried, key=lambda group: -found[group])[:kept]
+        ordered = sorted(found, key=lambda group: -found[group])[:LISTS]
+        texts = [
+            text_of([int(choice[i]) for i in sorted(group, key=lambda i: -alone[i])])
+            for group in ordered
+        ]
+        return sorted(
+            zip(texts, self._auroc(look, texts), strict=True), key=lambda entry: -entry[1]
+        )
+
+    def auroc(self, texts: Sequence[str], windows: FeatureWindows) -> list[float]:
+        """AUROC of whole label texts."""
+        look = _Look(self._words, self._known, windows)
+        return [0.5] * len(texts) if look.empty else self._auroc(look, texts)
+
+    def _auroc(self, look: _Look, texts: Sequence[str]) -> list[float]:
+        vectors = label_vectors([unquoted(text) for text in texts], self._known)
+        found: list[float] = look.auroc(vectors).tolist()
+        return found
+
+
+class _Look:
+    """The windows of one feature, their words embedded."""
+
+    def __init__(self, words: CorpusWords, known: KnownTexts, windows: FeatureWindows):
+        n, total = windows.n_active, len(windows.cells)
+        rows = np.concatenate([_spread(0, n), _spread(n, total)])
+        self._n = min(n, MOST_WINDOWS)
+        self.empty = n == 0 or total == n
+        keys = np.where(windows.inside[rows], words.key[windows.cells[rows]], -1)
+        used, place = np.unique(keys, return_inverse=True)
+        self._place = place.reshape(keys.shape)
+        self._missing = used < 0
+        texts = [words.keys[key] if words.keys[key].strip() else "." for key in used[used >= 0]]
+        found = known.vectors(texts)
+        self._vectors: Float32Array = np.zeros((len(used), found.shape[1]), dtype=np.float32)
+        self._vectors[used >= 0] = found
+        self._weights = np.asarray(known.embedder.weights)
+
+    def auroc(self, labels: Float32Array) -> Float64Array:
+        """Of each label's vector ``[labels, d]``."""
+        like = labels @ self._vectors.T
+        like[:, self._missing] = -np.inf
+        said = np.stack([likest(one[self._place], self._weights) for one in like], axis=1)
+        return auroc_columns(said, self._n)
+
+
+def _spread(low: int, high: int) -> Int64Array:
+    """At most ``MOST_WINDOWS`` places, at even steps."""
+    count = min(high - low, MOST_WINDOWS)
+    return low + (2 * np.arange(count) + 1) * (high - low) // max(2 * count, 1)
