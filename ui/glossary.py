@@ -88,7 +88,8 @@ TERMS: Mapping[str, str] = MappingProxyType(
         "Similar": "Features whose decoder directions point the same way.",
         "Map": "All features as points, those with alike decoder directions near each other (by "
         "UMAP). What is near means something; how far apart two groups lie means little.",
-        "Family": "A cluster of the map, named after words that its features' labels share.",
+        "Cluster": "Features that lie together on the map, named after words that their labels "
+        "share.",
         "Selection": "Features put together by drawing around them on the map; a filter of the "
         "table and of the review queue.",
         "Fires with": "Features that fire on the same tokens.",
