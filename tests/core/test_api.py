@@ -200,7 +200,7 @@ def test_200_readers_at_once_while_labels_are_proposed(served: Served) -> None:
                 return client.post(path, json=body, headers=BEARER, timeout=60).status_code
 
             with ThreadPoolExecutor(220) as pool:
-                answers = list(pool.map(read, range(600)))
+                answers = list(pool.map(read, range(300)))
                 wrote = list(pool.map(write, range(20)))
             assert set(answers) == set(wrote) == {200}
     finally:

@@ -8,8 +8,9 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from autointerp_core.find.contrast import ContrastConfig, Side, contrast
+from autointerp_core.find.contrast import ContrastConfig, contrast
 from autointerp_core.find.evidence import StudyCorpus
+from autointerp_core.find.sides import Side
 from autointerp_core.sources.demo import demo_corpus_path
 from benchmarks.find import POSITIVES, draw, frequent_share, nothing_share, place_of, positives
 from benchmarks.planted.concepts import LEXICAL, Concept, spellings

@@ -73,8 +73,7 @@ def record_search_labels(
         else:
             todo.append(feature)
     batch: list[NewEvent] = []
-    labels = label_many(labeler, todo, progress) if todo else ()
-    for found in labels:
+    for found in label_many(labeler, todo, progress) if todo else ():
         if found.text is None:
             report.failed += 1
             batch.append(_event(study, method, found.feature, FAILED, reason=HELD_OUT))
