@@ -25,7 +25,8 @@ def by_lot(density: float, seed: int) -> Fire:
 
     def fire(pieces: list[str]) -> list[float]:
         rng = np.random.default_rng([seed, len(pieces), sum(map(len, pieces))])
-        return np.where(rng.random(len(pieces)) < density, rng.gamma(2.0, 5.0), 0.0).tolist()
+        fires = rng.random(len(pieces)) < density
+        return [float(rng.gamma(2.0, 5.0)) if each else 0.0 for each in fires.tolist()]
 
     return fire
 
