@@ -24,11 +24,10 @@ import numpy as np
 
 from autointerp_core.arrays import Float64Array, Int64Array
 from autointerp_core.labels.embedders import (
-    AUTO,
     WORDLLAMA,
     Embedder,
     KnownTexts,
-    make_embedder,
+    default_embedder,
 )
 from autointerp_core.labels.explain.parse_answer import limit_words
 from autointerp_core.labels.search.categories import category, plural
@@ -46,7 +45,7 @@ from autointerp_core.store.study import Study
 
 METHOD, FITTED_METHOD = "search-v3", "search-v4"
 """Raised where the same study gives another label: those that are there are then made anew. The
-second one's words are chosen by the embedder that scores labels, where that is MiniLM."""
+second one's words are chosen by another embedder than wordllama (``search_embedder``)."""
 DEAD = "never fires in this study"
 _LOOSE = (
     "words",
@@ -108,7 +107,7 @@ class SearchLabeler:
     Args:
         study: the study; its texts are read once, for the first label.
         documents: use only these documents (so that the others can test the labels).
-        embedder: compares labels with windows; by default the one that scores labels.
+        embedder: compares labels with windows; by default wordllama, which takes no time.
     """
 
     def __init__(
@@ -118,7 +117,7 @@ class SearchLabeler:
         embedder: Embedder | None = None,
     ):
         self.study, self.documents = study, documents
-        self.embedder = embedder or make_embedder(AUTO)
+        self.embedder = embedder or default_embedder()
 
     @property
     def method(self) -> str:
