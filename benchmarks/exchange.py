@@ -31,6 +31,7 @@ from hypothesis import HealthCheck, given, settings
 from schemathesis.core.result import Ok
 
 from autointerp_core.api.app import Served, make_api
+from autointerp_core.api.serve import KEEP_ALIVE
 from autointerp_core.exchange.run_names import MANIFEST
 from autointerp_core.service.desk import Desk
 from autointerp_core.service.library import Library
@@ -121,7 +122,9 @@ def _api(home: Path) -> list[Row]:
     with LabelHistory.open() as history:
         served = make_api(Desk(Library(history)), TOKEN)
         counts = any_requests(served, EXAMPLES)
-        served_at = uvicorn.Server(uvicorn.Config(served.app, port=0, log_level="error"))
+        served_at = uvicorn.Server(
+            uvicorn.Config(served.app, port=0, log_level="error", timeout_keep_alive=KEEP_ALIVE)
+        )
         thread = threading.Thread(target=served_at.run, daemon=True)
         thread.start()
         while not served_at.started:
@@ -132,7 +135,10 @@ def _api(home: Path) -> list[Row]:
         def read(number: int) -> int:
             started = time.perf_counter()
             path = f"/api/studies/all/features/{number * 7 % FEATURES}"
-            status = client.get(path, timeout=120).status_code
+            try:
+                status = client.get(path, timeout=120).status_code
+            except httpx.HTTPError:
+                status = 0
             times.append(time.perf_counter() - started)
             return status
 
