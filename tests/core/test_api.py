@@ -166,9 +166,9 @@ def test_beyond_this_machine_reading_needs_the_token_too(own_home: Path) -> None
 
 def test_any_input_gets_an_answer_and_never_a_500(served: Served) -> None:
     """Requests made from the schema, valid and not; ``make bench-exchange`` makes many more."""
-    statuses = any_requests(served, 12)
+    statuses = any_requests(served, 12, "awkward", 12)
     assert sum(statuses.values()) > 30
-    assert statuses[200]
+    assert statuses[200] > 5, statuses
     assert max(statuses) < 500, statuses
 
 
