@@ -10,7 +10,7 @@ A document is positive where the concept's rule holds in its text.
 * *topic*: the passages of some articles against all others: are the concepts named beforehand for
   these articles among the first ten? One topic is extracted as a study of its own.
 * *density*: with positives drawn by lot, how often are the 5 % most frequent features among the
-  first ten (by chance 5 %)? Beside it the same for the plain mean difference.
+  first ten (by chance 5 %)? Beside it the same for the difference of densities.
 * *intervals*: how often does the 95 % interval from twenty and two hundred documents hold the
   value of all documents?
 """
@@ -56,7 +56,7 @@ POSITIVES = 20
 DRAWS = 100
 MORE_DRAWS = 300
 FIRST = 10
-LEVEL = 0.05
+LEVEL = ContrastConfig().level
 FREQUENT = 0.05
 PLAIN = ContrastConfig(shuffles=0, examples=0)
 
@@ -167,8 +167,11 @@ def lot(documents: int, positive: int, seed: int) -> BoolArray:
 
 
 def frequent_share(ranked: Ranked, draws: int) -> tuple[float, float, float]:
-    """Of the first ten by evidence, and by the mean difference, the share that are among the 5 %
-    most frequent features; and the rank correlation of evidence with frequency."""
+    """How frequency fares with positives drawn by lot.
+
+    Of the first ten by evidence, and by the difference of densities, the share that is among the
+    5 % most frequent features; and the rank correlation of evidence with frequency.
+    """
     fired = np.diff(ranked.found.indptr)
     frequent = fired >= np.quantile(fired, 1 - FREQUENT)
     shares: list[list[float]] = [[], []]
@@ -176,7 +179,8 @@ def frequent_share(ranked: Ranked, draws: int) -> tuple[float, float, float]:
     order = np.argsort(np.argsort(fired))
     for seed in range(draws):
         found = ranked.measure(lot(len(ranked.lengths), POSITIVES, seed))
-        for measure, into in zip((found.evidence, found.difference), shares, strict=True):
+        by_density = found.density_positive - found.density_negative
+        for measure, into in zip((found.evidence, by_density), shares, strict=True):
             into.append(float(frequent[np.argsort(-measure, kind="stable")[:FIRST]].mean()))
         place = np.argsort(np.argsort(found.evidence))
         correlations.append(float(np.corrcoef(order, place)[0, 1]))
@@ -314,8 +318,8 @@ def measure(demo: Study, folder: Path, draws: int, more: int) -> list[Row]:
     rows += [
         Row("frequent_among_first_ten_by_lot", own, 0.15, "<=", repeats=draws,
             note="5 % by chance"),
-        Row("frequent_among_first_ten_mean_difference", plain, repeats=draws,
-            note="what a plain difference does"),
+        Row("frequent_among_first_ten_by_density_difference", plain, repeats=draws,
+            note="what a difference of densities does"),
         Row("evidence_with_frequency_by_lot", correlation, note="rank correlation"),
     ]  # fmt: skip
     places = topic_places(corpus, concepts)

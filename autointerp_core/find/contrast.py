@@ -51,7 +51,7 @@ class ContrastConfig:
         Doc("A feature's value in a document: max, mean (a token) or count (firings a token)."),
     ] = MAX
     level: Annotated[float, Doc("False discovery rate up to which a feature is significant.")] = (
-        0.05
+        0.01
     )
     cut: Annotated[
         int | None,
@@ -72,7 +72,7 @@ class ContrastConfig:
             if getattr(self, name) < 0:
                 raise ParameterError(f"{name} is {getattr(self, name)}; give 0 or more")
         if not 0 < self.level < 1:
-            raise ParameterError(f"level is {self.level}; give a number between 0 and 1, say 0.05")
+            raise ParameterError(f"level is {self.level}; give a number between 0 and 1, say 0.01")
         for name, allowed in (("rank_by", RANKINGS), ("value", VALUES)):
             if getattr(self, name) not in allowed:
                 raise ParameterError(

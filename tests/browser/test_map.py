@@ -19,7 +19,7 @@ from ui.map.places import read_shape
 def test_a_lasso_selects_lists_saves_and_is_in_the_address(
     page: Page, home: Path, serve: Serve
 ) -> None:
-    made = write_map(home / "studies" / "small", 30, per_family=10)
+    made = write_map(home / "studies" / "small", 30, per_cluster=10)
     server = serve(home)
     sign_in(page, server.url)
     page.goto(f"{server.url}/map?study=small")

@@ -179,10 +179,10 @@ def test_few_documents_say_what_can_be_known(study: Study) -> None:
     alone = one(FindRequest(study="toy", positive=tuple(texts[:1])))
     assert "with only 1 positive document of 120" in alone.notices[0]
     assert alone.found[0].feature == 3
-    assert alone.significant == 0  # 1 of 120 is 0.008, five features would need 0.01 … by chance
-    three = one(FindRequest(study="toy", positive=tuple(texts[:3])))
-    assert "with only 3 positive documents" in three.notices[0]
-    assert three.found[0].significant
+    assert alone.significant == 0  # 1 of 120 is 0.008: with five features too much
+    four = one(FindRequest(study="toy", positive=tuple(texts[:4])))
+    assert "with only 4 positive documents" in four.notices[0]
+    assert four.found[0].significant
 
 
 def test_values_out_of_range_are_refused() -> None:

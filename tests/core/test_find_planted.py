@@ -76,7 +76,7 @@ def test_nothing_is_found_by_lot_and_frequency_earns_nothing(
     documents, _ = corpus
     found = documents.evidence(documents.features, None)
     ranked = Ranked.of(found, documents.lengths(None), MAX)
-    assert nothing_share(ranked, POSITIVES, 200) >= 0.92
+    assert nothing_share(ranked, POSITIVES, 200) >= 0.95
     own, plain, _ = frequent_share(ranked, 60)
     # Three or four of the seventy-two are the most frequent: 5.6 % by chance, here within noise.
     assert own <= 0.15

@@ -108,3 +108,21 @@ def test_a_question_is_read_back_from_its_address() -> None:
     long = Asked(how="texts", q="word " * 2000)
     assert "q" not in long.params()
     assert Asked.from_params({"how": "magic", "rank": "luck"}) == Asked()
+
+
+def test_a_topic_is_searched_in_other_studies_too(words: Path, home: Path, open_page: Open) -> None:
+    documents = [[" temple", " priest", " altar", " market"]] * 20
+    write_study(home / "studies" / "other", 12, 8, seed=3, documents=documents)
+    asked = {"study": "small", "q": "temple", "in": "topic", "sort": "match"}
+    app = open_page("features", **asked)
+    (where,) = [each for each in app.get("button_group") if each.proto.id.endswith("elsewhere")]
+    assert [option.content for option in where.proto.options] == [
+        "This study",
+        "All studies of this SAE",
+    ]
+    app.session_state["elsewhere"] = "All studies of this SAE"
+    app.run()
+    assert not app.exception
+    table = app.dataframe[0].value
+    assert set(table["Study"]) - {""}
+    assert all(link.startswith("feature?study=") for link in table["Feature"])

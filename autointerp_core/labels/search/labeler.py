@@ -96,6 +96,8 @@ class _Look:
     """Key of the word that most of the strongest peaks are on, if there is one."""
     lists: list[tuple[int, ...]]
     windows: FeatureWindows | None
+    peaks: Int64Array
+    """Words it peaks on, one a sequence, strongest first."""
     choice: Int64Array
     """Keys that a list may be made of, where :class:`.FittingWords` makes them."""
 
@@ -252,7 +254,9 @@ class SearchLabeler:
         common = found[order].tolist()
         kinds = plural(named.name) if named else None
         dominant = self._dominant(self.words.key[peaks[:STRONGEST]])
-        return _Look(fired, main, topic, shares, common, kinds, dominant, keys, windows, choice)
+        return _Look(
+            fired, main, topic, shares, common, kinds, dominant, keys, windows, peaks, choice
+        )
 
     def _dominant(self, strongest: Int64Array) -> int | None:
         """The one word behind most of the strongest peaks; marks and numbers are no words."""
@@ -321,11 +325,15 @@ class SearchLabeler:
             def written(keys: list[int]) -> str:
                 return self._composer.listed(look.fired, keys)
 
-            texts += [listed for listed, _ in self._fitting.lists(look.choice, windows, written)]
+            found = self._fitting.lists(look.choice, windows, look.peaks, written)
+            texts += [listed for listed, _ in found]
         elif not told:
             texts += [self._composer.listed(look.fired, keys) for keys in look.lists[:COMPARED]]
         auroc = self._auroc(texts, windows)
-        best = int(np.argmax(auroc))
+        value = auroc
+        if self._fitting is not None:
+            value = self._fitting.values(texts, windows, look.peaks)
+        best = int(np.argmax(value))
         return texts[best], "near words" if best else kind, auroc[best]
 
     def _auroc(self, texts: Sequence[str], windows: FeatureWindows) -> list[float]:
@@ -352,7 +360,10 @@ class SearchLabeler:
         texts += [self._composer.listed(fired, keys) for keys in look.lists[:2]]
         if self._fitting is not None and look.windows is not None:
             found = self._fitting.lists(
-                look.choice, look.windows, lambda keys: self._composer.listed(fired, keys)
+                look.choice,
+                look.windows,
+                look.peaks,
+                lambda keys: self._composer.listed(fired, keys),
             )
             texts += [listed for listed, _ in found[:2]]
         texts += [self._composer.render(fired, description) for description in described]
