@@ -280,8 +280,11 @@ def _measure_wide(n_tokens: int) -> dict[str, float]:
 
     apart, health, summary = _Stopwatch(), _Stopwatch(), _Stopwatch()
     model.load_truncated = apart.around(model.load_truncated)
-    native.measure_health = health.around(native.measure_health)
-    study_writer.summarise = summary.around(study_writer.summarise)
+    for module, name, watch in (
+        (native, "measure_health", health),
+        (study_writer, "summarise", summary),
+    ):
+        vars(module)[name] = watch.around(vars(module)[name])
     resolved = resolve(_request(n_tokens, sae_path=str(_wide_sae())))
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()

@@ -1,4 +1,4 @@
-"""``python -m benchmarks.exchange``: exports of 16,384 features, and an API under fire.
+"""``python -m benchmarks.exchange [FORMAT …] [api]``: 16,384 features exported, an API under fire.
 
 Every format writes a synthetic study of 16,384 features × 20 examples in a process of its own: how
 long, how much memory against a quarter of the features, and, after a SIGKILL in the middle and the
@@ -19,6 +19,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -27,8 +28,10 @@ import httpx
 import schemathesis
 import uvicorn
 from hypothesis import HealthCheck, given, settings
+from schemathesis.core.result import Ok
 
 from autointerp_core.api.app import Served, make_api
+from autointerp_core.api.serve import KEEP_ALIVE
 from autointerp_core.exchange.run_names import MANIFEST
 from autointerp_core.service.desk import Desk
 from autointerp_core.service.library import Library
@@ -40,6 +43,7 @@ FEATURES = 16_384
 FORMATS = ("neuronpedia", "neuronpedia-upload", "delphi", "circuit-tracer", "dataset")
 SAE = "synthetic-sae"
 TOKEN, BASE = "a-token", "http://127.0.0.1:8510"
+API = "api"
 EXAMPLES, READERS = 200, 200
 MEMORY_GROWTH = 1.15
 """Peak memory of all features against a quarter of them: the tables of statistics and the list of
@@ -53,17 +57,18 @@ sys.exit(status)
 """
 
 
-def main() -> int:
+def main(asked: Sequence[str] = ()) -> int:
+    """Measure the formats asked for, and the API; without names all of them."""
     rows: list[Row] = []
+    wanted = [name for name in (*FORMATS, API) if name in asked or not asked]
     with tempfile.TemporaryDirectory() as made:
         home = Path(made)
         os.environ["AUTOINTERP_HOME"] = str(home)
         os.environ.pop("AUTOINTERP_DB", None)
         _study(home, "all", FEATURES)
         _study(home, "quarter", FEATURES // 4)
-        for name in FORMATS:
-            rows += _measured(name, home)
-        rows += _api(home)
+        for name in wanted:
+            rows += _api(home) if name == API else _measured(name, home)
     return publish("exchange", rows)
 
 
@@ -116,8 +121,10 @@ def _api(home: Path) -> list[Row]:
     """Requests made from the API's own schema, then many readers at once."""
     with LabelHistory.open() as history:
         served = make_api(Desk(Library(history)), TOKEN)
-        counts = any_requests(served, EXAMPLES)
-        served_at = uvicorn.Server(uvicorn.Config(served.app, port=0, log_level="error"))
+        counts = any_requests(served, EXAMPLES, "all", FEATURES)
+        served_at = uvicorn.Server(
+            uvicorn.Config(served.app, port=0, log_level="error", timeout_keep_alive=KEEP_ALIVE)
+        )
         thread = threading.Thread(target=served_at.run, daemon=True)
         thread.start()
         while not served_at.started:
@@ -128,7 +135,10 @@ def _api(home: Path) -> list[Row]:
         def read(number: int) -> int:
             started = time.perf_counter()
             path = f"/api/studies/all/features/{number * 7 % FEATURES}"
-            status = client.get(path, timeout=120).status_code
+            try:
+                status = client.get(path, timeout=120).status_code
+            except httpx.HTTPError:
+                status = 0
             times.append(time.perf_counter() - started)
             return status
 
@@ -149,8 +159,11 @@ def _api(home: Path) -> list[Row]:
     ]  # fmt: skip
 
 
-def any_requests(served: Served, examples: int) -> Counter[int]:
-    """Statuses of requests made from the API's schema, ``examples`` an address."""
+def any_requests(served: Served, examples: int, study: str, features: int) -> Counter[int]:
+    """Statuses of requests made from the API's schema, ``examples`` an address.
+
+    Every second one is about ``study``, which has so many features; the others about any name.
+    """
     schema = schemathesis.openapi.from_dict(served.api.openapi())
     statuses: Counter[int] = Counter()
 
@@ -161,6 +174,7 @@ def any_requests(served: Served, examples: int) -> Counter[int]:
             return answer.status_code
 
     for operation in schema.exclude(path_regex="encode").get_all_operations():
+        assert isinstance(operation, Ok)
 
         @settings(
             max_examples=examples,
@@ -170,7 +184,12 @@ def any_requests(served: Served, examples: int) -> Counter[int]:
             suppress_health_check=list(HealthCheck),
         )
         @given(case=operation.ok().as_strategy())
-        def run(case: schemathesis.Case) -> None:
+        def run(case: Any) -> None:
+            parameters = case.path_parameters
+            if parameters and sum(statuses.values()) % 2:
+                parameters["study"] = study
+                if isinstance(index := parameters.get("feature"), int):
+                    parameters["feature"] = index % features
             made = case.as_transport_kwargs(base_url=BASE)
             headers = {k: v for k, v in dict(made.get("headers") or {}).items() if v.isascii()}
             sent = {name: made.get(name) for name in ("method", "url", "params", "json")}
@@ -191,4 +210,4 @@ def _digest(folder: Path) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

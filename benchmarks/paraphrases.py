@@ -8,11 +8,14 @@ as found where its feature is among the first ten.
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from autointerp_core.explore.by_meaning import MeaningSearch, studies_of
+from autointerp_core.labels.embedders import WORDLLAMA, make_embedder
 from autointerp_core.pipeline import built_demo
 from autointerp_core.store.history import LabelHistory
 from benchmarks.report import Row, publish
@@ -23,12 +26,15 @@ LIMIT = 15
 _MANY = 200
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--embedder", default=WORDLLAMA, help="another than the offline one")
+    embedder = make_embedder(parser.parse_args(arguments).embedder)
     built = built_demo()
     if built is None:
         print("the demo study is not built: run  make demo", file=sys.stderr)
         return 2
-    search = MeaningSearch(studies_of(built))
+    search = MeaningSearch(studies_of(built), embedder)
     places: list[int | None] = []
     with LabelHistory.open() as history:
         for said, feature in json.loads(PARAPHRASES.read_text("utf-8")).items():

@@ -29,6 +29,7 @@ class Names:
 
     def __init__(self, study: str, snapshot: Snapshot) -> None:
         self._study, self._snapshot = study, snapshot
+        self._scores = snapshot.column("score")  # once: it is made anew for each asking
         self._known: dict[int, Named] = {}
 
     def __call__(self, feature: int) -> Named:
@@ -44,7 +45,7 @@ class Names:
             return Named(feature, "", "not extracted in this study", None, None, href)
         label = self._snapshot.label_objects[at]
         missing = "" if label else missing_reason(self._snapshot.row(at))
-        score = float(self._snapshot.column("score")[at])
+        score = float(self._scores[at])
         most = float(self._snapshot.numbers["max"][at])
         known = None if math.isnan(score) else score
         return Named(feature, str(label or ""), missing, known, most or None, href)

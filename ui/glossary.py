@@ -83,13 +83,13 @@ TERMS: Mapping[str, str] = MappingProxyType(
         "the first part, chosen on validate documents and scored for you on test documents.",
         "Input score": "A number that came with the feature from elsewhere, in the features file.",
         "Logits": "The tokens that the feature makes the model more, or less, likely to say next.",
-        "Family": "Features much alike by decoder direction, by the tokens they fire on and by the "
-        "words they peak on; families that are somewhat alike make a group.",
+        "Families": "Features much alike by decoder direction, by the tokens they fire on and by "
+        "the words they peak on; families that are somewhat alike make a group.",
         "Similar": "Features whose decoder directions point the same way.",
         "Map": "All features as points, those with alike decoder directions near each other (by "
         "UMAP). What is near means something; how far apart two groups lie means little.",
-        "Cluster": "Features that lie together on the map, named after words that its features' "
-        "labels share.",
+        "Cluster": "Features that lie together on the map, named after words that their labels "
+        "share.",
         "Selection": "Features put together by drawing around them on the map; a filter of the "
         "table and of the review queue.",
         "Fires with": "Features that fire on the same tokens.",

@@ -40,9 +40,9 @@ def compare(
     from autointerp_core.store.studies import find_study
     from autointerp_core.store.study import Study
 
-    studies = [Study(find_study(each)) for each in (a, b)]
+    one, two = (Study(find_study(each)) for each in (a, b))
     with LabelHistory.open() as history:
-        found = report.compare(*studies, history, TERMINAL.report, top=top, by=by)
+        found = report.compare(one, two, history, TERMINAL.report, top=top, by=by)
     TERMINAL.report(Progress("done"))
     if output is not None:
         write_json(Path(output), found)

@@ -16,12 +16,14 @@ from autointerp_core.cli.terminal import TERMINAL
 from autointerp_core.find.contrast import ContrastConfig
 from autointerp_core.find.request import FindRequest, Source
 from autointerp_core.find.result import FindResult
+from autointerp_core.labels.embedders import AUTO
 from autointerp_core.progress import Progress
 
 _POSITIVE = "File of texts that show what is looked for: a text a line, or .jsonl."
 _NEGATIVE = "File of texts that do not; without it, all other documents."
 _TEXTS = ("positive", "negative")
 _PARTS = ("source", "contrast")
+_FIELDS = frozenset(each.name for each in fields(FindRequest)) - {*_TEXTS, *_PARTS}
 _SHOWN = 12
 
 
@@ -67,11 +69,16 @@ def find_features(given: Mapping[str, Any]) -> None:
         for name, path in texts.items()
         if path is not None
     }
-    parts = {
-        name: kind(**{each.name: values.pop(each.name) for each in fields(kind)})
-        for name, kind in (("source", Source), ("contrast", ContrastConfig))
-    }
-    request = FindRequest(**values, **read, **parts)
+    request = FindRequest(
+        **{
+            **{name: value for name, value in values.items() if name in _FIELDS},
+            **read,
+            "source": Source(**{each.name: values[each.name] for each in fields(Source)}),
+            "contrast": ContrastConfig(
+                **{each.name: values[each.name] for each in fields(ContrastConfig)}
+            ),
+        }
+    )
     found = find(request, progress=TERMINAL.report)
     TERMINAL.report(Progress("done"))
     if isinstance(found, FindResult):
@@ -117,12 +124,19 @@ def find_label(
         str | None, typer.Option(help="Only studies of this SAE: its source, or its fingerprint.")
     ] = None,
     top: Annotated[int, typer.Option(help="Features to give at most.", min=1)] = 10,
+    embedder: Annotated[
+        str,
+        typer.Option(
+            help="minilm, wordllama or sentence-transformers:<model>; auto: MiniLM where installed."
+        ),
+    ] = AUTO,
 ) -> None:
     """Find features by meaning: in their labels and in the words they fire on, as JSON."""
     from autointerp_core.explore.by_meaning import MeaningSearch, studies_of
+    from autointerp_core.labels.embedders import make_embedder
     from autointerp_core.store.history import LabelHistory
 
-    search = MeaningSearch(studies_of(study, sae))
+    search = MeaningSearch(studies_of(study, sae), make_embedder(embedder))
     with LabelHistory.open() as history:
         found = search.find(meaning, history, top)
     print(json.dumps([each.to_json() for each in found], indent=2, ensure_ascii=False))

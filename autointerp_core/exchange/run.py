@@ -160,7 +160,9 @@ class _Export:
         for part in [one for batch in self.plan.batches for one in batch.parts]:
             _remove(self.folder, part)
         sent = self.format.send(self.subject, self.plan, self.folder, self.progress)
-        return self._report(reused, None if sent is None else sent.line)
+        parts = sum(len(batch.parts) for batch in self.plan.batches)
+        files = sum(map(len, done.values())) - parts
+        return self._report(files, reused, None if sent is None else sent.line)
 
     def _sweep(self) -> None:
         """Remove what a killed export left half written, from the folders it writes to."""
@@ -180,15 +182,15 @@ class _Export:
         self._say(0, total, started, 0)
         self.format.close(self.subject, self.plan, self.folder)
         self._say(total, total, started, 0)
-        return self._report(0, None)
+        return self._report(self.plan.n_files, 0, None)
 
-    def _report(self, reused: int, sent: str | None) -> Exported:
+    def _report(self, files: int, reused: int, sent: str | None) -> Exported:
         plan = self.plan
         return Exported(
             self.format.name,
             self.folder,
             len(self.subject.features),
-            plan.n_files,
+            files,
             len(plan.batches),
             reused,
             plan.left_out,

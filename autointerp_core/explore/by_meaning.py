@@ -10,6 +10,7 @@ import numpy as np
 
 from autointerp_core.errors import BadInput
 from autointerp_core.explore.topic_search import Likeness, TopicSearch
+from autointerp_core.labels.embedders import Embedder, default_embedder
 from autointerp_core.store.history import LabelHistory
 from autointerp_core.store.studies import find_study, list_studies
 from autointerp_core.store.study import Study
@@ -75,9 +76,11 @@ def studies_of(study: str | None = None, sae: str | None = None) -> list[Study]:
 class MeaningSearch:
     """Searches the features of some studies together; made once, good for many queries."""
 
-    def __init__(self, studies: Sequence[Study]) -> None:
+    def __init__(self, studies: Sequence[Study], embedder: Embedder | None = None) -> None:
+        """``embedder``: None takes the one that works offline."""
+        chosen = embedder or default_embedder()
         self._studies = list(studies)
-        self._searches = [TopicSearch(study) for study in self._studies]
+        self._searches = [TopicSearch(study, chosen) for study in self._studies]
 
     def find(self, query: str, history: LabelHistory, limit: int = 10) -> list[LikeFeature]:
         """The features likest to ``query``, best first, each once an SAE.

@@ -3,7 +3,8 @@
 A label says in a few words what a feature is about, its peak words say what it fires on; the words
 around them say what is being talked of. Each of these counts the more the nearer it stands to the
 peak and the fewer features have it near them (inverse document frequency), and the sum of their
-vectors is the feature's.
+vectors is the feature's. An embedder made for passages is given a few tokens around each peak
+instead, and the mean is taken.
 
 On 19 features described in other words (none of those that are measured on) the right one was among
 the first ten for 8 by label and peak words, for 12 by contexts alone; on the 20 topics of
@@ -12,6 +13,7 @@ the first ten for 8 by label and peak words, for 12 by contexts alone; on the 20
 
 from __future__ import annotations
 
+import hashlib
 from contextlib import suppress
 from pathlib import Path
 
@@ -21,8 +23,9 @@ from safetensors.numpy import save
 
 from autointerp_core.arrays import Float32Array, Float64Array, Int64Array
 from autointerp_core.errors import DiskFull, OutputError
-from autointerp_core.labels.embedders import Embedder, unit_rows
+from autointerp_core.labels.embedders import WORDLLAMA, Embedder, KnownTexts, unit_rows
 from autointerp_core.labels.search.corpus_words import CorpusWords
+from autointerp_core.store.feature_shards import Pass
 from autointerp_core.store.files import write_bytes
 from autointerp_core.store.study import AFTER, BEFORE, Study
 
@@ -33,6 +36,8 @@ _CELLS = 16_000_000
 _NEAR = 6.0
 """Tokens from the peak at which a word counts half."""
 _LEAST_LETTERS = 2
+_PASSAGES, _PASSAGE = 6, 5
+"""Peaks of a feature, and tokens on either side of one, given to an embedder of passages."""
 
 
 def context_vectors(study: Study, features: Int64Array, embedder: Embedder) -> Float32Array:
@@ -43,11 +48,14 @@ def context_vectors(study: Study, features: Int64Array, embedder: Embedder) -> F
     Args:
         features: ascending, all of the study's.
     """
-    path = study.folder / "meaning" / f"{embedder.name.replace('/', '_')}.safetensors"
+    # A model may be named by a long path.
+    digest = hashlib.sha256(embedder.name.encode()).hexdigest()[:12]
+    path = study.folder / "meaning" / f"{digest}.safetensors"
     known = _read(path, features)
     if known is not None:
         return known
-    vectors = _make(study, features, embedder)
+    by_words = embedder.name == WORDLLAMA
+    vectors = (_by_words if by_words else _by_passages)(study, features, embedder)
     with suppress(OutputError, DiskFull):  # made again next time, in a few seconds
         write_bytes(path, save({"features": features, "vectors": vectors.astype(np.float16)}))
     return vectors
@@ -64,7 +72,7 @@ def _read(path: Path, features: Int64Array) -> Float32Array | None:
         return None
 
 
-def _make(study: Study, features: Int64Array, embedder: Embedder) -> Float32Array:
+def _by_words(study: Study, features: Int64Array, embedder: Embedder) -> Float32Array:
     from scipy.sparse import csr_array  # here, as it takes long to import
 
     nothing = np.zeros((len(features), 1), dtype=np.float32)
@@ -91,6 +99,31 @@ def _make(study: Study, features: Int64Array, embedder: Embedder) -> Float32Arra
     return unit_rows(np.asarray(near @ vectors, dtype=np.float32))
 
 
+def _by_passages(study: Study, features: Int64Array, embedder: Embedder) -> Float32Array:
+    rows, texts = [], []
+    for found in study.passes:
+        owner, token = _top_peaks(found, _PASSAGES)
+        start, stop = study.tokens.windows(token, _PASSAGE, _PASSAGE)
+        rows.append(np.searchsorted(features, found.features.astype(np.int64))[owner])
+        texts += ["".join(pieces).strip() for pieces in study.tokens.texts(start, stop)]
+    if not texts:
+        return np.zeros((len(features), 1), dtype=np.float32)
+    known = KnownTexts(embedder).vectors(texts)
+    total = np.zeros((len(features), known.shape[1]), dtype=np.float32)
+    np.add.at(total, np.concatenate(rows), known)
+    return unit_rows(total)
+
+
+def _top_peaks(found: Pass, each: int) -> tuple[Int64Array, Int64Array]:
+    """Row and token of the first ``each`` top examples of every row of a pass."""
+    peaks = found.peaks
+    owner = np.repeat(np.arange(len(found.features)), np.diff(peaks["indptr"]))
+    top = np.flatnonzero(peaks["group"] == 0)
+    owner, token = owner[top], peaks["token"][top]
+    first = np.arange(len(owner)) - np.searchsorted(owner, owner) < each
+    return owner[first], token[first]
+
+
 def _around_peaks(
     study: Study, features: Int64Array, words: CorpusWords
 ) -> tuple[Int64Array, Int64Array, Float64Array]:
@@ -98,12 +131,7 @@ def _around_peaks(
     each = max(2, _CELLS // (max(len(features), 1) * (BEFORE + AFTER + 1)))
     rows, keys, weights = [], [], []
     for found in study.passes:
-        peaks = found.peaks
-        owner = np.repeat(np.arange(len(found.features)), np.diff(peaks["indptr"]))
-        top = np.flatnonzero(peaks["group"] == 0)
-        owner, token = owner[top], peaks["token"][top]
-        first = np.arange(len(owner)) - np.searchsorted(owner, owner) < each
-        owner, token = owner[first], token[first]
+        owner, token = _top_peaks(found, each)
         start, stop = study.tokens.windows(token, BEFORE, AFTER)
         length = stop - start
         offset = np.cumsum(length) - length

@@ -2,12 +2,13 @@
 
 UMAP's graph and layout (McInnes, Healy and Melville, arXiv 1802.03426) on exact nearest
 neighbours by cosine: those that the study keeps where they are enough, else worked out here. One
-thread and a fixed seed, so the same SAE gives the same map. Clusters of the map (HDBSCAN) are
-its families.
+thread and a fixed seed, so the same SAE gives the same map. Groups of points are
+found by HDBSCAN.
 """
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 PIP = "pip install umap-learn==0.5.12"
 LEAST_FEATURES = 10
 _BLOCK_ELEMENTS = 1 << 24
+_BLOCK_ROWS = 8192
 _SMALL, _EPOCHS_SMALL, _EPOCHS = 10_000, 500, 200
 """Rounds of the layout, as UMAP itself chooses them."""
 
@@ -42,7 +44,7 @@ class MapConfig:
     neighbours: Annotated[int, Doc("Nearest directions that each feature is drawn to.")] = 15
     min_dist: Annotated[float, Doc("How close points may come to each other.")] = 0.1
     seed: Annotated[int, Doc("The same seed gives the same map.")] = 0
-    least_family: Annotated[int, Doc("Features that a cluster must have to be a family.")] = 10
+    least_cluster: Annotated[int, Doc("Features that a cluster must have to count.")] = 10
 
 
 def check_installed() -> None:
@@ -128,11 +130,11 @@ def lay_out(
         neighbours=k,
         min_dist=config.min_dist,
         seed=config.seed,
-        least_family=config.least_family,
+        least_cluster=config.least_cluster,
         sae=study.info.sae_fingerprint,
         made_with=f"umap-learn {version('umap-learn')}",
     )
-    return FeatureMap(features, places, families(places, config.least_family), record)
+    return FeatureMap(features, places, clusters(places, config.least_cluster), record)
 
 
 def kept_neighbours(study: Study, k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]] | None:
@@ -170,32 +172,45 @@ def nearest(
     def block(start: int, stop: int) -> tuple[torch.Tensor, torch.Tensor]:
         cosine = unit[start:stop] @ unit.T
         cosine[torch.arange(stop - start), torch.arange(start, stop)] = -torch.inf
-        values, found = cosine.topk(k, dim=-1)
-        return values, found
+        found = cosine.topk(k, dim=-1).indices
+        # Once more for the few that count, and rounded: the same whatever the number of threads.
+        exact = (unit[start:stop, None].double() * unit[found].double()).sum(-1)
+        return exact.round(decimals=5), found
 
     for start, (values, found) in Blocks(max(1, _BLOCK_ELEMENTS // len(unit))).over(
         len(unit), block
     ):
         ids.append(found.numpy())
-        cosines.append(values.clamp(-1.0, 1.0).numpy())
+        cosines.append(values.clamp(-1.0, 1.0).float().numpy())
         progress(Progress("neighbours", start + len(found), len(unit), "features"))
     return np.concatenate(ids), np.concatenate(cosines)
 
 
 def _two_axes(unit: torch.Tensor, seed: int) -> NDArray[np.float32]:
-    """Where the layout starts: the two axes along which the directions differ most, ``[N, 2]``."""
+    """Where the layout starts: the two axes along which the directions differ most, ``[N, 2]``.
+
+    In double precision and then rounded: the last bits hang on the number of threads, and the
+    layout on every bit.
+    """
     import torch
 
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        u, s, _ = torch.pca_lowrank(unit, q=min(6, *unit.shape), niter=4)
-    axes: NDArray[np.float32] = (u[:, :2] * s[:2]).numpy().astype(np.float32)
+    middle = torch.zeros(unit.shape[1], dtype=torch.float64)
+    for rows in torch.split(unit, _BLOCK_ROWS):
+        middle += rows.double().sum(0) / len(unit)
+    spread = torch.zeros(unit.shape[1], unit.shape[1], dtype=torch.float64)
+    for rows in torch.split(unit, _BLOCK_ROWS):
+        own = rows.double() - middle
+        spread += own.T @ own
+    _, vectors = torch.linalg.eigh(spread)
+    two = vectors[:, -2:].flip(1)
+    parts = [((rows.double() - middle) @ two).numpy() for rows in torch.split(unit, _BLOCK_ROWS)]
+    axes = np.concatenate(parts)
     # An axis has no sign of its own: its farthest point is on the positive side.
     far = axes[np.abs(axes).argmax(0), np.arange(axes.shape[1])]
-    axes *= np.where(far < 0, -1.0, 1.0).astype(np.float32)
+    axes *= np.where(far < 0, -1.0, 1.0)
+    scaled = np.round(10 * axes / max(float(np.abs(axes).max()), 1e-12), 4)
     noise = np.random.default_rng(seed).normal(scale=1e-4, size=axes.shape)
-    scaled = 10 * axes / max(float(np.abs(axes).max()), 1e-12) + noise
-    return np.asarray(scaled, dtype=np.float32)
+    return (scaled + noise).astype(np.float32)
 
 
 def _umap(
@@ -203,7 +218,10 @@ def _umap(
     config: MapConfig,
 ) -> NDArray[np.float32]:  # fmt: skip
     """UMAP's layout of a graph of nearest neighbours."""
-    from umap.umap_ import find_ab_params, fuzzy_simplicial_set, simplicial_set_embedding
+    with warnings.catch_warnings():
+        # It tells everybody that TensorFlow, which a part of it not used here needs, is absent.
+        warnings.simplefilter("ignore", ImportWarning)
+        from umap.umap_ import find_ab_params, fuzzy_simplicial_set, simplicial_set_embedding
 
     n = len(rows)
     itself = np.arange(n)[:, None]
@@ -240,7 +258,7 @@ def _umap(
     return found
 
 
-def families(places: NDArray[np.float32], least: int) -> NDArray[np.int32]:
+def clusters(places: NDArray[np.float32], least: int) -> NDArray[np.int32]:
     """The cluster each point stands in, by HDBSCAN: 0 is the largest; ``ALONE`` in none."""
     from sklearn.cluster import HDBSCAN
 

@@ -10,7 +10,7 @@ from annotated_doc import Doc
 
 from autointerp_core.arrays import BoolArray, Float64Array, Int64Array
 from autointerp_core.errors import BadInput, ParameterError
-from autointerp_core.find.evidence import Corpus, Evidence, blocks
+from autointerp_core.find.evidence import Corpus, blocks
 from autointerp_core.find.rank_test import divisions
 from autointerp_core.find.result import (
     EVIDENCE,
@@ -21,16 +21,13 @@ from autointerp_core.find.result import (
     Group,
     Window,
 )
+from autointerp_core.find.sides import Side, pooled
 from autointerp_core.find.statistics import MAX, VALUES, Columns, Ranked
 from autointerp_core.labels.scoring.score_statistics import auroc_interval
 from autointerp_core.progress import Progress, ProgressCallback, silent
 
 FEW = 5
 """Fewer positive documents than this allow little, and that is said."""
-_ALIKE = 1.1
-"""Mean lengths of the two sides may differ by so much once they are cut."""
-_FOREIGN = 1.25
-"""Beyond so much they are cut, or told of."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +51,7 @@ class ContrastConfig:
         Doc("A feature's value in a document: max, mean (a token) or count (firings a token)."),
     ] = MAX
     level: Annotated[float, Doc("False discovery rate up to which a feature is significant.")] = (
-        0.05
+        0.01
     )
     cut: Annotated[
         int | None,
@@ -75,53 +72,12 @@ class ContrastConfig:
             if getattr(self, name) < 0:
                 raise ParameterError(f"{name} is {getattr(self, name)}; give 0 or more")
         if not 0 < self.level < 1:
-            raise ParameterError(f"level is {self.level}; give a number between 0 and 1, say 0.05")
+            raise ParameterError(f"level is {self.level}; give a number between 0 and 1, say 0.01")
         for name, allowed in (("rank_by", RANKINGS), ("value", VALUES)):
             if getattr(self, name) not in allowed:
                 raise ParameterError(
                     f"{name} is {getattr(self, name)!r}; choose one of {', '.join(allowed)}"
                 )
-
-
-@dataclass(frozen=True, eq=False)
-class Side:
-    """Documents of a corpus on one side of a comparison."""
-
-    corpus: Corpus
-    documents: Int64Array
-    name: str
-
-
-@dataclass(frozen=True)
-class _Pool:
-    """The documents of both sides that hold a counted token, numbered together."""
-
-    positive: Side
-    negative: Side
-    lengths: Int64Array
-    is_positive: BoolArray
-    features: Int64Array
-    cut: int | None
-
-    def block(self, features: Int64Array) -> Evidence:
-        """What these features do in the documents of both sides."""
-        m = int(self.is_positive.sum())
-        first = self.positive.corpus.evidence(features, self.cut)
-        same = self.positive.corpus is self.negative.corpus
-        second = first if same else self.negative.corpus.evidence(features, self.cut)
-        parts = []
-        for found, side, offset in ((first, self.positive, 0), (second, self.negative, m)):
-            number = np.full(side.corpus.n_documents, -1, dtype=np.int64)
-            number[side.documents] = offset + np.arange(len(side.documents))
-            at = number[found.document]
-            keep = at >= 0
-            parts.append((found.row[keep], at[keep], *(
-                each[keep] for each in (found.peak, found.total, found.count)
-            )))  # fmt: skip
-        row, document, peak, total, count = (np.concatenate(each) for each in zip(*parts))
-        order = np.argsort(row, kind="stable")
-        indptr = np.searchsorted(row[order], np.arange(len(features) + 1))
-        return Evidence(features, indptr, document[order], peak[order], total[order], count[order])
 
 
 def contrast(
@@ -142,7 +98,7 @@ def contrast(
     Raises:
         BadInput: one side has no document with a counted token, or the corpora share no feature.
     """
-    pool, notices = _pool(positive, negative, config, cut_alike=cut_alike)
+    pool, notices = pooled(positive, negative, config.cut, cut_alike=cut_alike)
     draws = [_by_lot(pool.is_positive, seed) for seed in range(config.shuffles)]
     firings = sum(_firings(side.corpus, pool.features) for side in _corpora(positive, negative))
     parts: list[Columns] = []
@@ -181,75 +137,6 @@ def contrast(
         notices=tuple(notices),
         found=tuple(_best(columns, q, config, pool.positive, n)),
     )
-
-
-def _pool(
-    positive: Side, negative: Side, config: ContrastConfig, *, cut_alike: bool
-) -> tuple[_Pool, list[str]]:
-    notices: list[str] = []
-    features = positive.corpus.features
-    if positive.corpus is not negative.corpus:
-        features = np.intersect1d(features, negative.corpus.features)
-        if not len(features):
-            raise BadInput("the two sides share no feature; extract the same ones in both")
-        absent = len(positive.corpus.features) - len(features)
-        if absent:
-            notices.append(f"{absent:,} features are known of one side only, and left out")
-    else:
-        kept = np.setdiff1d(negative.documents, positive.documents)
-        negative = Side(negative.corpus, kept, negative.name)
-    lengths = [side.corpus.lengths(config.cut)[side.documents] for side in (positive, negative)]
-    cut = config.cut
-    means = [float(each[each > 0].mean()) if (each > 0).any() else 0.0 for each in lengths]
-    unlike = min(means) > 0 and max(means) > _FOREIGN * min(means)
-    if unlike and cut is None and cut_alike:
-        cut = alike_length(lengths[0][lengths[0] > 0], lengths[1][lengths[1] > 0])
-        lengths = [side.corpus.lengths(cut)[side.documents] for side in (positive, negative)]
-        notices.append(
-            f"positive documents have {means[0]:,.0f} tokens on average, negative ones "
-            f"{means[1]:,.0f}: only the first {cut:,} tokens of each are compared"
-        )
-    elif unlike:
-        notices.append(
-            f"positive documents have {means[0]:,.0f} tokens on average, negative ones "
-            f"{means[1]:,.0f}: longer ones hold more of everything; with value mean, or with a "
-            "cut, length matters less"
-        )
-    sides = []
-    for side, each, what in (
-        (positive, lengths[0], "positive"),
-        (negative, lengths[1], "negative"),
-    ):
-        filled = side.documents[each > 0]
-        if not len(filled):
-            raise BadInput(_nothing(what, side))
-        if len(filled) < len(side.documents):
-            empty = len(side.documents) - len(filled)
-            notices.append(f"{empty:,} {what} documents have no token that counts, and go out")
-        sides.append(Side(side.corpus, filled, side.name))
-    both = np.concatenate([each[each > 0] for each in lengths])
-    is_positive = np.arange(len(both)) < len(sides[0].documents)
-    return _Pool(sides[0], sides[1], both, is_positive, features, cut), notices
-
-
-def _nothing(what: str, side: Side) -> str:
-    if what == "negative" and not len(side.documents):
-        return (
-            "all documents are positive, nothing is left to compare them with; give negative "
-            "texts, or another corpus"
-        )
-    if not len(side.documents):
-        return f"there is no positive document ({side.name}); give texts, or another pattern"
-    return f"the {what} documents hold no token that counts; give longer ones"
-
-
-def alike_length(one: Int64Array, other: Int64Array) -> int:
-    """The largest number of tokens a document that makes two groups about equally long."""
-    for length in np.unique(np.concatenate([one, other]))[::-1].tolist():
-        means = [np.minimum(each, length).mean() for each in (one, other)]
-        if max(means) <= _ALIKE * min(means):
-            return int(length)
-    return 1
 
 
 def _corpora(positive: Side, negative: Side) -> list[Side]:

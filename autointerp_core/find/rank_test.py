@@ -98,7 +98,7 @@ def _mixture(
     for k in range(int(max(0, (m + fired - total).min())), int(min(m, fired.max())) + 1):
         highest = k * fired - k * (k - 1) / 2
         wanted = excess - k * each
-        at = np.flatnonzero((fired >= k) & (fired - k <= n - (m - k)) & (wanted <= highest + gap))
+        at = np.flatnonzero((fired >= k) & (fired - k <= n) & (wanted <= highest + gap))
         if not len(at):
             continue
         chance = _log_choose(fired[at], k) + _log_choose(total - fired[at], m - k) - log_all

@@ -9,8 +9,8 @@ from functools import cached_property
 import numpy as np
 
 from autointerp_core.arrays import Int64Array
-from autointerp_core.errors import BadInput, StudyError
-from autointerp_core.find.contrast import Side, contrast
+from autointerp_core.errors import BadInput, DatasetSourceError, StudyError
+from autointerp_core.find.contrast import contrast
 from autointerp_core.find.documents import (
     MOST_CLASSES,
     class_documents,
@@ -21,6 +21,7 @@ from autointerp_core.find.documents import (
 from autointerp_core.find.evidence import Corpus, StudyCorpus
 from autointerp_core.find.request import FindRequest
 from autointerp_core.find.result import FindResult
+from autointerp_core.find.sides import Side
 from autointerp_core.find.texts import TextCorpus, need_texts
 from autointerp_core.live.encoded import EncodedText
 from autointerp_core.progress import Progress, ProgressCallback, silent
@@ -213,7 +214,12 @@ class _Finder:
         try:
             other = Study(find_study(given))
         except StudyError:
-            return self._dataset(given)
+            try:
+                return self._dataset(given)
+            except DatasetSourceError as error:
+                raise BadInput(
+                    f"{given!r} is no study of this installation, and {error}"
+                ) from error
         if self.study is None:
             return StudyCorpus(other)
         if other.info.sae_fingerprint != self.study.info.sae_fingerprint:

@@ -98,18 +98,22 @@ def read_matches(study: Path, other: str) -> Matches | None:
             about = handle.metadata() or {}
             if int(about["version"]) > VERSION:
                 raise StudyError(f"{path} was written by a newer version; update this one")
-            names = set(handle.keys())
-            both = []
-            for name in ("decoder", "firings"):
-                if f"{name}.partner" not in names:
-                    both.append(None)
-                    continue
-                read = {e.name: handle.get_tensor(f"{name}.{e.name}") for e in fields(Partners)}
-                both.append(Partners(**{**read, "mutual": read["mutual"] > 0}))
             return Matches(
-                handle.get_tensor("features"), *both,
-                about["sae_a"], about["sae_b"], about["passes"],
-                about["why_no_decoder"], about["why_no_firings"],
-            )  # fmt: skip
+                handle.get_tensor("features"),
+                _partners(handle, "decoder"),
+                _partners(handle, "firings"),
+                about["sae_a"],
+                about["sae_b"],
+                about["passes"],
+                about["why_no_decoder"],
+                about["why_no_firings"],
+            )
     except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
         raise StudyError(f"{path} is damaged ({error}); delete it and compare again") from error
+
+
+def _partners(handle: Any, name: str) -> Partners | None:
+    if f"{name}.partner" not in set(handle.keys()):
+        return None
+    read = {each.name: handle.get_tensor(f"{name}.{each.name}") for each in fields(Partners)}
+    return Partners(**{**read, "mutual": read["mutual"] > 0})

@@ -224,11 +224,11 @@ def test_labels_are_carried_over_as_proposals_and_taken_back(tmp_path: Path) -> 
         )
         history.override("x", 2, "weekdays", author="Ana")
         history.override("y", 3, "decided here", author="Bo")
-        snapshots = [FeatureIndex(study).refresh(history) for study in (a, b)]
-        found = what_can_be_carried(partners, *snapshots, a.info, least=0.9, by="correlation")
+        one, other = (FeatureIndex(study).refresh(history) for study in (a, b))
+        found = what_can_be_carried(partners, one, other, a.info, least=0.9, by="correlation")
         assert [one.feature for one in found] == [0, 1, 2, 4, 5]
         decided = what_can_be_carried(
-            partners, *snapshots, a.info, least=0.9, by="correlation", decided_only=True
+            partners, one, other, a.info, least=0.9, by="correlation", decided_only=True
         )
         assert [(one.feature, one.label) for one in decided] == [(2, "weekdays")]
         events = carry_over(found, history, "y", "Ana")
@@ -239,8 +239,8 @@ def test_labels_are_carried_over_as_proposals_and_taken_back(tmp_path: Path) -> 
         assert (origin["study"], origin["feature"], origin["status"]) == ("a", 2, "overridden")
         assert history.state("y", 3).label == "decided here"
         # Again there is nothing left to carry.
-        again = [FeatureIndex(study).refresh(history) for study in (a, b)]
-        assert not what_can_be_carried(partners, *again, a.info, least=0.9, by="correlation")
+        one, other = (FeatureIndex(study).refresh(history) for study in (a, b))
+        assert not what_can_be_carried(partners, one, other, a.info, least=0.9, by="correlation")
         # One was accepted meanwhile: withdrawing the proposals leaves that decision.
         history.accept("y", 4, events[3].id, author="Bo")
         undone = history.decide(

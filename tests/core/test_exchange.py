@@ -104,18 +104,18 @@ def _swap(monkeypatch: pytest.MonkeyPatch, name: str, write: Any) -> None:
 @pytest.mark.slow
 def test_killed_for_good_it_goes_on_and_ends_the_same(own_home: Path, tmp_path: Path) -> None:
     """A real process, a real SIGKILL in the middle, through the command line."""
-    write_study(own_home / "studies" / "many", 6000, 8, fingerprint=SAE)
+    write_study(own_home / "studies" / "many", 700, 8, fingerprint=SAE)
     command = [sys.executable, "-m", "autointerp_core", "export", "--study", "many",
-               "--format", "neuronpedia", "--output-dir"]  # fmt: skip
+               "--format", "neuronpedia-upload", "--output-dir"]  # fmt: skip
     process = subprocess.Popen([*command, str(tmp_path / "cut")], stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 60
     while not (tmp_path / "cut" / MANIFEST).exists() and time.monotonic() < deadline:
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
-    assert not (tmp_path / "cut" / "config" / "explanation_type.jsonl").exists()
+    assert len(list((tmp_path / "cut" / "bodies").glob("*.json"))) < 6
     done = subprocess.run([*command, str(tmp_path / "cut")], capture_output=True, check=True)
-    assert b"6,000 features" in done.stdout
+    assert b"700 features in 6 files" in done.stdout
     subprocess.run([*command, str(tmp_path / "whole")], capture_output=True, check=True)
     assert tree(tmp_path / "cut") == tree(tmp_path / "whole")
     assert not list((tmp_path / "cut").rglob("*.tmp"))
@@ -147,7 +147,8 @@ def test_every_format_says_what_it_writes_and_writes_that(
     plan = preview(Subject(study, history, (1, 2, 3)), name)
     assert plan.lines
     assert not list(tmp_path.glob("out*"))
-    export_features(study, history, name, [3, 1, 2, 1], tmp_path / "out")
+    done = export_features(study, history, name, [3, 1, 2, 1], tmp_path / "out")
+    assert done.files == len(tree(tmp_path / "out"))
     promised = {*plan.closing, *(one for batch in plan.batches for one in batch.files)}
     # delphi's explanations are a file a labelled feature: named in the lines, not one by one.
     written = {n for n in tree(tmp_path / "out") if not n.startswith("explanations/")}

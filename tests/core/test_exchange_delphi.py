@@ -8,7 +8,6 @@ import sys
 from collections.abc import Iterator
 from importlib.machinery import ModuleSpec
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 from unittest.mock import MagicMock
 
@@ -157,23 +156,20 @@ def test_modules_are_known_as_hook_points(module: str, hook: str, same: bool) ->
 
 
 @pytest.fixture
-def delphi(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """delphi itself. What it imports and never calls here (vLLM, FAISS …) stands in as nothing."""
+def only_delphi(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What delphi imports and never calls here (vLLM, FAISS …) stands in as nothing."""
     for name in _NEVER_CALLED:
         nothing = MagicMock()
         nothing.__spec__ = ModuleSpec(name, None)  # others ask whether it is installed
         monkeypatch.setitem(sys.modules, name, nothing)
-    import delphi
-
-    return delphi
 
 
 @pytest.mark.slow
 def test_delphis_own_loader_and_detection_scorer_run_on_our_export(
-    delphi: ModuleType, own_home: Path, tmp_path: Path
+    only_delphi: None, own_home: Path, tmp_path: Path
 ) -> None:
     """Loader, constructor, sampler, detection scorer with a scripted model; scores come back."""
-    from delphi.clients.client import Client, Response
+    from delphi.clients.client import Response
     from delphi.config import ConstructorConfig, SamplerConfig
     from delphi.latents import LatentDataset
     from delphi.scorers.classifier.detection import DetectionScorer
@@ -217,14 +213,14 @@ def test_delphis_own_loader_and_detection_scorer_run_on_our_export(
         top = int(shown.activations.argmax())
         assert shown.str_tokens[top] in {e.tokens[e.peak_index] for e in study.examples(2)}
 
-        class Scripted(Client):
+        class Scripted:
             async def generate(self, prompt: Any, **_: Any) -> Response:
                 return Response(text="[1]")
 
         record.explanation = orjson.loads(
             (tmp_path / "explanations" / f"{HOOK}_latent2.txt").read_bytes()
         )
-        scorer = DetectionScorer(Scripted("scripted"), n_examples_shown=1)
+        scorer = DetectionScorer(Scripted(), n_examples_shown=1)
         result = asyncio.run(scorer(record))
         folder = tmp_path / "scores" / "detection"
         folder.mkdir(parents=True)

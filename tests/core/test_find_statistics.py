@@ -101,7 +101,7 @@ def test_p_values_are_kept_at_every_frequency(m: int, n: int) -> None:
     for row, count in enumerate(fires):
         values[row, rng.choice(m + n, count, replace=False)] = rng.random(count) + 0.1
     ranked = Ranked.of(evidence(values), np.full(m + n, 50), MAX)
-    draws = 600
+    draws = 250
     below = np.zeros((3, len(fires)))
     levels = np.log([0.05, 0.01, 0.002])
     for _ in range(draws):

@@ -109,7 +109,8 @@ async def _ask(client: Client, tool: str, **given: Any) -> dict[str, Any]:
     result = await client.call_tool(tool, {"study": "awkward", **given})
     assert not result.is_error, result.content
     assert result.structured_content is not None
-    return result.structured_content
+    found: dict[str, Any] = result.structured_content
+    return found
 
 
 @pytest.mark.slow

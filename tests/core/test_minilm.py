@@ -16,6 +16,7 @@ from autointerp_core.labels.embedders import (
     minilm,
     scoring_embedder,
 )
+from autointerp_core.labels.embedders.kept_vectors import keep_vectors, kept_vectors
 from autointerp_core.labels.embedders.likeness import Texts
 
 
@@ -39,7 +40,7 @@ def _no_wheel(monkeypatch: pytest.MonkeyPatch, folder: Path | None) -> None:
 def test_meaning_in_context_and_capitals_alike() -> None:
     vectors = make_embedder("minilm").embed(["days of the week", "Monday", "monday", "carburettor"])
     assert vectors.shape == (4, 384)
-    assert np.linalg.norm(vectors, axis=1) == pytest.approx(1, abs=1e-5)
+    assert np.linalg.norm(vectors, axis=1) == pytest.approx(1, abs=1e-3)  # kept in half precision
     assert np.array_equal(vectors[1], vectors[2])
     assert vectors[0] @ vectors[1] > vectors[0] @ vectors[3] + 0.1
     known = KnownTexts(make_embedder("minilm"))
@@ -47,6 +48,19 @@ def test_meaning_in_context_and_capitals_alike() -> None:
     said = like.like(["days of the week", "parts of an engine"])
     assert said[0, 0] > said[0, 1]
     assert said[1, 1] > said[1, 0]
+
+
+def test_words_are_kept_and_a_damaged_file_is_left_out(own_home: Path) -> None:
+    words = [f"word{i}" for i in range(200)]
+    vectors = np.random.default_rng(0).normal(size=(200, 8)).astype(np.float16).astype(np.float32)
+    keep_vectors("mini", words, vectors, 0)
+    keep_vectors("mini", words[:5], vectors[:5], 200)  # too few to be worth it
+    found = kept_vectors("mini")
+    assert list(found) == words
+    assert np.array_equal(np.stack(list(found.values())), vectors)
+    folder = own_home / "cache" / "embeddings" / "mini"
+    (folder / "0.safetensors").write_bytes(b"x")
+    assert len(kept_vectors("mini")) == 200
 
 
 def test_without_weights_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

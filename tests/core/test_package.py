@@ -41,6 +41,7 @@ def version_of(requirement: Requirement) -> str:
         ("api", ("requirements.txt",)),
         ("mcp", ("requirements.txt",)),
         ("ray", ("requirements-dev.txt",)),
+        ("map", ("requirements-dev.txt",)),
         ("postgres", ("requirements-dev.txt",)),
         ("dev", ("requirements-dev.txt",)),
     ],
@@ -126,3 +127,11 @@ def test_the_installed_package_brings_app_and_licences(installed: Path, tmp_path
     assert (installed / "autointerp_core" / "py.typed").exists()
     names = {path.name for path in installed.rglob("*.dist-info/licenses/**/*")}
     assert {"LICENSE", "LICENSE-WordNet.txt"} <= names
+
+
+def test_the_command_that_an_error_gives_installs_what_was_tested() -> None:
+    from autointerp_core.extraction.feature_map import PIP
+
+    (asked,) = map(Requirement, PROJECT["optional-dependencies"]["map"])
+    assert f"pip install {asked}" == PIP
+    assert version_of(pinned("requirements-dev.txt")["umap-learn"]) == version_of(asked)

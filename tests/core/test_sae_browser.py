@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 
 from autointerp_core.sources import sae_directory
 from autointerp_core.sources.sae_directory import SCHEMA, directory, list_digest, why_not
 from benchmarks.sae_directory_index import gigabytes, model_of, row, width_of
-from ui.studies.browse import _directory, found
+from ui.studies.browse import found, searchable
 
 
 def test_the_table_is_of_the_installed_list_and_needs_no_torch() -> None:
     table = directory()
     assert len(table) >= 13_857
     assert table.schema.equals(SCHEMA)
-    about = sae_directory.pq.read_schema(sae_directory.INDEX).metadata
+    about = pq.read_schema(sae_directory.INDEX).metadata
     assert about[b"list"].decode() == list_digest(), (
         "SAELens' list changed: run  python -m benchmarks.sae_directory_index"
     )
@@ -53,7 +55,7 @@ def test_widths_and_sizes_are_what_publishers_say() -> None:
 
 
 def test_what_stands_in_the_way_is_told() -> None:
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"release": "a", "model": "pythia-70m-deduped", "gigabytes": 0.5, "reason": None},
         {"release": "b", "model": "Qwen/Qwen3.5-27B", "gigabytes": 108.0, "reason": None},
         {"release": "c", "model": "gemma-2-2b", "gigabytes": 5.0, "reason": None},
@@ -74,7 +76,7 @@ def test_what_stands_in_the_way_is_told() -> None:
 
 
 def test_entries_are_found_by_all_words() -> None:
-    table, words, hindrance = _directory.__wrapped__(True)
+    table, words, hindrance = searchable(signed=True)
     assert len(words) == len(hindrance) == len(table)
     for asked, holds in (("gemma-scope-2b LAYER 3 16k", ("layer_3/", "16k")), ("hook_z gpt2", ())):
         rows = np.flatnonzero(found(words, asked))

@@ -83,6 +83,7 @@ def test_each_study_is_the_one_it_gets_alone_and_the_model_runs_once(
     assert sum(seen) < sum(costs) - shards
 
 
+@pytest.mark.slow
 def test_each_study_goes_on_where_it_stopped(
     tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -130,6 +131,7 @@ def test_saes_of_different_models_are_refused(tiny: Tiny, tmp_path: Path) -> Non
     assert not (tmp_path / "studies").exists()
 
 
+@pytest.mark.slow
 def test_from_the_command_line_each_has_a_folder(
     tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -50,7 +50,9 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Mapping[str, Any]]
     ) -> Answer:
         seen.append((what, params))
         if what == "encode":
-            return Answer({"texts": [_encoded(t).to_json() for t in params["texts"]]}, ("It died",))
+            assert self.on_notice is not None
+            self.on_notice("It died")
+            return Answer({"texts": [_encoded(t).to_json() for t in params["texts"]]})
         if what == "chat":
             return Answer({"text": "user: " + params["messages"][-1]["content"]})
         plain, turned = (Continued(t, (1,), (t,), False) for t in (" sea", " court"))
@@ -88,7 +90,7 @@ def test_an_address_shows_its_text_and_typing_another_reads_it(
     app.button(key="try_read").click().run()
     assert not app.exception, app.exception
     assert asked[-1][1]["texts"] == ["a frog"]
-    assert app.query_params["text"] == ["a frog"]
+    assert app.query_params["text"] == "a frog"
     app.segmented_control(key="try_show").set_value("pinned").run()
     assert len(asked) == 2  # what was read is not read again
     assert [pin["feature"] for pin in _data(app, "painted")["legend"]] == [3, 12]
@@ -152,7 +154,7 @@ def test_steering_shows_both_texts_and_the_address_has_it_all(
     assert [text["title"] for text in texts] == ["Unsteered", "Steered"]
     assert texts[1]["tokens"][-1]["text"] == " court"
     assert _data(app, "changes")["rows"][0]["steered"] == 0.4
-    assert app.query_params["turn"] == ["5:clamp:2,9:add:-1"]
+    assert app.query_params["turn"] == "5:clamp:2,9:add:-1"
     app.text_area(key="steer_prompt").set_value(" ")
     app.button(key="steer_go").click().run()
     assert any("The prompt is empty" in text.value for text in app.text)

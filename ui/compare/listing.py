@@ -16,6 +16,8 @@ from ui.marks import marked
 
 _FEATURE = r"feature=(\d+)"
 HEIGHT = 520
+MOST_ROWS = 5_000
+"""Rows of a table: enough to read, few enough to be there at once."""
 
 
 def links(opened: readers.OpenStudy, features: Sequence[int]) -> list[str | None]:
@@ -40,6 +42,14 @@ def link_column(title: str, help_: str) -> Any:
 def number_column(title: str, help_: str, form: str = "%.2f") -> Any:
     """A column of numbers."""
     return st.column_config.NumberColumn(title, help=help_, format=form, width="small")
+
+
+def cut(count: int) -> None:
+    """Say that a table has fewer rows than there are features."""
+    if count > MOST_ROWS:
+        st.caption(
+            f"The first {MOST_ROWS:,} of {count:,} rows; `autointerp compare A B --top 0` has all."
+        )
 
 
 def table(columns: dict[str, Any], configs: dict[str, Any], key: str) -> None:

@@ -38,7 +38,7 @@ def show(a: readers.OpenStudy, b: readers.OpenStudy) -> None:
         config=charts.CONFIG,
         alt=f"Densities of {len(shift.features)} features in A and B",
     )
-    order = shift.order()
+    order = shift.order()[: listing.MOST_ROWS]
     features = shift.features[order].tolist()
     listing.table(
         {
@@ -71,6 +71,7 @@ def show(a: readers.OpenStudy, b: readers.OpenStudy) -> None:
         },
         "compare_table",
     )
+    listing.cut(len(shift.features))
     st.caption(
         "The most certain shifts first. Labels that people decided on belong to the SAE and are "
         "the same in both studies; proposals of the other study stand on a feature's page under "

@@ -119,7 +119,7 @@ def _table(
 ) -> None:
     value = partners.cosine if kind == "decoder" else partners.correlation
     known = np.where(partners.partner == NOBODY, -2.0, np.nan_to_num(value, nan=-2.0))
-    order = np.lexsort((found.features, -known, ~partners.mutual))
+    order = np.lexsort((found.features, -known, ~partners.mutual))[: listing.MOST_ROWS]
     own, other = found.features[order].tolist(), partners.partner[order].tolist()
     listing.table(
         {
@@ -148,6 +148,7 @@ def _table(
         },
         "compare_table",
     )
+    listing.cut(len(found.features))
 
 
 def _carry(a: readers.OpenStudy, b: readers.OpenStudy, partners: Partners, by: str) -> None:
@@ -196,13 +197,14 @@ def _carriable(
     *, decided: bool,
 ) -> list[carry_over.Carried]:  # fmt: skip
     one, two = a.snapshot(), b.snapshot()
-    return _of(a.name, b.name, one.version, two.version, least, by, decided, partners, one, two, a)
+    state = (a.name, a.stamp, one.version, b.name, b.stamp, two.version)
+    return _of(state, least, by, decided, partners, one, two, a)
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)
 def _of(
-    name_a: str, name_b: str, version_a: int, version_b: int, least: float, by: str,
-    decided: bool, _partners: Partners, _a: Snapshot, _b: Snapshot, _opened: readers.OpenStudy,
+    state: tuple[str, int, int, str, int, int], least: float, by: str, decided: bool,
+    _partners: Partners, _a: Snapshot, _b: Snapshot, _opened: readers.OpenStudy,
 ) -> list[carry_over.Carried]:  # fmt: skip
     return carry_over.what_can_be_carried(
         _partners, _a, _b, _opened.info, least=least, by=by, decided_only=decided

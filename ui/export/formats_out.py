@@ -102,7 +102,9 @@ def _help(name: str) -> str:
 def _plan(found: Format, plan: Plan) -> None:
     with st.container(key=f"quiet_plan_{found.name}", gap=None):
         needs = f" Needs {found.needs}." if found.needs else ""
-        st.text((f"{plan.n_files:,} files." if plan.n_files != 1 else "1 file.") + needs)
+        more = ", and those that labels need" if plan.folders else ""
+        count = f"{plan.n_files:,} files" if plan.n_files != 1 else "1 file"
+        st.text(f"{count}{more}.{needs}")
         for line in plan.lines:
             st.text(marked(line))
         for line in plan.left_out[:_LISTED]:

@@ -30,7 +30,7 @@ class Told:
 
 def show(opened: readers.OpenStudy) -> None:
     """A small menu: the groups, then the families of the chosen one."""
-    with st.popover("Families", key="families", help=about("Family")):
+    with st.popover("Families", key="families", help=about("Families")):
         try:
             groups = read_families(opened.study.folder)
         except AutointerpError as error:

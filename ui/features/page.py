@@ -15,7 +15,7 @@ from autointerp_core.explore.view import PAGE_SIZES, View
 from ui import problems, readers, session, url
 from ui.elements import hint
 from ui.elements.table import features_table
-from ui.features import bulk, families, filters, plot
+from ui.features import bulk, elsewhere, families, filters, plot
 from ui.features.columns import number_columns, sorted_by
 from ui.navigation import looking
 
@@ -55,6 +55,7 @@ def show(opened: readers.OpenStudy) -> None:
             _pager(view, pages, page)
         else:
             _nothing(view)
+        elsewhere.show(opened, view)
 
 
 def _count_line(shown: int, total: int, view: View) -> str:

@@ -30,7 +30,7 @@ _ABOUT = (
     "another study of its SAE, or of a dataset."
 )
 _ABOUT_RANK = (
-    "Features that are significant (false discovery rate of 5 % over all features) come first by "
+    "Features that are significant (false discovery rate of 1 % over all features) come first by "
     "any measure.\n\n**Evidence**: by how many standard deviations of chance the feature tells "
     "positive documents from others; how often it fires earns nothing. **AUROC**: the chance that "
     "a positive document holds a higher value. **Fisher separation**: squared mean difference over "

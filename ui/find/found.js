@@ -5,7 +5,7 @@ const HEADS = [
   ["", "num", ""],
   ["Feature", "num", "", "feature"],
   ["Label", "", "Its label as it is now"],
-  ["Evidence", "num", "By how many standard deviations of chance it tells positive documents from the others; grey where it is not significant at a false discovery rate of 5 %", "evidence"],
+  ["Evidence", "num", "By how many standard deviations of chance it tells positive documents from the others; grey where it is not significant at a false discovery rate of 1 %", "evidence"],
   ["q", "num", "p-value, corrected for the number of features"],
   ["AUROC", "num", "Chance that a positive document holds a higher value than another, with its 95 % interval", "auroc"],
   ["", "", ""],

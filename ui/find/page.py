@@ -79,6 +79,10 @@ def _by_job(opened: readers.OpenStudy, asked: asking.Asked) -> Mapping[str, Find
             str(name): FindResult.from_json(content)
             for name, content in done.result["found"].items()
         }
+    if asked.how == asking.TEXTS:
+        texts = asked.request(opened.name)
+        others = f"{len(texts.negative):,} negative ones" if texts.negative else "all documents"
+        st.text(f"{len(texts.positive):,} positive texts against {others}")
     st.button(
         "Find", type="primary", key="find_start", icon=":material/search:",
         on_click=start.start, args=(PLACE, "find", params, _title(asked)),

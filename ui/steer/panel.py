@@ -71,9 +71,12 @@ def show(opened: readers.OpenStudy, key: str, plan: Plan, *, fixed: int | None =
                 help="0 takes the likeliest token each time; then the seed plays no part.",
             )  # fmt: skip
             seed = st.number_input("Seed", 0, MOST_SEED, plan.seed, key=f"{key}_seed", width=110)
-            go = st.form_submit_button("Go on", key=f"{key}_go", type="primary")
+            st.form_submit_button(
+                "Go on", key=f"{key}_go", type="primary", on_click=_wanted, args=(key,)
+            )
     now = Plan(turns, prompt, at if at != "chosen" else chosen.strip(), tokens, seed, heat)
-    if go:
+    if key in kept.wanted:
+        kept.wanted.discard(key)
         kept.plans[key] = now
         _ask(opened, key, now)
     live.show_notices()
@@ -81,6 +84,10 @@ def show(opened: readers.OpenStudy, key: str, plan: Plan, *, fixed: int | None =
     if found is not None and (fixed is None or _of(found[0], fixed)):
         _answer(opened, key, *found)
     return now
+
+
+def _wanted(key: str) -> None:
+    session.study_memory(Steering).wanted.add(key)
 
 
 def _of(plan: Plan, feature: int) -> bool:
@@ -166,7 +173,6 @@ def _ask(opened: readers.OpenStudy, key: str, plan: Plan) -> None:
         )
         if answer is not None:
             kept.answers[key] = (plan, answer)
-            live.note(answer.notices)
 
 
 def _answer(opened: readers.OpenStudy, key: str, plan: Plan, answer: SteerAnswer) -> None:

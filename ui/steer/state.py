@@ -91,6 +91,5 @@ class Steering:
 
     plans: dict[str, Plan] = field(default_factory=dict)
     answers: dict[str, tuple[Plan, SteerAnswer]] = field(default_factory=dict)
-    wanted: dict[str, Plan] = field(default_factory=dict)
-    """Asked for by a click, until it was answered."""
-    open: int | None = None
+    wanted: set[str] = field(default_factory=set)
+    """Panels in which texts were asked for by a click, until that was heard."""

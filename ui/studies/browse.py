@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -79,8 +80,15 @@ def signed_in() -> bool:
     return bool(get_token())
 
 
+Searchable: TypeAlias = tuple[pa.Table, pa.StringArray, NDArray[np.object_]]
+
+
 @st.cache_resource(max_entries=2, show_spinner="Reading the directory …")
-def _directory(signed: bool) -> tuple[pa.Table, pa.StringArray, NDArray[np.object_]]:
+def _directory(signed: bool) -> Searchable:
+    return searchable(signed=signed)
+
+
+def searchable(*, signed: bool) -> Searchable:
     """The table, of each SAE the words it is found by, and what stands in its way here."""
     table = directory()
     number = table["layer"].cast(pa.string())

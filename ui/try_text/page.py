@@ -31,8 +31,8 @@ def show(opened: readers.OpenStudy) -> None:
         asked = state.current()
         hint.line("try_a_text")
         inputs.show(opened, asked)
-        live.show_notices()
         texts = _texts(opened, asked)
+        live.show_notices()
         if texts is not None:
             names = Names(opened.name, opened.snapshot())
             _how(opened, asked, texts)
@@ -56,8 +56,6 @@ def _texts(opened: readers.OpenStudy, asked: Asked) -> tuple[EncodedText, ...] |
             return None
         # Under the text asked for: a lone half of a character is replaced on the way.
         kept.keep(tuple(replace(t, text=m) for t, m in zip(answer.texts, missing, strict=True)))
-        live.note(answer.notices)
-        live.show_notices()
     return tuple(kept.read[text] for text in wanted)
 
 

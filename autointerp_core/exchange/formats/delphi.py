@@ -66,7 +66,7 @@ def _cache(hook: str, low: int, high: int) -> str:
 
 def _write(subject: Subject, batch: Batch, folder: Path) -> list[str]:
     hook = subject.info.hook
-    more = []
+    more: list[str] = []
     for feature, labelled in subject.labels(batch.features).items():
         state = labelled.state
         if state.label is None:

@@ -197,7 +197,8 @@ def _unit(study: Study) -> torch.Tensor:
     import torch
 
     decoder = decoder_of(study)[torch.as_tensor(study.features.astype(np.int64))]
-    return decoder / decoder.norm(dim=-1, keepdim=True).clamp_min(1e-12)
+    unit: torch.Tensor = decoder / decoder.norm(dim=-1, keepdim=True).clamp_min(1e-12)
+    return unit
 
 
 def _partners(
@@ -229,13 +230,9 @@ def _partners(
         both = np.asarray(on_a.multiply(on_b).sum(1)).ravel()
         either = np.asarray(on_a.sum(1)).ravel() + np.asarray(on_b.sum(1)).ravel() - both
         jaccard = np.where(either > 0, both / np.maximum(either, 1), np.nan).astype(np.float32)
+    cosine, correlation, jaccard = (
+        np.where(has, each, np.nan).astype(np.float32) for each in (cosine, correlation, jaccard)
+    )
     partner = np.where(has, b.features[row], NOBODY).astype(np.int32)
     mutual = has & (best_b[row] == np.arange(len(best)))
-    return Partners(
-        partner,
-        *(
-            np.where(has, each, np.nan).astype(np.float32)
-            for each in (cosine, correlation, jaccard)
-        ),
-        mutual,
-    )
+    return Partners(partner, cosine, correlation, jaccard, mutual)

@@ -29,7 +29,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, cached_property
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -46,6 +46,7 @@ from autointerp_core.labels.embedders import (
     unit_rows,
     words_of,
 )
+from autointerp_core.labels.embedders.kept_vectors import LONGEST, keep_vectors, kept_vectors
 from autointerp_core.labels.embedders.sentence_transformers import load
 from autointerp_core.sources.hub import hub_errors
 
@@ -88,13 +89,26 @@ class MiniLMEmbedder(Embedder):
     def embed(self, texts: Sequence[str]) -> Float32Array:
         if not len(texts):
             return np.zeros((0, 1), dtype=np.float32)
-        distinct = list(dict.fromkeys(text.casefold() for text in texts))
-        place = {text: i for i, text in enumerate(distinct)}
+        read = [text.casefold() for text in texts]
+        new = [text for text in dict.fromkeys(read) if text not in self._kept]
+        made = self._embedded(new) if new else {}
+        return np.stack([made[text] if text in made else self._kept[text] for text in read])
+
+    @cached_property
+    def _kept(self) -> dict[str, Float32Array]:
+        return kept_vectors(f"{MINILM}-{SHA256[:8]}")
+
+    def _embedded(self, texts: list[str]) -> dict[str, Float32Array]:
         found = _model().encode(
-            distinct, batch_size=_BATCH, show_progress_bar=False, convert_to_numpy=True
+            texts, batch_size=_BATCH, show_progress_bar=False, convert_to_numpy=True
         )
-        unit = unit_rows(np.asarray(found, dtype=np.float32))
-        return unit[[place[text.casefold()] for text in texts]]
+        # As they are kept, so that a vector is the same whether it was kept or not.
+        unit = unit_rows(np.asarray(found, dtype=np.float32)).astype(np.float16)
+        vectors = unit.astype(np.float32)
+        keep_vectors(f"{MINILM}-{SHA256[:8]}", texts, vectors, len(self._kept))
+        made = dict(zip(texts, vectors, strict=True))
+        self._kept.update((text, made[text]) for text in texts if len(text) <= LONGEST)
+        return made
 
 
 _BATCH = 64

@@ -111,7 +111,7 @@ def fit(active: Float64Array, words: Sequence[str], silent: Float64Array) -> flo
     Active windows weigh together as much as silent ones, and every word that the feature peaks on
     as much as every other. A label that fits only the commonest of the words leaves the others
     among the silent windows; one that is too wide is hardly more like the words than like text:
-    both lower r. ``docs/decisions/0012`` has what else was tried.
+    both lower r. ``docs/decisions/0014`` has what else was tried.
 
     Args:
         active: what is said of active windows.
