@@ -80,6 +80,7 @@ def run_labeling(
     scoring: str = "none",
     score_windows: int = 20,
     embedder: str = "auto",
+    search_embedder: str = "wordllama",
     control: str | None = None,
     output_labels: bool = False,
     judge_provider: str | None = None,
@@ -154,6 +155,8 @@ def run_labeling(
         embedder: Of the embedding scores: ``"auto"`` (minilm where it is installed, else
             wordllama), ``"minilm"``, ``"wordllama"``, or
             ``"sentence-transformers:<model>"`` where that package is installed.
+        search_embedder: Chooses the words of search labels: ``"wordllama"``, or ``"minilm"`` or
+            ``"auto"``, which take ten times as long.
         control: ``"shuffled"``, ``"random-sae"`` or both: do the same for a control of the SAE as
             well, to see what scores mean.
         output_labels: Also propose the tokens that a feature's decoder direction makes likelier.
@@ -228,6 +231,7 @@ def run_labeling(
             scorers=parse_scoring(scoring),
             score_windows=score_windows,
             embedder=embedder,
+            search_embedder=search_embedder,
             control=control,
             output_labels=output_labels,
             method=label_method,

@@ -74,18 +74,20 @@ def write_study(
     return folder
 
 
-def write_map(study: Path, n_features: int, seed: int = 0, per_family: int = 200) -> FeatureMap:
-    """Give a made-up study a made-up map: families as round clouds, some features in none."""
+def write_map(study: Path, n_features: int, seed: int = 0, per_cluster: int = 200) -> FeatureMap:
+    """Give a made-up study a made-up map: clusters as round clouds, some features in none."""
     generator = np.random.default_rng(seed)
-    count = max(n_features // per_family, 1)
-    family = generator.integers(0, count, n_features).astype(np.int32)
+    count = max(n_features // per_cluster, 1)
+    cluster = generator.integers(0, count, n_features).astype(np.int32)
     middle = generator.normal(scale=8, size=(count, 2))
-    places = (middle[family] + generator.normal(scale=0.4, size=(n_features, 2))).astype(np.float32)
-    family[generator.random(n_features) < 0.1] = ALONE
-    record = MapRecord(
-        neighbours=15, min_dist=0.1, seed=seed, least_family=10, sae="synthetic-sae", made_with="-"
+    places = (middle[cluster] + generator.normal(scale=0.4, size=(n_features, 2))).astype(
+        np.float32
     )
-    made = FeatureMap(np.arange(n_features, dtype=np.int32), places, family, record)
+    cluster[generator.random(n_features) < 0.1] = ALONE
+    record = MapRecord(
+        neighbours=15, min_dist=0.1, seed=seed, least_cluster=10, sae="synthetic-sae", made_with="-"
+    )
+    made = FeatureMap(np.arange(n_features, dtype=np.int32), places, cluster, record)
     write_feature_map(study, made)
     return made
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from autointerp_core.explore.feature_index import Snapshot
 from autointerp_core.explore.view import SORTS, View
-from ui import session
+from ui import problems, session
 
 
 @dataclass
@@ -30,6 +30,21 @@ class Looking:
 def looking() -> Looking:
     """The memory of the study picked."""
     return session.study_memory(Looking)
+
+
+def absent(d_sae: int, snapshot: Snapshot, feature: int) -> str:
+    """Why a feature cannot be shown."""
+    if feature >= d_sae:
+        return f"feature {feature} is not in this study: this SAE has 0–{d_sae - 1:,}"
+    return (
+        f"feature {feature} is not in this study ({len(snapshot):,} of {d_sae:,} features "
+        "extracted); extract it first"
+    )
+
+
+def no_feature(text: str) -> None:
+    """Say that what was typed, or stands in the address, is no feature number."""
+    problems.problem(f"“{text}” is no feature number; type one, such as 42", "Not a feature")
 
 
 @dataclass(frozen=True)

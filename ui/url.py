@@ -103,6 +103,12 @@ def feature() -> int | None:
     return int(text) if text.isdecimal() and len(text) < 10 else None
 
 
+def wrong_feature() -> str:
+    """What the address names as a feature and is none; empty where it makes sense."""
+    text = params().get("feature", "").strip()
+    return text[:40] if text and feature() is None else ""
+
+
 def address(study_name: str, view_: View, feature_: int | None = None) -> dict[str, str]:
     """Query parameters of a page."""
     own = {"study": study_name}

@@ -1,4 +1,4 @@
-"""The map of features as pages ask for it: whole coordinates, what a polygon holds, families."""
+"""The map of features as pages ask for it: whole coordinates, what a polygon holds, clusters."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from autointerp_core.store.feature_map import ALONE, FeatureMap, map_stamp, read_feature_map
 
-__all__ = ["ALONE", "FeatureMap", "family_names", "inside", "map_stamp", "on_grid",
+__all__ = ["ALONE", "FeatureMap", "cluster_names", "inside", "map_stamp", "on_grid",
            "read_feature_map"]  # fmt: skip
 
 SPAN = 65_535
@@ -45,17 +45,17 @@ def inside(grid: NDArray[np.uint16], corners: Sequence[int]) -> NDArray[np.bool_
     return odd
 
 
-def family_names(family: NDArray[np.int32], labels: Sequence[str | None]) -> list[str]:
-    """A name for each family: the words its labels share and others' do not.
+def cluster_names(cluster: NDArray[np.int32], labels: Sequence[str | None]) -> list[str]:
+    """A name for each cluster: the words its labels share and others' do not.
 
     Args:
-        family: of each feature; ``ALONE`` in none.
+        cluster: of each feature; ``ALONE`` in none.
         labels: of each feature.
     """
-    count = int(family.max(initial=ALONE)) + 1
+    count = int(cluster.max(initial=ALONE)) + 1
     words: list[Counter[str]] = [Counter() for _ in range(count)]
     everywhere: Counter[str] = Counter()
-    for own, label in zip(family.tolist(), labels, strict=True):
+    for own, label in zip(cluster.tolist(), labels, strict=True):
         if own == ALONE or not label:
             continue
         found = set(_WORD.findall(label.lower()))
@@ -67,5 +67,5 @@ def family_names(family: NDArray[np.int32], labels: Sequence[str | None]) -> lis
             ((n * n / everywhere[word], word) for word, n in counted.items() if n > 1),
             key=lambda pair: (-pair[0], pair[1]),
         )
-        names.append(", ".join(word for _, word in best[:2]) or f"family {number}")
+        names.append(", ".join(word for _, word in best[:2]) or f"cluster {number}")
     return names

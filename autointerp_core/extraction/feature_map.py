@@ -2,8 +2,8 @@
 
 UMAP's graph and layout (McInnes, Healy and Melville, arXiv 1802.03426) on exact nearest
 neighbours by cosine: those that the study keeps where they are enough, else worked out here. One
-thread and a fixed seed, so the same SAE gives the same map. Clusters of the map (HDBSCAN) are
-its families.
+thread and a fixed seed, so the same SAE gives the same map. Groups of points are
+found by HDBSCAN.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class MapConfig:
     neighbours: Annotated[int, Doc("Nearest directions that each feature is drawn to.")] = 15
     min_dist: Annotated[float, Doc("How close points may come to each other.")] = 0.1
     seed: Annotated[int, Doc("The same seed gives the same map.")] = 0
-    least_family: Annotated[int, Doc("Features that a cluster must have to be a family.")] = 10
+    least_cluster: Annotated[int, Doc("Features that a cluster must have to count.")] = 10
 
 
 def check_installed() -> None:
@@ -130,11 +130,11 @@ def lay_out(
         neighbours=k,
         min_dist=config.min_dist,
         seed=config.seed,
-        least_family=config.least_family,
+        least_cluster=config.least_cluster,
         sae=study.info.sae_fingerprint,
         made_with=f"umap-learn {version('umap-learn')}",
     )
-    return FeatureMap(features, places, families(places, config.least_family), record)
+    return FeatureMap(features, places, clusters(places, config.least_cluster), record)
 
 
 def kept_neighbours(study: Study, k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]] | None:
@@ -258,7 +258,7 @@ def _umap(
     return found
 
 
-def families(places: NDArray[np.float32], least: int) -> NDArray[np.int32]:
+def clusters(places: NDArray[np.float32], least: int) -> NDArray[np.int32]:
     """The cluster each point stands in, by HDBSCAN: 0 is the largest; ``ALONE`` in none."""
     from sklearn.cluster import HDBSCAN
 

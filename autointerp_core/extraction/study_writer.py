@@ -15,7 +15,7 @@ a pass is *kept*: it has shards and no summary, and later passes take their firi
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +25,7 @@ import numpy as np
 
 from autointerp_core.errors import BadInput, HookError, ModelSourceError
 from autointerp_core.extraction.firings import Shard, plan_shards
+from autointerp_core.extraction.keeping import lacking_folders, too_large
 from autointerp_core.extraction.kept import finish_from_kept, kept_features
 from autointerp_core.extraction.neighbours import write_neighbours
 from autointerp_core.extraction.pass_folder import (
@@ -33,7 +34,6 @@ from autointerp_core.extraction.pass_folder import (
     holds,
     pass_name,
     shard_tokens,
-    shards_size,
     write_features,
 )
 from autointerp_core.extraction.record import new_record
@@ -63,11 +63,6 @@ from autointerp_core.store.tokenstore import TokenStore
 if TYPE_CHECKING:
     from autointerp_core.extraction.health import Health
     from autointerp_core.extraction.resolve import ResolvedExtraction
-
-KEEP_SHARE = 0.1
-"""Share of the free disk that ``keep="auto"`` may fill with features that nobody asked for."""
-KEPT_PRODUCTS, KEPT_PRODUCTS_CUDA = 5e11, 5e14
-"""Multiplications worth spending on logits, or neighbours, of features not asked for."""
 
 
 class StudyWriter:
@@ -232,19 +227,7 @@ class StudyWriter:
         """
         if self.resolved.config.keep != "auto" or len(keeping.features) == len(asked):
             return ""
-        sequences = self.tokens().sequences
-        done = [s for s in keeping.shards if s.path(keeping.folder).exists()]
-        n_done = sum(int(sequences[s.last] - sequences[s.first]) for s in done)
-        written = shards_size(keeping.folder)
-        projected = written * int(sequences[-1]) / max(n_done, 1)
-        free = shutil.disk_usage(self.folder).free + written
-        if projected <= free * KEEP_SHARE:
-            return ""
-        return (
-            f"note: firings of all {len(keeping.features):,} features would take "
-            f"{projected / 1e9:.2g} GB, more than a tenth of the {free / 1e9:.2g} GB free on this "
-            f"disk: only the {len(asked):,} asked for are kept (--keep all keeps them all)"
-        )
+        return too_large(keeping, len(asked), np.asarray(self.tokens().sequences))
 
     def keep_only(self, features: Features, keeping: OpenPass) -> OpenPass:
         """Go on with ``features`` alone: their part of the shards that are there is taken over."""
@@ -368,27 +351,12 @@ class StudyWriter:
                 self.progress,
             )
 
-    def _lacking(self, file_name: str, width: int) -> list[Path]:
-        """Folders that need a file of a line a feature, worked out of ``width`` products a line.
-
-        Kept features are among them where all of them cost little; then the passes taken from
-        them need none of their own.
-        """
+    def _lacking(self, file_name: str, width: int) -> Sequence[Path]:
+        """Folders that need a file of a line a feature, worked out of ``width`` vectors a line."""
+        cuda = self.resolved.device.type == "cuda"
+        products = float(width) * self.resolved.sae.config.d_in
         passes = self.folder / "passes"
-        kept = [passes / entry.name for entry in self.record.kept or ()]
-        config = self.resolved.sae.config
-        limit = KEPT_PRODUCTS_CUDA if self.resolved.device.type == "cuda" else KEPT_PRODUCTS
-        found = []
-        for folder in kept:
-            cheap = len(read_features(folder)) * width * config.d_in <= limit
-            if cheap and not (folder / file_name).exists():
-                found.append(folder)
-        there = {folder.name for folder in kept if (folder / file_name).exists()}
-        there |= {folder.name for folder in found}
-        for entry in self.record.passes:
-            if entry.shards_of not in there and not (passes / entry.name / file_name).exists():
-                found.append(passes / entry.name)
-        return found
+        return lacking_folders(passes, self.record, file_name, products, cuda=cuda)
 
     def _save(self, record: StudyRecord) -> None:
         self._record = record

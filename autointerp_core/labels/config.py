@@ -12,6 +12,7 @@ from typing import Annotated
 from annotated_doc import Doc
 
 from autointerp_core.errors import KnobError
+from autointerp_core.labels.embedders import WORDLLAMA, make_embedder
 from autointerp_core.labels.explain.prompts import METHODS
 from autointerp_core.labels.providers.base import LabelProvider
 from autointerp_core.labels.providers.config import ProviderConfig, at_least
@@ -74,6 +75,13 @@ class LabelConfig(ScoringConfig):
     regenerate: Annotated[
         bool, Doc("Make labels anew that exist already. Never changes an accepted one.")
     ] = False
+    search_embedder: Annotated[
+        str,
+        Doc(
+            "Chooses the words of search labels: wordllama (seconds); minilm or auto, which read "
+            "windows with the model that scores and take ten times as long."
+        ),
+    ] = WORDLLAMA
     hold_out: Annotated[
         bool,
         Doc(
@@ -94,6 +102,7 @@ class LabelConfig(ScoringConfig):
         one_of("group", self.group, GROUPS)
         at_least("max_examples", self.max_examples, 1)
         at_least("candidates", self.candidates, 1)
+        make_embedder(self.search_embedder)
         if self.judge_provider is not None:
             one_of("judge_provider", self.judge_provider, PROVIDERS.names)
         if self.method == RANKED and self.provider != NONE and not PROVIDERS[self.provider].ranks:

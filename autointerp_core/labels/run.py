@@ -81,7 +81,7 @@ def label_features(
     config = config.on(study)
     provider = config.make_provider()
     split = Split(study, hold_out=config.hold_out)
-    labeler = search_labeler(split)
+    labeler = search_labeler(split, config.search_embedder)
     search = record_search_labels(
         study, features, history, split=split, labeler=labeler, progress=progress
     )

@@ -18,10 +18,10 @@ from autointerp_core.errors import StudyError
 from autointerp_core.store.files import write_bytes
 
 MAP_FILE = "map.safetensors"
-"""``features`` i32[N], ascending; ``places`` f32[N, 2]; ``family`` i32[N]."""
+"""``features`` i32[N], ascending; ``places`` f32[N, 2]; ``cluster`` i32[N]."""
 VERSION = 1
 ALONE = -1
-"""Family of a feature that stands in no cluster."""
+"""Cluster of a feature that stands in none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,8 +33,8 @@ class MapRecord:
     min_dist: float
     """How close points may come to each other."""
     seed: int
-    least_family: int
-    """Features that a cluster must have to be a family."""
+    least_cluster: int
+    """Features that a cluster must have to count."""
     sae: str
     """The SAE's fingerprint."""
     made_with: str
@@ -52,7 +52,7 @@ class FeatureMap:
     """Ascending, ``[N]``."""
     places: NDArray[np.float32]
     """``[N, 2]``."""
-    family: NDArray[np.int32]
+    cluster: NDArray[np.int32]
     """``[N]``: cluster of the map that a feature stands in, largest cluster first; or ``ALONE``."""
     record: MapRecord
 
@@ -65,7 +65,7 @@ def write_feature_map(study: Path, made: FeatureMap) -> None:
         OutputError: the study's folder cannot be written.
     """
     metadata = {"version": str(VERSION), "record": json.dumps(asdict(made.record))}
-    arrays = {"features": made.features, "places": made.places, "family": made.family}
+    arrays = {"features": made.features, "places": made.places, "cluster": made.cluster}
     write_bytes(study / MAP_FILE, save(arrays, metadata=metadata))
 
 
@@ -89,13 +89,13 @@ def read_feature_map(study: Path) -> FeatureMap | None:
             found = FeatureMap(
                 features=handle.get_tensor("features"),
                 places=handle.get_tensor("places"),
-                family=handle.get_tensor("family"),
+                cluster=handle.get_tensor("cluster"),
                 record=MapRecord(**json.loads(about["record"])),
             )
     except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
         raise StudyError(f"{path} is damaged ({error}); delete it and make it again") from error
     n = len(found.features)
-    if found.places.shape != (n, 2) or found.family.shape != (n,):
+    if found.places.shape != (n, 2) or found.cluster.shape != (n,):
         raise StudyError(f"{path} is damaged (sizes differ); delete it and make it again")
     return found
 

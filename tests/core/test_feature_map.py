@@ -11,10 +11,10 @@ import torch
 from safetensors.numpy import save
 
 from autointerp_core.errors import MissingDependency, SAESourceError, StudyError
-from autointerp_core.explore.feature_map import family_names, inside, on_grid, read_feature_map
+from autointerp_core.explore.feature_map import cluster_names, inside, on_grid, read_feature_map
 from autointerp_core.explore.view import View
 from autointerp_core.extraction import feature_map
-from autointerp_core.extraction.feature_map import MapConfig, families, kept_neighbours, nearest
+from autointerp_core.extraction.feature_map import MapConfig, clusters, kept_neighbours, nearest
 from autointerp_core.store import selections
 from autointerp_core.store.feature_map import ALONE, MAP_FILE, write_feature_map
 from autointerp_core.store.neighbours import NEIGHBOURS_FILE
@@ -50,15 +50,15 @@ def test_a_map_is_the_same_every_time_and_keeps_bundles_together(tmp_path: Path)
     apart = np.linalg.norm(made.places[:, None] - made.places[None], axis=-1)
     np.fill_diagonal(apart, np.inf)
     assert (bundle[apart.argmin(1)] == bundle).mean() > 0.97
-    # A family is never of two bundles.
-    for family in range(made.family.max() + 1):
-        assert len(set(bundle[made.family == family])) == 1
+    # A cluster is never of two bundles.
+    for number in range(made.cluster.max() + 1):
+        assert len(set(bundle[made.cluster == number])) == 1
     write_feature_map(study.folder, made)
     kept = read_feature_map(study.folder)
     assert kept is not None
     assert kept.record == made.record
     assert (kept.places == made.places).all()
-    assert (kept.family == made.family).all()
+    assert (kept.cluster == made.cluster).all()
 
 
 def test_neighbours_that_the_study_keeps_are_those_worked_out(tmp_path: Path) -> None:
@@ -112,29 +112,29 @@ def test_a_damaged_or_newer_map_is_told(tmp_path: Path) -> None:
     (study / MAP_FILE).write_bytes(whole.replace(b'"version":"1"', b'"version":"9"'))
     with pytest.raises(StudyError, match="newer version"):
         read_feature_map(study)
-    write_feature_map(study, replace(made, family=made.family[:-1]))
+    write_feature_map(study, replace(made, cluster=made.cluster[:-1]))
     with pytest.raises(StudyError, match="sizes differ"):
         read_feature_map(study)
 
 
-def test_families_are_the_clusters_largest_first() -> None:
+def test_clusters_come_largest_first() -> None:
     g = np.random.default_rng(0)
     sizes = (30, 80, 50)
     places = np.concatenate(
         [g.normal(scale=0.1, size=(n, 2)) + 10 * k for k, n in enumerate(sizes)]
     ).astype(np.float32)
-    # Round clouds of their own: no part of one is a family.
-    found = families(places, 25)
+    # Round clouds of their own: no part of one is a cluster.
+    found = clusters(places, 25)
     assert [int((found == k).sum() > 0) for k in range(3)] == [1, 1, 1]
     assert len({int(k) for k in found[30:110] if k != ALONE}) == 1
-    assert (families(places[:20], 12) == ALONE).all()
+    assert (clusters(places[:20], 12) == ALONE).all()
 
 
-def test_families_are_named_after_words_that_are_theirs() -> None:
-    family = np.array([0, 0, 0, 1, 1, ALONE], dtype=np.int32)
+def test_clusters_are_named_after_words_that_are_theirs() -> None:
+    cluster = np.array([0, 0, 0, 1, 1, ALONE], dtype=np.int32)
     labels = ["court and judge", "the court", "court", "the river", "river bank", "court"]
-    assert family_names(family, labels) == ["court", "river"]
-    assert family_names(family, [None] * 6) == ["family 0", "family 1"]
+    assert cluster_names(cluster, labels) == ["court", "river"]
+    assert cluster_names(cluster, [None] * 6) == ["cluster 0", "cluster 1"]
 
 
 def test_a_polygon_holds_what_the_textbook_rule_says() -> None:

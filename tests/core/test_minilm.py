@@ -40,7 +40,7 @@ def _no_wheel(monkeypatch: pytest.MonkeyPatch, folder: Path | None) -> None:
 def test_meaning_in_context_and_capitals_alike() -> None:
     vectors = make_embedder("minilm").embed(["days of the week", "Monday", "monday", "carburettor"])
     assert vectors.shape == (4, 384)
-    assert np.linalg.norm(vectors, axis=1) == pytest.approx(1, abs=1e-5)
+    assert np.linalg.norm(vectors, axis=1) == pytest.approx(1, abs=1e-3)  # kept in half precision
     assert np.array_equal(vectors[1], vectors[2])
     assert vectors[0] @ vectors[1] > vectors[0] @ vectors[3] + 0.1
     known = KnownTexts(make_embedder("minilm"))

@@ -553,7 +553,12 @@ def test_evidence_can_be_read_again(study: Study, history: LabelHistory) -> None
     for judged in by["fuzzing"]:
         assert judged.marked
         assert judged.expected == (judged.window.kind == "active")
-    assert np.mean([j.right for j in by["embedding"] if j.right is not None]) > 0.5
+    usual = [j for j in by["embedding"] if j.window.kind in ("active", "easy", "hard")]
+    assert len(usual) == 40
+    assert np.mean([j.right for j in usual if j.right is not None]) > 0.5
+    near = [j for j in by["embedding"] if j.window.kind == "near"]
+    assert len({j.window.example.document_index for j in near}) == len(near) == 10
+    assert not any(max(j.window.example.values) > 0 for j in near)
     value = np.mean(
         [np.mean([j.right for j in by["fuzzing"] if j.expected == side]) for side in (True, False)]
     )

@@ -138,3 +138,15 @@ def test_a_number_beyond_the_sae_is_told_with_its_range(study: Path, open_page: 
     last = Study(study).info.d_sae - 1
     app = open_page("feature", study="small", feature="99999")
     assert f"this SAE has 0–{last:,}" in texts(app)
+
+
+@pytest.mark.parametrize("page", ["feature", "review"])
+def test_an_address_with_no_such_feature_says_so(study: Path, open_page: Open, page: str) -> None:
+    app = open_page(page, study="small", feature="99999")
+    assert "feature 99999 is not in this study: this SAE has 0–119" in texts(app).lower().replace(
+        "sae", "SAE"
+    )
+    assert "Nothing left" not in "".join(found.value for found in app.markdown)
+    app = open_page(page, study="small", feature="abc")
+    assert "“abc” is no feature number" in texts(app)
+    assert app.query_params["feature"].isdecimal()

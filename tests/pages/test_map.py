@@ -15,6 +15,7 @@ from streamlit.testing.v1 import AppTest
 from autointerp_core import jobs
 from autointerp_core.explore.feature_map import inside, on_grid
 from autointerp_core.extraction import feature_map
+from autointerp_core.store.families import Family, Group, write_families
 from autointerp_core.store.history import LabelHistory
 from benchmarks.synthetic import write_map
 from tests.pages.conftest import SAE, Open
@@ -59,8 +60,8 @@ def test_without_umap_the_page_says_how_to_get_it(
 def test_the_map_comes_with_labels_colours_and_what_was_looked_for(
     study: Path, open_page: Open
 ) -> None:
-    made = write_map(study, 120, per_family=30)
-    app = open_page("map", study="small", colour="family", find="words 7")
+    made = write_map(study, 120, per_cluster=30)
+    app = open_page("map", study="small", colour="cluster", find="words 7")
     data = scatter(app)
     places = np.frombuffer(base64.b64decode(data["places"]), "<u2").reshape(2, -1).T
     assert (places == on_grid(made.places)).all()
@@ -71,6 +72,12 @@ def test_the_map_comes_with_labels_colours_and_what_was_looked_for(
     colours = np.frombuffer(base64.b64decode(data["colours"]), np.uint8)
     assert len(colours) == 120
     assert max(colours) < len(data["light"]) == len(data["dark"]) == len(data["names"])
+    group = Group("courts", (Family("judges", (5, 7)), Family("juries", (9,))))
+    write_families(study, (group,))
+    data = scatter(open_page("map", study="small", colour="family"))
+    at = np.frombuffer(base64.b64decode(data["colours"]), np.uint8)
+    assert np.flatnonzero(at).tolist() == [5, 7, 9]
+    assert data["legend"][0]["text"] == "courts"
     for name in ("score", "density", "status"):
         app = open_page("map", study="small", colour=name)
         assert not app.exception, app.exception
@@ -79,8 +86,8 @@ def test_the_map_comes_with_labels_colours_and_what_was_looked_for(
         history.flag(SAE, 5, author="Ana")
     app = open_page("map", study="small", colour="status")
     data = scatter(app)
-    at = base64.b64decode(data["colours"])
-    assert (data["names"][at[5]], data["names"][at[6]]) == ("flagged", "unreviewed")
+    index = base64.b64decode(data["colours"])
+    assert (data["names"][index[5]], data["names"][index[6]]) == ("flagged", "unreviewed")
 
 
 def test_a_shape_in_the_address_selects_and_the_selection_goes_on(

@@ -13,7 +13,7 @@ from ui import problems, readers, session, url
 from ui.decisions import keyboard, presses
 from ui.decisions.keyboard import Meaning, Press
 from ui.feature import examples, label_panel, related, sides, steer
-from ui.navigation import Place, find_place, looking
+from ui.navigation import Place, absent, find_place, looking, no_feature
 
 
 @dataclass
@@ -44,7 +44,7 @@ def show(opened: readers.OpenStudy) -> None:
         row = readers.row(opened, snapshot, feature)
         _walk(place, view, snapshot.ranking(view.by))
         if row is None:
-            raise BadInput(_absent(opened, snapshot, feature))
+            raise BadInput(absent(opened.info.d_sae, snapshot, feature))
         left, decide, numbers = sides.columns()
         # In the order in which a person looks: the browser draws what comes first first.
         with decide:
@@ -66,6 +66,7 @@ def _feature(snapshot: Snapshot, view: View, opened: readers.OpenStudy) -> int:
     """The feature of the address, else the last one looked at, else the first of the view."""
     feature = url.feature()
     if feature is None:
+        session.memory(Jumping).wrong = url.wrong_feature()
         feature = looking().feature
         if feature is not None:
             view = looking().view
@@ -111,24 +112,13 @@ def _walk(place: Place, view: View, ranking: str) -> None:
     jumping = session.memory(Jumping)
     wrong, jumping.wrong = jumping.wrong, ""
     if wrong:
-        problems.problem(f"“{wrong}” is no feature number; type one, such as 42", "Not a feature")
+        no_feature(wrong)
     leaving = session.memory(Leaving)
     back, leaving.to_table = leaving.to_table, False
     if back:
         if place.number is not None:  # its page of the table, wherever one has walked to
             view = replace(view, page=(place.number - 1) // view.size + 1)
         st.switch_page("pages/features.py", query_params=url.address(url.study(), view))
-
-
-def _absent(opened: readers.OpenStudy, snapshot: Snapshot, feature: int) -> str:
-    """Why a feature cannot be shown."""
-    last = opened.info.d_sae - 1
-    if feature > last:
-        return f"feature {feature} is not in this study: this SAE has 0–{last:,}"
-    return (
-        f"feature {feature} is not in this study ({len(snapshot):,} of "
-        f"{opened.info.d_sae:,} features extracted); extract it first"
-    )
 
 
 def go_to(feature: int | None) -> None:

@@ -10,14 +10,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autointerp_core.explore.feature_index import Snapshot
-from autointerp_core.explore.feature_map import ALONE, FeatureMap, family_names
+from autointerp_core.explore.feature_map import ALONE, FeatureMap, cluster_names
 from autointerp_core.explore.view import STATUSES
+from autointerp_core.store.families import Group
 from ui.map.places import COLOURS
+from ui.marks import marked
 
 Colour = tuple[int, int, int]
 _STEPS = 24
-_FAMILIES = 12
-"""Families named in the legend, the largest."""
+_NAMED = 12
+"""Clusters or families named in the legend, the largest."""
+_NONE = {
+    "cluster": "the map has none",
+    "family": "no families yet: the Families menu of the Features page makes them",
+}
 # Little to much, away from the page's own colour.
 _LIGHT_RAMP: tuple[Colour, ...] = ((183, 196, 208), (72, 138, 196), (126, 66, 160), (170, 24, 40))
 _DARK_RAMP: tuple[Colour, ...] = ((66, 78, 90), (72, 138, 196), (203, 125, 214), (255, 196, 96))
@@ -50,14 +56,21 @@ class Colouring:
     legend: tuple[dict[str, Any], ...]
 
 
-def colouring(name: str, made: FeatureMap, snapshot: Snapshot) -> Colouring:
-    """The map's points by ``name`` of ``COLOURS``; features that left the study are grey."""
+def colouring(
+    name: str, made: FeatureMap, snapshot: Snapshot, groups: Sequence[Group] = ()
+) -> Colouring:
+    """The map's points by ``name`` of ``COLOURS``; features that left the study are grey.
+
+    ``groups`` are the study's families, the largest first.
+    """
     at = np.minimum(np.searchsorted(snapshot.features, made.features), len(snapshot) - 1)
     here = snapshot.features[at] == made.features
     if name == "status":
         return _status(at, here, snapshot)
+    if name == "cluster":
+        return _cluster(made, at, here, snapshot)
     if name == "family":
-        return _family(made, at, here, snapshot)
+        return _family(made, groups)
     values = np.where(here, snapshot.column(name)[at].astype(np.float64), np.nan)
     return _ramp(name, values)
 
@@ -100,26 +113,38 @@ def _status(at: NDArray[np.int64], here: NDArray[np.bool_], snapshot: Snapshot) 
     return Colouring(COLOURS["status"], index, _STATUS_LIGHT, _STATUS_DARK, names, legend)
 
 
-def _family(
+def _cluster(
     made: FeatureMap, at: NDArray[np.int64], here: NDArray[np.bool_], snapshot: Snapshot
 ) -> Colouring:
     labels = [
         snapshot.label_objects[place] if known else None
         for place, known in zip(at.tolist(), here.tolist(), strict=True)
     ]
-    names = family_names(made.family, labels)
-    # More families than colours: neighbouring sizes never share one.
-    index = np.where(made.family == ALONE, 0, 1 + made.family % len(_GROUPS))
+    return _groups("cluster", made.cluster, cluster_names(made.cluster, labels))
+
+
+def _family(made: FeatureMap, groups: Sequence[Group]) -> Colouring:
+    number = np.full(len(made.features), ALONE, dtype=np.int32)
+    for place, group in enumerate(groups):
+        number[np.isin(made.features, group.features)] = place
+    return _groups("family", number, [marked(group.label) for group in groups])
+
+
+def _groups(name: str, number: NDArray[np.int32], names: Sequence[str]) -> Colouring:
+    # More groups than colours: neighbouring sizes never share one.
+    index = np.where(number == ALONE, 0, 1 + number % len(_GROUPS))
     legend = [
-        {"text": name, "index": 1 + number % len(_GROUPS)}
-        for number, name in enumerate(names[:_FAMILIES])
+        {"text": text, "index": 1 + place % len(_GROUPS)}
+        for place, text in enumerate(names[:_NAMED])
     ]
-    if len(names) > _FAMILIES:
-        legend.append({"text": f"and {len(names) - _FAMILIES:,} more", "index": 0})
-    elif (made.family == ALONE).any():
+    if not names:
+        legend.append({"text": _NONE[name], "index": 0})
+    elif len(names) > _NAMED:
+        legend.append({"text": f"and {len(names) - _NAMED:,} more, or none", "index": 0})
+    elif (number == ALONE).any():
         legend.append({"text": "in none", "index": 0})
     return Colouring(
-        COLOURS["family"],
+        COLOURS[name],
         index.astype(np.uint8),
         (_LIGHT_GREY, *_GROUPS),
         (_DARK_GREY, *_GROUPS),

@@ -22,6 +22,7 @@ from autointerp_core.explore.feature_map import (
 )
 from autointerp_core.explore.view import View
 from autointerp_core.extraction.feature_map import check_installed
+from autointerp_core.store.families import FAMILIES_FILE, read_families
 from ui import problems, readers, session
 from ui.elements.component import register
 from ui.map import chosen, places
@@ -113,7 +114,8 @@ def _controls(drawn: Drawn, snapshot: Snapshot, looked: Looked, found: NDArray[n
             format_func=lambda name: f"Colour: {COLOURS[name].lower()}",
             label_visibility="collapsed",
             width=220,
-            help="A family is a cluster of the map, named after words its labels share.",
+            help="A cluster lies together on the map and is named after words its labels share. "
+            "Families are made on the Features page.",
             on_change=_coloured,
         )
         session.set_widget("map_find", looked.find)
@@ -170,7 +172,9 @@ def _scatter(
     stamp: int,
 ) -> None:
     key = f"{opened.name} {stamp}"
-    by = _colours(key, snapshot.version, looked.colour, drawn, snapshot)
+    families = opened.study.folder / FAMILIES_FILE
+    made = families.stat().st_mtime_ns if families.exists() else 0
+    by = _colours(key, snapshot.version, looked.colour, made, drawn, snapshot, families.parent)
     _SCATTER(
         key="scatter",
         data={
@@ -195,9 +199,11 @@ def _scatter(
 
 @st.cache_resource(max_entries=6, show_spinner=False)
 def _colours(
-    key: str, version: int, name: str, _drawn: Drawn, _snapshot: Snapshot
-) -> dict[str, Any]:
-    made = colouring(name, _drawn.made, _snapshot)
+    key: str, version: int, name: str, families: int, _drawn: Drawn, _snapshot: Snapshot,
+    _study: Path,
+) -> dict[str, Any]:  # fmt: skip
+    groups = read_families(_study) if name == "family" else None
+    made = colouring(name, _drawn.made, _snapshot, groups or ())
     return {
         "by": made.by,
         "colours": _packed(made.index),

@@ -12,6 +12,7 @@ COLOURS = {
     "score": "Label score",
     "density": "Density",
     "status": "Status",
+    "cluster": "Cluster",
     "family": "Family",
 }
 SPAN = 65_535

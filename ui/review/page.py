@@ -6,13 +6,14 @@ from dataclasses import dataclass, replace
 
 import streamlit as st
 
+from autointerp_core.errors import BadInput
 from autointerp_core.explore.feature_index import Row, Snapshot
 from ui import problems, readers, session, url
 from ui.decisions import author, decide, keyboard, presses
 from ui.decisions.callback import act
 from ui.decisions.keyboard import Meaning, Press, Screen
 from ui.feature import candidates, examples, label_history, label_panel, proposals, sides
-from ui.navigation import Place, find_place
+from ui.navigation import Place, absent, find_place, no_feature
 from ui.review import queues
 
 _KEYS = (
@@ -53,16 +54,21 @@ def show(opened: readers.OpenStudy) -> None:
     with problems.errors():
         snapshot = opened.snapshot()
         queue = queues.asked()
+        wrong = url.wrong_feature()
         view = queue.view
         feature = queues.feature_of(snapshot, opened, queue)
         at = None if feature is None else snapshot.at(feature)
         if feature is None or at is None:
             queues.top(snapshot, opened.sae, queue, None, _ask_keys)
+            if feature is not None:
+                raise BadInput(absent(opened.info.d_sae, snapshot, feature))
             _done(snapshot, queue)
             return
         row = snapshot.row(at)
         place = queues.unskipped(snapshot, view, find_place(snapshot, view, feature))
         queues.top(snapshot, opened.sae, queue, place, _ask_keys)
+        if wrong:
+            no_feature(wrong)
         left, side, numbers = sides.columns()
         with side:
             label_panel.title(row, snapshot.ranking(queue.by))

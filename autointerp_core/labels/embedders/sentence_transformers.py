@@ -46,6 +46,10 @@ def load(path: str) -> Any:
             f"the embedder {SENTENCE_TRANSFORMERS}:{path} needs a package that is not installed; "
             "run: pip install sentence-transformers"
         ) from error
+    from transformers.utils import logging
+
+    bars = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
     try:
         return SentenceTransformer(
             path, trust_remote_code=False, model_kwargs={"use_safetensors": True}
@@ -54,6 +58,9 @@ def load(path: str) -> Any:
         raise ParameterError(
             f"sentence-transformers cannot load {path!r}: {one_line(error)}"
         ) from error
+    finally:
+        if bars:
+            logging.enable_progress_bar()
 
 
 EMBEDDERS.register(

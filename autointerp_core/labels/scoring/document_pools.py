@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,6 +63,8 @@ class DocumentPools:
         self.study, self.tokens, self._split, self._seed = study, study.tokens, split, seed
         self._pool_of: dict[str, Pool] = {}
         self._background_of: dict[str, Background] = {}
+        self.peaks_of = lru_cache(maxsize=512)(self._read_peaks)
+        """The counted peaks of a feature, strongest first; neighbours are asked for often."""
         # Windows may be a few tokens wider than asked for, so as to end between characters.
         width = BEFORE + AFTER + 8
         random = np.random.default_rng(0).integers(1, 2**63, width, dtype=np.uint64)
@@ -116,6 +119,9 @@ class DocumentPools:
         """
         _, token, activation = self.study.firings(feature)
         return token, activation
+
+    def _read_peaks(self, feature: int) -> Int64Array:
+        return self.peaks(*self.firings(feature))
 
     def peaks(self, fired: Int64Array, activation: Float32Array) -> Int64Array:
         """The counted peak of every sequence, strongest first; of equals the earlier one."""

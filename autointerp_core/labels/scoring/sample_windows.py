@@ -318,7 +318,7 @@ class WindowSampler:
         """Peaks of features much like this one where it is silent: a turn a feature, then again."""
         turns: list[Int64Array] = []
         for other in self._related.of(feature):
-            peak = self._pools.peaks(*self._pools.firings(other))
+            peak = self._pools.peaks_of(other)
             peak = peak[pool.inside[self._pools.owner(peak)]]
             turns.append(self._pools.silent(peak[:_CENTRES], fired))
         found: list[int] = []

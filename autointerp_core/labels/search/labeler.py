@@ -24,11 +24,10 @@ import numpy as np
 
 from autointerp_core.arrays import Float64Array, Int64Array
 from autointerp_core.labels.embedders import (
-    AUTO,
     WORDLLAMA,
     Embedder,
     KnownTexts,
-    make_embedder,
+    default_embedder,
 )
 from autointerp_core.labels.explain.parse_answer import limit_words
 from autointerp_core.labels.search.categories import category, plural
@@ -46,7 +45,7 @@ from autointerp_core.store.study import Study
 
 METHOD, FITTED_METHOD = "search-v3", "search-v4"
 """Raised where the same study gives another label: those that are there are then made anew. The
-second one's words are chosen by the embedder that scores labels, where that is MiniLM."""
+second one's words are chosen by another embedder than wordllama (``search_embedder``)."""
 DEAD = "never fires in this study"
 _LOOSE = (
     "words",
@@ -96,6 +95,8 @@ class _Look:
     """Key of the word that most of the strongest peaks are on, if there is one."""
     lists: list[tuple[int, ...]]
     windows: FeatureWindows | None
+    peaks: Int64Array
+    """Words it peaks on, one a sequence, strongest first."""
     choice: Int64Array
     """Keys that a list may be made of, where :class:`.FittingWords` makes them."""
 
@@ -106,7 +107,7 @@ class SearchLabeler:
     Args:
         study: the study; its texts are read once, for the first label.
         documents: use only these documents (so that the others can test the labels).
-        embedder: compares labels with windows; by default the one that scores labels.
+        embedder: compares labels with windows; by default wordllama, which takes no time.
     """
 
     def __init__(
@@ -116,7 +117,7 @@ class SearchLabeler:
         embedder: Embedder | None = None,
     ):
         self.study, self.documents = study, documents
-        self.embedder = embedder or make_embedder(AUTO)
+        self.embedder = embedder or default_embedder()
 
     @property
     def method(self) -> str:
@@ -252,7 +253,9 @@ class SearchLabeler:
         common = found[order].tolist()
         kinds = plural(named.name) if named else None
         dominant = self._dominant(self.words.key[peaks[:STRONGEST]])
-        return _Look(fired, main, topic, shares, common, kinds, dominant, keys, windows, choice)
+        return _Look(
+            fired, main, topic, shares, common, kinds, dominant, keys, windows, peaks, choice
+        )
 
     def _dominant(self, strongest: Int64Array) -> int | None:
         """The one word behind most of the strongest peaks; marks and numbers are no words."""
@@ -321,11 +324,15 @@ class SearchLabeler:
             def written(keys: list[int]) -> str:
                 return self._composer.listed(look.fired, keys)
 
-            texts += [listed for listed, _ in self._fitting.lists(look.choice, windows, written)]
+            found = self._fitting.lists(look.choice, windows, look.peaks, written)
+            texts += [listed for listed, _ in found]
         elif not told:
             texts += [self._composer.listed(look.fired, keys) for keys in look.lists[:COMPARED]]
         auroc = self._auroc(texts, windows)
-        best = int(np.argmax(auroc))
+        value = auroc
+        if self._fitting is not None:
+            value = self._fitting.values(texts, windows, look.peaks)
+        best = int(np.argmax(value))
         return texts[best], "near words" if best else kind, auroc[best]
 
     def _auroc(self, texts: Sequence[str], windows: FeatureWindows) -> list[float]:
@@ -352,7 +359,10 @@ class SearchLabeler:
         texts += [self._composer.listed(fired, keys) for keys in look.lists[:2]]
         if self._fitting is not None and look.windows is not None:
             found = self._fitting.lists(
-                look.choice, look.windows, lambda keys: self._composer.listed(fired, keys)
+                look.choice,
+                look.windows,
+                look.peaks,
+                lambda keys: self._composer.listed(fired, keys),
             )
             texts += [listed for listed, _ in found[:2]]
         texts += [self._composer.render(fired, description) for description in described]

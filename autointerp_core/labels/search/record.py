@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from autointerp_core.labels.document_split import HELD_OUT, LABEL, Split
+from autointerp_core.labels.embedders import WORDLLAMA, make_embedder
 from autointerp_core.labels.explain.report import GenerationReport
 from autointerp_core.labels.search.labeler import SearchLabeler
 from autointerp_core.labels.search.processes import label_many
@@ -24,9 +25,14 @@ SEARCH = "search"
 _AT_ONCE = 1024
 
 
-def search_labeler(split: Split) -> SearchLabeler:
-    """A labeller that reads what may be shown to one."""
-    return SearchLabeler(split.study, split.documents(LABEL).tolist() if split.holds_out else None)
+def search_labeler(split: Split, embedder: str = WORDLLAMA) -> SearchLabeler:
+    """A labeller that reads what may be shown to one; ``embedder`` chooses words.
+
+    Raises:
+        ParameterError: there is no such embedder.
+    """
+    documents = split.documents(LABEL).tolist() if split.holds_out else None
+    return SearchLabeler(split.study, documents, make_embedder(embedder))
 
 
 def record_search_labels(
