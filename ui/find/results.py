@@ -45,8 +45,8 @@ def show(opened: readers.OpenStudy, snapshot: Snapshot, found: Mapping[str, Find
         st.text("No feature fires more in positive documents than in the others.")
         return
     _actions(opened, found, result)
+    _places(result)  # above the table, where it is seen whichever row was clicked
     _table(opened, snapshot, result)
-    _places(result)
 
 
 def _summary(result: FindResult) -> None:
