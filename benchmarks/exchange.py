@@ -31,6 +31,7 @@ from hypothesis import HealthCheck, given, settings
 from schemathesis.core.result import Ok
 
 from autointerp_core.api.app import Served, make_api
+from autointerp_core.api.serve import KEEP_ALIVE
 from autointerp_core.exchange.run_names import MANIFEST
 from autointerp_core.service.desk import Desk
 from autointerp_core.service.library import Library
@@ -120,8 +121,10 @@ def _api(home: Path) -> list[Row]:
     """Requests made from the API's own schema, then many readers at once."""
     with LabelHistory.open() as history:
         served = make_api(Desk(Library(history)), TOKEN)
-        counts = any_requests(served, EXAMPLES)
-        served_at = uvicorn.Server(uvicorn.Config(served.app, port=0, log_level="error"))
+        counts = any_requests(served, EXAMPLES, "all", FEATURES)
+        served_at = uvicorn.Server(
+            uvicorn.Config(served.app, port=0, log_level="error", timeout_keep_alive=KEEP_ALIVE)
+        )
         thread = threading.Thread(target=served_at.run, daemon=True)
         thread.start()
         while not served_at.started:
@@ -132,7 +135,10 @@ def _api(home: Path) -> list[Row]:
         def read(number: int) -> int:
             started = time.perf_counter()
             path = f"/api/studies/all/features/{number * 7 % FEATURES}"
-            status = client.get(path, timeout=120).status_code
+            try:
+                status = client.get(path, timeout=120).status_code
+            except httpx.HTTPError:
+                status = 0
             times.append(time.perf_counter() - started)
             return status
 
@@ -153,8 +159,11 @@ def _api(home: Path) -> list[Row]:
     ]  # fmt: skip
 
 
-def any_requests(served: Served, examples: int) -> Counter[int]:
-    """Statuses of requests made from the API's schema, ``examples`` an address."""
+def any_requests(served: Served, examples: int, study: str, features: int) -> Counter[int]:
+    """Statuses of requests made from the API's schema, ``examples`` an address.
+
+    Every second one is about ``study``, which has so many features; the others about any name.
+    """
     schema = schemathesis.openapi.from_dict(served.api.openapi())
     statuses: Counter[int] = Counter()
 
@@ -176,6 +185,11 @@ def any_requests(served: Served, examples: int) -> Counter[int]:
         )
         @given(case=operation.ok().as_strategy())
         def run(case: Any) -> None:
+            parameters = case.path_parameters
+            if parameters and sum(statuses.values()) % 2:
+                parameters["study"] = study
+                if isinstance(index := parameters.get("feature"), int):
+                    parameters["feature"] = index % features
             made = case.as_transport_kwargs(base_url=BASE)
             headers = {k: v for k, v in dict(made.get("headers") or {}).items() if v.isascii()}
             sent = {name: made.get(name) for name in ("method", "url", "params", "json")}

@@ -172,7 +172,7 @@ def frequent_share(ranked: Ranked, draws: int) -> tuple[float, float, float]:
     Of the first ten by evidence, and by the difference of densities, the share that is among the
     5 % most frequent features; and the rank correlation of evidence with frequency.
     """
-    fired = np.diff(ranked.found.indptr)
+    fired = ranked.sums(ranked.found.count)
     frequent = fired >= np.quantile(fired, 1 - FREQUENT)
     shares: list[list[float]] = [[], []]
     correlations = []

@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import torch
@@ -63,7 +64,7 @@ def main() -> int:
         length = strength * study.stats(feature).max * float(direction.norm())
         other = torch.randn(direction.shape, generator=torch.Generator().manual_seed(1))
         vector = (other / other.norm() * length).to(direction.device)
-        random = shares(lambda x, v=vector: v.expand(len(x), -1))
+        random = shares(partial(_everywhere, vector))
         rows.append(Row(f"share_steered_{strength:g}", float(added.mean()), repeats=SEEDS))
         rows.append(Row(f"share_random_{strength:g}", float(random.mean()), repeats=SEEDS))
         for name, base in (("unsteered", plain), ("random", random)):
@@ -75,6 +76,11 @@ def main() -> int:
             limit = 1.0 if strength == STRENGTHS[-1] else None
             rows.append(Row(f"{what}_low", low, limit, ">=", repeats=SEEDS))
     return publish("steering", rows)
+
+
+def _everywhere(vector: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+    """The same vector at every position of ``x``."""
+    return vector.expand(len(x), -1)
 
 
 def quoting_feature(study: Study) -> int:

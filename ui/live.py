@@ -15,6 +15,8 @@ from ui import problems, readers, session
 from ui.marks import marked
 
 T = TypeVar("T")
+_SHOWN = 3
+"""Notices at once; the newest."""
 
 
 @dataclass
@@ -25,8 +27,10 @@ class Told:
 
 
 def client(opened: readers.OpenStudy) -> LiveClient:
-    """The live model of a study."""
-    return LiveClient(opened.study.folder)
+    """The live model of a study. What happens to its process is kept for :func:`show_notices`:
+    at once, since Streamlit may end the run that asked before it has its answer."""
+    told = session.study_memory(Told)
+    return LiveClient(opened.study.folder, on_notice=told.notices.append)
 
 
 def ask(
@@ -56,24 +60,20 @@ def _sentence(report: Progress) -> str:
     return f"{said[:1].upper()}{said[1:]}{far} …"
 
 
-def note(notices: tuple[str, ...]) -> None:
-    """Keep what happened, to be shown by :func:`show_notices`."""
-    told = session.study_memory(Told)
-    told.notices = [*told.notices, *notices][-3:] if notices else told.notices
-
-
 def show_notices() -> None:
     """Say what happened to the model's process, until it is dismissed."""
     told = session.study_memory(Told)
     if not told.notices:
         return
     with st.container(key="live_notices", horizontal=True, vertical_alignment="center"):
-        st.text("\n".join(f"{marked(notice)}." for notice in told.notices), width="stretch")
+        st.text(
+            "\n".join(f"{marked(notice)}." for notice in told.notices[-_SHOWN:]), width="stretch"
+        )
         st.button("Dismiss", key="live_dismiss", type="tertiary", on_click=_dismiss)
 
 
 def _dismiss() -> None:
-    session.study_memory(Told).notices = []
+    session.study_memory(Told).notices.clear()
 
 
 def process_line(opened: readers.OpenStudy) -> None:

@@ -171,8 +171,8 @@ def _facts(info: StudyRecord | None) -> None:
         st.text(
             f"{info.d_sae:,} features",
             help=marked(
-                f"{info.n_counted:,} tokens · Model {info.model_name} · SAE {info.sae_source} · hook point {info.hook} · "
-                f"dataset {info.dataset_name} · study {info.id}"
+                f"{info.n_counted:,} tokens · model {info.model_name} · SAE {info.sae_source} · "
+                f"hook point {info.hook} · dataset {info.dataset_name} · study {info.id}"
             ).translate(_PLAIN),
         )
     if info.warnings:

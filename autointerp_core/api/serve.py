@@ -11,6 +11,8 @@ from autointerp_core.errors import BadInput, MissingDependency
 from autointerp_core.service.desk import Desk
 
 _TOKEN_BYTES = 24
+KEEP_ALIVE = 60
+"""Seconds an idle connection stays open: shorter, and a busy server resets its own readers."""
 
 
 def serve(host: str, port: int, token: str | None, say: Callable[[str], None]) -> None:
@@ -44,7 +46,9 @@ def serve(host: str, port: int, token: str | None, say: Callable[[str], None]) -
         address = f"http://{f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}"
         say(f"API: {address}/api/studies, described at {address}/ and {address}/docs")
         say(f"token for {'writing' if local else 'every request'}: {secret}")
-        config = uvicorn.Config(made.app, log_level="warning", access_log=False)
+        config = uvicorn.Config(
+            made.app, log_level="warning", access_log=False, timeout_keep_alive=KEEP_ALIVE
+        )
         uvicorn.Server(config).run(sockets=[listening])
     finally:
         listening.close()

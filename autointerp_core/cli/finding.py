@@ -23,6 +23,7 @@ _POSITIVE = "File of texts that show what is looked for: a text a line, or .json
 _NEGATIVE = "File of texts that do not; without it, all other documents."
 _TEXTS = ("positive", "negative")
 _PARTS = ("source", "contrast")
+_FIELDS = frozenset(each.name for each in fields(FindRequest)) - {*_TEXTS, *_PARTS}
 _SHOWN = 12
 
 
@@ -68,11 +69,16 @@ def find_features(given: Mapping[str, Any]) -> None:
         for name, path in texts.items()
         if path is not None
     }
-    parts = {
-        name: kind(**{each.name: values.pop(each.name) for each in fields(kind)})
-        for name, kind in (("source", Source), ("contrast", ContrastConfig))
-    }
-    request = FindRequest(**values, **read, **parts)
+    request = FindRequest(
+        **{
+            **{name: value for name, value in values.items() if name in _FIELDS},
+            **read,
+            "source": Source(**{each.name: values[each.name] for each in fields(Source)}),
+            "contrast": ContrastConfig(
+                **{each.name: values[each.name] for each in fields(ContrastConfig)}
+            ),
+        }
+    )
     found = find(request, progress=TERMINAL.report)
     TERMINAL.report(Progress("done"))
     if isinstance(found, FindResult):

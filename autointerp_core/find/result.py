@@ -91,10 +91,16 @@ class FoundFeature:
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Self:
-        listed = (
-            Window(**{name: tuple(v) if isinstance(v, list) else v for name, v in each.items()})
+        listed = [
+            Window(
+                document=int(each["document"]),
+                tokens=tuple(each["tokens"]),
+                values=tuple(each["values"]),
+                ids=tuple(each["ids"]),
+                peak=int(each["peak"]),
+            )
             for each in content.get("examples", ())
-        )
+        ]
         return cls(**{**content, "examples": tuple(listed)})
 
     def score(self, ranking: str) -> float:

@@ -127,14 +127,12 @@ class Ranked:
             minlength=len(features),
         )  # fmt: skip
         distinct = np.bincount(ordered_row[first], minlength=len(features)).astype(np.int64)
-        return cls(found, lengths, row, values, rank, ties, distinct)
+        return cls(found, lengths, row, values, rank, ties.astype(np.float64), distinct)
 
     def sums(self, weights: Float64Array | Int64Array | BoolArray) -> Float64Array:
         """``weights`` of each (feature, document) summed by feature."""
-        found: Float64Array = np.bincount(
-            self.row, weights=weights, minlength=len(self.found.features)
-        )
-        return found
+        found = np.bincount(self.row, weights=weights, minlength=len(self.found.features))
+        return found.astype(np.float64)
 
     def log_p(self, positive: BoolArray) -> tuple[Float64Array, Float64Array]:
         """AUROC and log p-value of each feature, where these documents are the positive ones."""

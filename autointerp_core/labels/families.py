@@ -8,7 +8,7 @@ mean static vectors of the words they peak on. A family is a branch whose featur
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -139,7 +139,7 @@ def _words(tokens: Sequence[str]) -> Counter[str]:
 def _label(words: Sequence[Counter[str]]) -> str:
     """What most of the features' words are kinds of, else the words that most features share."""
     shared: Counter[str] = Counter()
-    weight: Counter[str] = Counter()
+    weight: defaultdict[str, float] = defaultdict(float)
     for found in words:
         total = max(sum(found.values()), 1)
         for word, times in found.items():

@@ -69,8 +69,21 @@ class SteerAnswer:
 class LiveClient:
     """The live model of one study, in a process of its own."""
 
-    def __init__(self, study_folder: Path, *, idle_minutes: float | None = None) -> None:
-        """``idle_minutes``: how long a worker started here stays without a question."""
+    def __init__(
+        self,
+        study_folder: Path,
+        *,
+        idle_minutes: float | None = None,
+        on_notice: Callable[[str], None] | None = None,
+    ) -> None:
+        """Nothing is started before the first question.
+
+        Args:
+            idle_minutes: how long a worker started here stays without a question.
+            on_notice: told at once what an answer's ``notices`` tell at its end, for callers who
+                may not wait for the answer.
+        """
+        self.on_notice = on_notice
         given = os.environ.get("AUTOINTERP_LIVE_MINUTES", "")
         minutes = float(given) if given.replace(".", "", 1).isdigit() else IDLE_MINUTES
         self._study = study_folder
@@ -127,7 +140,7 @@ class LiveClient:
             AutointerpError: what the worker answered, or :class:`LiveError`.
             Cancelled: raised by ``progress``.
         """
-        notices: list[str] = []
+        notices = _Notices(self.on_notice)
         for again in (False, True):
             connection = self._connected(notices, progress)
             try:
@@ -166,7 +179,7 @@ class LiveClient:
         place = wire.read_place(self._file)
         return place is not None and _alive(place.pid)
 
-    def _connected(self, notices: list[str], progress: ProgressCallback) -> Connection:
+    def _connected(self, notices: _Notices, progress: ProgressCallback) -> Connection:
         """A connection to the worker; starts one where there is none that can be used.
 
         Raises:
@@ -260,6 +273,19 @@ class LiveClient:
             lines = []
         said = next((line.strip() for line in reversed(lines) if line.strip()), "it said nothing")
         return said[:300]
+
+
+class _Notices(list[str]):
+    """What happened, told to ``heard`` as it happens."""
+
+    def __init__(self, heard: Callable[[str], None] | None) -> None:
+        super().__init__()
+        self._heard = heard
+
+    def append(self, notice: str) -> None:
+        super().append(notice)
+        if self._heard is not None:
+            self._heard(notice)
 
 
 def _asked(

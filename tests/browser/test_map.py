@@ -46,7 +46,7 @@ def test_a_lasso_selects_lists_saves_and_is_in_the_address(
     listed = {int(row.get_attribute("data-feature") or -1) for row in rows.all()}
     assert listed == set(chosen.tolist())
     with page.expect_download() as download:
-        page.locator(".st-key-chosen_save button").click()
+        page.get_by_role("button", name="Save as JSON").click()
     saved = json.loads(download.value.path().read_text())
     assert saved == {"feature_indices": sorted(chosen.tolist())}
     # The link shows the same again; Escape on the map selects nothing.

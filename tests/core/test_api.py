@@ -16,7 +16,7 @@ import pytest
 import uvicorn
 
 from autointerp_core.api.app import Served, make_api
-from autointerp_core.api.serve import serve
+from autointerp_core.api.serve import KEEP_ALIVE, serve
 from autointerp_core.cli import main
 from autointerp_core.errors import BadInput
 from autointerp_core.service.desk import Desk
@@ -166,9 +166,9 @@ def test_beyond_this_machine_reading_needs_the_token_too(own_home: Path) -> None
 
 def test_any_input_gets_an_answer_and_never_a_500(served: Served) -> None:
     """Requests made from the schema, valid and not; ``make bench-exchange`` makes many more."""
-    statuses = any_requests(served, 12)
+    statuses = any_requests(served, 12, "awkward", 12)
     assert sum(statuses.values()) > 30
-    assert statuses[200]
+    assert statuses[200] > 5, statuses
     assert max(statuses) < 500, statuses
 
 
@@ -181,7 +181,9 @@ def _free_port() -> int:
 @pytest.mark.slow
 def test_200_readers_at_once_while_labels_are_proposed(served: Served) -> None:
     port = _free_port()
-    server = uvicorn.Server(uvicorn.Config(served.app, port=port, log_level="error"))
+    server = uvicorn.Server(
+        uvicorn.Config(served.app, port=port, log_level="error", timeout_keep_alive=KEEP_ALIVE)
+    )
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     while not server.started:

@@ -115,8 +115,8 @@ def test_longer_documents_are_cut_to_be_alike(own_home: Path) -> None:
     long = ["a road " + "and then a road " * 10] * 30
     other = write_study(own_home / "studies" / "long", long, {1: on_words("road")})
     sides = [StudyCorpus(each) for each in (other, short)]
-    every = [Side(c, np.arange(c.n_documents), c.name) for c in sides]
-    result = contrast(*every, ContrastConfig(value="count"), cut_alike=True)
+    first, second = (Side(c, np.arange(c.n_documents), c.name) for c in sides)
+    result = contrast(first, second, ContrastConfig(value="count"), cut_alike=True)
     assert result.cut == 2
     assert not result.found  # as many a token on either side
     assert "only the first 2 tokens" in result.notices[0]
@@ -148,7 +148,7 @@ def test_classes(study: Study, own_home: Path) -> None:
         ({"class_column": "number"}, "120 different values, too many"),
     ):
         with pytest.raises(BadInput, match=said):
-            find_features(FindRequest(study="toy", **request))
+            find_features(FindRequest.from_json({"study": "toy", **request}))
     pq.write_table(pa.table({**table, "text": documents(seed=9)}), path)
     with pytest.raises(BadInput, match="is not the document that the study was made from"):
         find_features(FindRequest(study="toy", class_column="kind"))
@@ -169,9 +169,9 @@ def test_classes(study: Study, own_home: Path) -> None:
         ({"words": "a", "class_value": "b"}, "--class-value needs --class-column"),
     ],
 )
-def test_bad_input_is_said_in_words(study: Study, asked: dict[str, str], said: str) -> None:
+def test_bad_input_is_said_in_words(study: Study, asked: dict[str, object], said: str) -> None:
     with pytest.raises(BadInput, match=said):
-        find_features(FindRequest(study="toy", **asked))
+        find_features(FindRequest.from_json({"study": "toy", **asked}))
 
 
 def test_few_documents_say_what_can_be_known(study: Study) -> None:

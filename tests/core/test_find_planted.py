@@ -25,22 +25,23 @@ def by_lot(density: float, seed: int) -> Fire:
 
     def fire(pieces: list[str]) -> list[float]:
         rng = np.random.default_rng([seed, len(pieces), sum(map(len, pieces))])
-        return np.where(rng.random(len(pieces)) < density, rng.gamma(2.0, 5.0), 0.0).tolist()
+        fires = rng.random(len(pieces)) < density
+        return [float(rng.gamma(2.0, 5.0)) if each else 0.0 for each in fires.tolist()]
 
     return fire
 
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> tuple[StudyCorpus, dict[int, Concept]]:
-    """700 of the demo's passages; word concepts, and features that fire by lot, some often."""
+    """600 of the demo's passages; word concepts, and features that fire by lot, some often."""
     lexical = [concept for concept in FIND_CONCEPTS if concept.kind == LEXICAL]
     features = {
         at: on_words(*(form for member in concept.members for form in spellings(member)))
         for at, concept in enumerate(lexical)
     }
-    densities = np.geomspace(1e-4, 0.3, N_NOISE)
+    densities = np.geomspace(2e-3, 0.3, N_NOISE)
     features |= {100 + at: by_lot(float(density), at) for at, density in enumerate(densities)}
-    texts = pq.read_table(demo_corpus_path())["text"].to_pylist()[:700]
+    texts = pq.read_table(demo_corpus_path())["text"].to_pylist()[:600]
     folder = tmp_path_factory.mktemp("planted") / "study"
     study = write_study(Path(folder), texts, features, d_sae=200)
     return StudyCorpus(study), dict(enumerate(lexical))
@@ -76,8 +77,8 @@ def test_nothing_is_found_by_lot_and_frequency_earns_nothing(
     documents, _ = corpus
     found = documents.evidence(documents.features, None)
     ranked = Ranked.of(found, documents.lengths(None), MAX)
-    assert nothing_share(ranked, POSITIVES, 200) >= 0.95
-    own, plain, _ = frequent_share(ranked, 60)
-    # Three or four of the seventy-two are the most frequent: 5.6 % by chance, here within noise.
+    assert nothing_share(ranked, POSITIVES, 100) >= 0.95
+    own, plain, _ = frequent_share(ranked, 40)
+    # Four of the seventy-two are the most frequent: 5.6 % by chance.
     assert own <= 0.15
     assert plain > own

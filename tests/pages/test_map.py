@@ -86,8 +86,8 @@ def test_the_map_comes_with_labels_colours_and_what_was_looked_for(
         history.flag(SAE, 5, author="Ana")
     app = open_page("map", study="small", colour="status")
     data = scatter(app)
-    at = base64.b64decode(data["colours"])
-    assert (data["names"][at[5]], data["names"][at[6]]) == ("flagged", "unreviewed")
+    index = base64.b64decode(data["colours"])
+    assert (data["names"][index[5]], data["names"][index[6]]) == ("flagged", "unreviewed")
 
 
 def test_a_shape_in_the_address_selects_and_the_selection_goes_on(

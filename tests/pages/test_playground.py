@@ -50,7 +50,9 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Mapping[str, Any]]
     ) -> Answer:
         seen.append((what, params))
         if what == "encode":
-            return Answer({"texts": [_encoded(t).to_json() for t in params["texts"]]}, ("It died",))
+            assert self.on_notice is not None
+            self.on_notice("It died")
+            return Answer({"texts": [_encoded(t).to_json() for t in params["texts"]]})
         if what == "chat":
             return Answer({"text": "user: " + params["messages"][-1]["content"]})
         plain, turned = (Continued(t, (1,), (t,), False) for t in (" sea", " court"))

@@ -173,7 +173,6 @@ def _ask(opened: readers.OpenStudy, key: str, plan: Plan) -> None:
         )
         if answer is not None:
             kept.answers[key] = (plan, answer)
-            live.note(answer.notices)
 
 
 def _answer(opened: readers.OpenStudy, key: str, plan: Plan, answer: SteerAnswer) -> None:

@@ -56,7 +56,6 @@ def _texts(opened: readers.OpenStudy, asked: Asked) -> tuple[EncodedText, ...] |
             return None
         # Under the text asked for: a lone half of a character is replaced on the way.
         kept.keep(tuple(replace(t, text=m) for t, m in zip(answer.texts, missing, strict=True)))
-        live.note(answer.notices)
     return tuple(kept.read[text] for text in wanted)
 
 
