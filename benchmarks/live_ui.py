@@ -61,7 +61,7 @@ def measure(browser: Browser) -> list[Row]:
 
 def _texts(study: Study) -> list[str]:
     """Beginnings of documents, 200 tokens each."""
-    found = []
+    found: list[str] = []
     for sequence in range(study.tokens.n_sequences):
         low, high = (int(x) for x in study.tokens.sequences[sequence : sequence + 2])
         if high - low >= TOKENS and len(found) < REPEATS:

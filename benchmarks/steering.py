@@ -63,7 +63,7 @@ def main() -> int:
         length = strength * study.stats(feature).max * float(direction.norm())
         other = torch.randn(direction.shape, generator=torch.Generator().manual_seed(1))
         vector = (other / other.norm() * length).to(direction.device)
-        random = shares(lambda x, v=vector: v.expand(len(x), -1))
+        random = shares(_constant(vector))
         rows.append(Row(f"share_steered_{strength:g}", float(added.mean()), repeats=SEEDS))
         rows.append(Row(f"share_random_{strength:g}", float(random.mean()), repeats=SEEDS))
         for name, base in (("unsteered", plain), ("random", random)):
@@ -75,6 +75,11 @@ def main() -> int:
             limit = 1.0 if strength == STRENGTHS[-1] else None
             rows.append(Row(f"{what}_low", low, limit, ">=", repeats=SEEDS))
     return publish("steering", rows)
+
+
+def _constant(vector: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:
+    """The same vector at every position."""
+    return lambda x: vector.expand(len(x), -1)
 
 
 def quoting_feature(study: Study) -> int:
