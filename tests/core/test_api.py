@@ -164,6 +164,7 @@ def test_beyond_this_machine_reading_needs_the_token_too(own_home: Path) -> None
         assert ask("GET", "/api/studies", headers=elsewhere).status_code == 200
 
 
+@pytest.mark.slow
 def test_any_input_gets_an_answer_and_never_a_500(served: Served) -> None:
     """Requests made from the schema, valid and not; ``make bench-exchange`` makes many more."""
     statuses = any_requests(served, 12, "awkward", 12)

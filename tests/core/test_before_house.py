@@ -197,6 +197,7 @@ def test_states_are_the_same(work: Path, home: str) -> None:
 
 
 @pytest.mark.parametrize("home", ["home", "early"])
+@pytest.mark.slow
 def test_judged_windows_are_found(work: Path, home: str) -> None:
     assert judged(work / home) == expected_json(f"{home}_windows.json")
 

@@ -227,6 +227,7 @@ def test_bad_input_is_one_line_exit_2_and_nothing_written(
     assert not (own_home / "studies").exists()
 
 
+@pytest.mark.slow
 def test_label_writes_valid_files(
     tiny: Tiny, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -248,12 +249,14 @@ def test_label_writes_valid_files(
     assert str(output / "feature_labels.json") in printed
 
 
+@pytest.mark.slow
 def test_all_features(tiny: Tiny, tmp_path: Path) -> None:
     assert main(_arguments(tiny, tmp_path / "a", feature_indices="all")) == 0
     labels = json.loads((tmp_path / "a" / "feature_labels.json").read_text())
     assert labels["num_features"] == D_SAE
 
 
+@pytest.mark.slow
 def test_full_disk_leaves_no_half_file(
     tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -352,6 +355,7 @@ def test_every_parameter_has_a_flag(capsys: pytest.CaptureFixture[str]) -> None:
         assert f"--{name.replace('_', '-')}" in text
 
 
+@pytest.mark.slow
 def test_public_names_are_documented_and_lazy() -> None:
     code = (
         "import sys, autointerp_core as a; assert not {'torch','streamlit'} & set(sys.modules);"
@@ -373,6 +377,7 @@ def test_no_module_of_the_core_imports_streamlit() -> None:
     assert done.stdout.strip() == "False", done.stderr
 
 
+@pytest.mark.slow
 def test_export_writes_files_with_decisions_in_them(
     tiny: Tiny, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

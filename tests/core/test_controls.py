@@ -83,6 +83,7 @@ def test_a_control_is_a_study_that_names_itself_and_is_not_listed(
     assert bytes(control.tokens.text) == bytes(study.tokens.text)
 
 
+@pytest.mark.slow
 def test_latents_of_a_control_fire_as_often_as_those_they_stand_for(
     tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

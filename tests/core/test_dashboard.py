@@ -123,6 +123,7 @@ def test_agrees_with_native_on_the_demo(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("sae", ["topk", "standard", "jumprelu", "gated"])
+@pytest.mark.slow
 def test_padding_bos_and_short_sequences(tiny_world: Path, tmp_path: Path, sae: str) -> None:
     """Sequences of 2 to 24 tokens in batches of three; a low bar makes some positions sinks."""
     request = tiny_request(tiny_world, sae, masks=Masks(sink_factor=1.15))
@@ -151,6 +152,7 @@ def test_padding_bos_and_short_sequences(tiny_world: Path, tmp_path: Path, sae: 
     assert health[1].fvu == pytest.approx(dict(health[0].fvu), rel=1e-3)
 
 
+@pytest.mark.slow
 def test_architecture_that_cannot_be_cut_by_columns(tiny_world: Path, tmp_path: Path) -> None:
     """sparsify's groupmax, which sae-dashboard has never heard of; no BOS, so peaks at 0."""
     tiny_sparsify(tiny_world / "groupmax", activation="groupmax")
@@ -239,6 +241,7 @@ def test_out_of_memory_halves_the_batch(
     assert all_firings(study).keys() == all_firings(calm).keys()
 
 
+@pytest.mark.slow
 def test_a_list_that_disagrees_is_refused(
     tiny_world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

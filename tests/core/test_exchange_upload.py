@@ -97,6 +97,7 @@ def test_a_dry_run_sends_nothing_then_all_is_sent_once(
     assert len(fake.got) == 3
 
 
+@pytest.mark.slow
 def test_what_stopped_it_is_said_and_it_goes_on_later(
     fake: Fake,
     awkward: tuple[Study, LabelHistory],

@@ -95,6 +95,7 @@ def test_join_of_tokens_is_the_document(plain: Study) -> None:
     ],
     ids=str,
 )
+@pytest.mark.slow
 def test_sizes_change_no_result(
     tiny: Tiny, plain: Study, tmp_path: Path, change: dict[str, int]
 ) -> None:
@@ -118,6 +119,7 @@ def test_same_run_twice_is_byte_identical(tiny: Tiny, plain: Study, tmp_path: Pa
     assert data_files(extract(tiny.request(), tmp_path).study.folder) == data_files(plain.folder)
 
 
+@pytest.mark.slow
 def test_out_of_memory_halves_the_batch(
     tiny: Tiny, plain: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -158,6 +160,7 @@ def test_out_of_memory_with_one_sequence_says_so(
     ],
     ids=lambda error: type(error).__name__,
 )
+@pytest.mark.slow
 def test_out_of_memory_in_encode_halves_the_block(
     tiny: Tiny, plain: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
@@ -204,6 +207,7 @@ def test_other_errors_of_the_library_stay_what_they_are(
         extract(tiny.request(), tmp_path)
 
 
+@pytest.mark.slow
 def test_study_grows_by_what_is_missing_and_then_computes_nothing(
     tiny: Tiny, plain: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -245,6 +249,7 @@ def test_neighbours_are_the_nearest_decoder_rows(tiny: Tiny, plain: Study, tmp_p
         assert [n.cosine for n in found] == pytest.approx(cosine[feature][expected], abs=1e-5)
 
 
+@pytest.mark.slow
 def test_more_examples_need_no_model(
     tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -358,6 +363,7 @@ def test_killed_ten_times_ends_byte_identical(tiny: Tiny, plain: Study, tmp_path
     assert data_files(tmp_path / "studies" / plain.id) == data_files(plain.folder)
 
 
+@pytest.mark.slow
 def test_cancel_keeps_finished_shards_and_goes_on(
     tiny: Tiny, plain: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -394,6 +400,7 @@ def _computed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return done
 
 
+@pytest.mark.slow
 def test_shards_of_a_stopped_run_outlive_other_requests(
     tiny: Tiny, plain: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -425,6 +432,7 @@ def test_shards_of_a_stopped_run_outlive_other_requests(
         np.testing.assert_array_equal(ours.activation, others.activation)
 
 
+@pytest.mark.slow
 def test_a_stopped_run_finished_by_itself_leaves_nothing_behind(
     tiny: Tiny, plain: Study, tmp_path: Path
 ) -> None:

@@ -67,6 +67,7 @@ def _pieces(text: str) -> set[str]:
     return {text[i:j] for i in range(len(text)) for j in range(i + 1, min(i + 9, len(text)) + 1)}
 
 
+@pytest.mark.slow
 def test_packed_is_another_study_of_the_same_tokens(tiny: Tiny, tmp_path: Path) -> None:
     apart = extract(tiny.request(), tmp_path).study
     packed = extract(tiny.request(pack=True), tmp_path).study
@@ -122,6 +123,7 @@ def test_conversations(tiny: Tiny, tmp_path: Path) -> None:
         assert all(example.peak_text in "A frog. A city 🙂." for example in examples)
 
 
+@pytest.mark.slow
 def test_rows_of_ids_give_the_numbers_of_their_texts(tiny: Tiny, tmp_path: Path) -> None:
     tokenizer = tiny_tokenizer(tmp_path / "tokenizer")
     texts = [text for text in tiny_texts(14) if text]
@@ -228,6 +230,7 @@ def test_a_model_folder_without_a_latin_letter(tiny: Tiny, tmp_path: Path) -> No
     assert study_id.startswith("model-l2-resid-post-")
 
 
+@pytest.mark.slow
 def test_scores_that_belong_to_no_feature_asked_for_are_told(
     tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -98,6 +98,7 @@ def extracted(
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("some", [False, True], ids=["all", "some"])
+@pytest.mark.slow
 def test_model_and_encode(
     tiny: Tiny, saes: dict[str, Path], tokens: TokenStore, mode: FakeTensorMode, kind: str,
     some: bool,
@@ -162,6 +163,7 @@ def provider(tiny: Tiny, mode: FakeTensorMode) -> LocalProvider:
 PROMPTS = [ChatPrompt((Message("user", text),)) for text in ("one two three", "four five")]
 
 
+@pytest.mark.slow
 def test_local_labelling_by_likelihood(provider: LocalProvider) -> None:
     assert len(list(provider.yes_no(PROMPTS))) == 2
     assert len(provider.rank(PROMPTS[0], ["a word", "another longer one", "x"])) == 3
@@ -186,6 +188,7 @@ def test_ids_that_stay_on_the_cpu_are_caught(
         extractor.extract(tokens, plan_shards(np.asarray(tokens.sequences), 200)[0])
 
 
+@pytest.mark.slow
 def test_an_sae_that_stays_on_the_cpu_is_caught(
     tiny: Tiny, saes: dict[str, Path], tokens: TokenStore, mode: FakeTensorMode
 ) -> None:

@@ -61,6 +61,7 @@ def test_ranges_and_lone_numbers(given: Any, expected: tuple[int, ...]) -> None:
     assert FeatureRequest.parse(given).indices == expected
 
 
+@pytest.mark.slow
 def test_a_list_of_any_length() -> None:
     """Case 34 (aider 3473): over 255 characters was 'File name too long'."""
     numbers = list(range(0, 400_000, 4))

@@ -93,6 +93,7 @@ def test_few_documents_are_counted_out(seed: int, documents: int) -> None:
 
 
 @pytest.mark.parametrize(("m", "n"), [(5, 200), (20, 500), (60, 90)])
+@pytest.mark.slow
 def test_p_values_are_kept_at_every_frequency(m: int, n: int) -> None:
     """By lot, no more of them are below a level than the level, rare features included."""
     rng = np.random.default_rng(1)

@@ -112,6 +112,7 @@ def test_meaningless_events_are_refused_and_nothing_of_their_batch_is_kept(
     assert list(history.all_events()) == []
 
 
+@pytest.mark.slow
 def test_bulk_states_equal_the_pure_function_one_by_one(history: LabelHistory) -> None:
     chance = random.Random(0)
     events = [
@@ -297,6 +298,7 @@ with LabelHistory.open() as history:
 """
 
 
+@pytest.mark.slow
 def test_200_writes_from_8_processes_on_a_new_database(database: Path) -> None:
     writers = [
         subprocess.Popen(
@@ -364,6 +366,7 @@ with LabelHistory.open() as history:
 
 
 @pytest.mark.parametrize("written", ["0", "0.5", "1"])
+@pytest.mark.slow
 def test_a_kill_between_database_and_backup_is_repaired(database: Path, written: str) -> None:
     assert run(KILLED_BETWEEN, written, check=False).returncode == -signal.SIGKILL
     with LabelHistory.open() as history:
@@ -386,6 +389,7 @@ with LabelHistory.open() as history:
 """
 
 
+@pytest.mark.slow
 def test_kill_9_at_any_moment_loses_no_acknowledged_event(database: Path) -> None:
     chance = random.Random(1)
     acknowledged = 0
@@ -539,6 +543,7 @@ def test_sqlite_is_in_wal_mode(history: LabelHistory, database: Path) -> None:
         assert raw.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
 
+@pytest.mark.slow
 def test_locked_beyond_the_timeout(database: Path) -> None:
     with LabelHistory.open(timeout=0.2) as history:
         proposed(history)

@@ -88,6 +88,7 @@ def without_counters(state: LabelState) -> LabelState:
 
 @LAW
 @given(histories(), st.data())
+@pytest.mark.slow
 def test_undo_restores_exactly_the_state_before(events: list[LabelEvent], data: Any) -> None:
     before = derive(7, events)
     new = data.draw(one_event(100, events))
@@ -100,6 +101,7 @@ def test_undo_restores_exactly_the_state_before(events: list[LabelEvent], data: 
 
 @LAW
 @given(histories(), st.sampled_from(SOURCES), st.floats(0, 1))
+@pytest.mark.slow
 def test_machines_never_change_a_decision(
     events: list[LabelEvent], source: str, score: float
 ) -> None:
@@ -122,6 +124,7 @@ def test_machines_never_change_a_decision(
 
 @LAW
 @given(histories())
+@pytest.mark.slow
 def test_what_people_decided_does_not_depend_on_when_machines_wrote(
     events: list[LabelEvent],
 ) -> None:
@@ -135,6 +138,7 @@ def test_what_people_decided_does_not_depend_on_when_machines_wrote(
 
 @LAW
 @given(histories())
+@pytest.mark.slow
 def test_a_stack_of_decisions_is_the_oracle(events: list[LabelEvent]) -> None:
     stack: list[LabelEvent] = []
     for each in events:
@@ -157,6 +161,7 @@ def test_a_stack_of_decisions_is_the_oracle(events: list[LabelEvent]) -> None:
 
 @LAW
 @given(histories())
+@pytest.mark.slow
 def test_the_label_of_an_unreviewed_feature_follows_the_rule(events: list[LabelEvent]) -> None:
     state = derive(7, events)
     if state.status != "unreviewed":

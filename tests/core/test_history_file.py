@@ -89,6 +89,7 @@ def dump(history: LabelHistory) -> list[dict[str, Any]]:
     max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(acts=ACTS)
+@pytest.mark.slow
 def test_a_fresh_home_gets_everything_and_twice_adds_nothing(
     acts: list[tuple[str, int, str]], info: StudyRecord, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

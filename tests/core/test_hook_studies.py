@@ -46,6 +46,7 @@ def request(tiny: Tiny, folder: Path, hook: str, width: int, **changes: Any) -> 
 
 
 @pytest.mark.parametrize(("name", "width", "logits"), HOOKS)
+@pytest.mark.slow
 def test_a_study_at_every_hook(
     tiny: Tiny, tmp_path: Path, name: str, width: int, logits: bool
 ) -> None:

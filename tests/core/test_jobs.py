@@ -86,6 +86,7 @@ def test_bad_input_is_one_line_and_a_crash_keeps_its_traceback_in_the_log() -> N
     assert ended(left.id).error == "SystemExit: 3"
 
 
+@pytest.mark.slow
 def test_kill_9_is_seen_as_interrupted_and_retry_resumes(tmp_path: Path) -> None:
     trail, checkpoint = tmp_path / "trail", tmp_path / "checkpoint"
     params = {
@@ -120,6 +121,7 @@ def test_kill_9_is_seen_as_interrupted_and_retry_resumes(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("how", ["flag", "sigterm"])
+@pytest.mark.slow
 def test_cancel_while_running(how: str) -> None:
     job = jobs.submit("selftest", {"steps": 1000, "pause": 0.02}, "long")
     until(job.id, lambda state: state.status == "running" and state.stage == "count")
@@ -135,6 +137,7 @@ def test_cancel_while_running(how: str) -> None:
     assert jobs.get(job.id).status == "cancelled"
 
 
+@pytest.mark.slow
 def test_one_runs_at_a_time_in_order_and_a_waiting_one_can_be_cancelled(tmp_path: Path) -> None:
     trail = tmp_path / "trail"
     submitted = [
@@ -155,6 +158,7 @@ def test_one_runs_at_a_time_in_order_and_a_waiting_one_can_be_cancelled(tmp_path
     assert [job.title for job in jobs.list_jobs()] == ["third", "second", "dropped", "first"]
 
 
+@pytest.mark.slow
 def test_the_job_outlives_the_process_that_submitted_it(own_home: Path) -> None:
     code = (
         "from autointerp_core import jobs; "
@@ -234,6 +238,7 @@ def test_progress_writes_are_throttled_and_hostile_text_survives(
     assert state.result["nan"] is None
 
 
+@pytest.mark.slow
 def test_the_last_report_before_a_silence_is_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -289,6 +294,7 @@ def test_every_kind_names_a_module_and_a_function() -> None:
         assert name.isidentifier(), kind
 
 
+@pytest.mark.slow
 def test_work_that_reports_nothing_is_interrupted_when_cancelled() -> None:
     job = jobs.submit("selftest", {"steps": 2, "pause": 60}, "silent for a minute")
     deadline = time.monotonic() + 60

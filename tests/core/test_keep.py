@@ -99,6 +99,7 @@ def test_a_kept_feature_is_read_as_any_other_and_nothing_is_written(
         few.stats(64)
 
 
+@pytest.mark.slow
 def test_kept_features_become_part_of_the_study_without_a_model(few: Study, plain: Study) -> None:
     more = bring_in(few, [*LATER, 3])
     assert more.features.tolist() == sorted([*ASKED, *LATER])
@@ -138,6 +139,7 @@ def test_asked_keeps_only_those(tiny: Tiny, tmp_path: Path) -> None:
         study.examples(12)
 
 
+@pytest.mark.slow
 def test_auto_keeps_only_those_where_the_disk_is_small_and_says_so(
     tiny: Tiny, plain: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

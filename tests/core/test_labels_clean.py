@@ -121,6 +121,7 @@ hostile = st.one_of(
 
 @settings(max_examples=400, deadline=None)
 @given(hostile)
+@pytest.mark.slow
 def test_whatever_a_model_writes_the_label_is_short_and_settled(answer: str) -> None:
     label = clean_answer(answer)
     if label is None:
@@ -135,6 +136,7 @@ def test_whatever_a_model_writes_the_label_is_short_and_settled(answer: str) -> 
 
 @settings(max_examples=200, deadline=None)
 @given(st.lists(st.from_regex(r"[a-z]{3,8}", fullmatch=True), min_size=1, max_size=9))
+@pytest.mark.slow
 def test_plain_words_come_back_as_they_are(words: list[str]) -> None:
     text = "xy " + " ".join(words[:8])
     assert clean_answer(text) == text

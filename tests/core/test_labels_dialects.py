@@ -35,6 +35,7 @@ CHANCES = {"Yes": 0.5, " yes": 0.1, "No": 0.1, "Maybe": 0.2, "NO": 0.1}
 P_YES = 0.6 / 0.8
 
 
+@pytest.mark.slow
 def test_probabilities_come_from_the_likeliest_tokens() -> None:
     with chat_server(chances=lambda _: CHANCES) as server:
         asked = provider(server)
@@ -169,6 +170,7 @@ def test_an_answer_in_json_is_unwrapped() -> None:
 
 @pytest.mark.parametrize("how", ["no", "vague", "ignored"])
 @pytest.mark.parametrize("status", [400, 404, 422])
+@pytest.mark.slow
 def test_a_server_without_structured_output_is_asked_plainly(how: str, status: int) -> None:
     if how == "vague" and status == 404:
         return  # nothing is at this address, as far as anybody can tell
@@ -184,6 +186,7 @@ def test_a_server_without_structured_output_is_asked_plainly(how: str, status: i
             assert "response_format" not in server.bodies[-1]
 
 
+@pytest.mark.slow
 def test_a_refusal_of_a_parameter_is_no_attempt() -> None:
     offers = Offers(
         response_format="no", max_tokens="no", temperature="no", seed="no", logprobs="no"

@@ -69,6 +69,7 @@ def test_the_model_loads_only_when_asked(tmp_path: Path) -> None:
     assert LocalProvider("demo").model == "HuggingFaceTB/SmolLM2-135M-Instruct"
 
 
+@pytest.mark.slow
 def test_out_of_memory_halves_the_batch(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     provider = LocalProvider(str(folder), device="cpu", batch_size=6)
     expected = answers(list(provider.complete(QUESTIONS, SHORT)))
@@ -88,6 +89,7 @@ def test_out_of_memory_halves_the_batch(folder: Path, monkeypatch: pytest.Monkey
     assert max(sizes[2:]) <= 2
 
 
+@pytest.mark.slow
 def test_out_of_memory_for_one_prompt_is_one_clear_error(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -109,6 +111,7 @@ def test_a_prompt_too_long_for_the_model_is_its_own_error(folder: Path) -> None:
     assert by_index[1].error is None
 
 
+@pytest.mark.slow
 def test_without_a_chat_template_the_plain_prompt_is_used_and_said_once(
     folder: Path, tmp_path: Path
 ) -> None:
@@ -277,6 +280,7 @@ def test_yes_or_no_without_a_chat_template(tmp_path: Path) -> None:
     assert "no chat template" in provider.notices[0]
 
 
+@pytest.mark.slow
 def test_yes_or_no_says_what_is_too_long_and_halves_its_batch(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -141,6 +141,7 @@ def test_a_reply_that_cannot_be_read_is_counted_and_not_asked_for_again(
         assert len(server.asked) == 9
 
 
+@pytest.mark.slow
 def test_a_budget_stops_a_server_that_says_nothing_readable() -> None:
     with chat_server(lambda n, _: "garbage") as server:
         asked = provider(server, Limits(concurrency=1), budget=Budget(tokens=30))
@@ -169,6 +170,7 @@ def test_answers_are_not_paid_for_twice() -> None:
         assert len(server.asked) == 7
 
 
+@pytest.mark.slow
 def test_the_server_says_how_long_to_wait() -> None:
     with chat_server(lambda n, _: "429" if n == 0 else "ok", retry_after=0.4) as server:
         began = time.perf_counter()
@@ -254,6 +256,7 @@ def test_a_server_that_goes_away_ends_the_run() -> None:
         list(asked.complete(prompts(3)))
 
 
+@pytest.mark.slow
 def test_a_reply_that_takes_too_long_is_given_up_and_possibly_paid() -> None:
     with chat_server(seconds=1.0) as server:
         asked = provider(server, Limits(concurrency=1, timeout=0.2, attempts=2, first_wait=0.01))
@@ -279,6 +282,7 @@ def test_an_address_that_is_none_is_refused_at_once(address: str) -> None:
         OpenAIProvider("m", base_url=address)
 
 
+@pytest.mark.slow
 def test_a_budget_stops_the_run_and_a_rerun_goes_on() -> None:
     with chat_server(seconds=0.01) as server:
         asked = provider(server, Limits(concurrency=8), budget=Budget(tokens=13 * 10))
@@ -391,6 +395,7 @@ def test_no_key_is_said(ask: Ask, no_key: None) -> None:
         ask(OpenAIProvider("gpt-x"), prompts(1))
 
 
+@pytest.mark.slow
 def test_a_caller_that_stops_reading_stops_the_requests() -> None:
     with chat_server(seconds=0.02) as server:
         made = provider(server, Limits(concurrency=2))

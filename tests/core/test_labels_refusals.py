@@ -71,6 +71,7 @@ def holds(lost: str, body: dict[str, Any]) -> bool:
 
 
 @pytest.mark.parametrize("name", REFUSALS)
+@pytest.mark.slow
 def test_what_a_server_refuses_is_left_out_once_and_remembered(name: str) -> None:
     shape = REFUSALS[name]
     judged = shape.get("judged", False)
@@ -110,6 +111,7 @@ def test_a_system_turn_is_merged_and_nothing_of_it_lost() -> None:
     assert merged([Message("system", "a")]) == [Message("user", "a")]
 
 
+@pytest.mark.slow
 def test_several_refusals_one_after_the_other() -> None:
     lost = ["system", "seed", "temperature", "json_schema", "completion_limit"]
     bodies = {REFUSALS[name]["lost"]: REFUSALS[name] for name in reversed(REFUSALS)}

@@ -117,6 +117,7 @@ HALVES = sorted({piece for marker in MARKERS for piece in regex.findall(r"\S{4,}
 
 
 @pytest.mark.parametrize("tags", THOUGHT_TAGS, ids=lambda tags: tags[0])
+@pytest.mark.slow
 def test_every_kind_of_thought_is_taken_away(tags: tuple[str, str]) -> None:
     begin, end = tags
     for thought in ("They are losses.", "", "Label: money\nor <b>loss</b>?\n\n", '{"label": "x"}'):
@@ -159,6 +160,7 @@ def test_no_marker_survives_in_a_label(reply: str) -> None:
 
 @settings(max_examples=150, deadline=None)
 @given(replies, replies, st.sampled_from(THOUGHT_TAGS))
+@pytest.mark.slow
 def test_what_is_thought_never_reaches_the_answer(
     thought: str, after: str, tags: tuple[str, str]
 ) -> None:
@@ -231,6 +233,7 @@ def test_room_to_think_is_given_once_and_remembered() -> None:
         assert len(server.asked) == 4
 
 
+@pytest.mark.slow
 def test_a_thought_cut_off_twice_is_paid_for_once() -> None:
     shape = SHAPES["cut off twice: null"]["replies"]
     with chat_server(recorded=lambda name, n: shape[min(n, 1)]) as server:

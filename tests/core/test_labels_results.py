@@ -77,6 +77,7 @@ def test_rows_follow_the_rules(study: Study, history: LabelHistory) -> None:
     assert "Monday" in monday["label_search"]
 
 
+@pytest.mark.slow
 def test_nothing_asked_for_is_no_error(study: Study, history: LabelHistory) -> None:
     record_search_labels(study, [2], history)
     (row,) = label_rows(study, history, [2])

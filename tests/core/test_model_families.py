@@ -105,6 +105,7 @@ def close(given: torch.Tensor, expected: torch.Tensor) -> None:
 
 
 @pytest.mark.parametrize("family", of())
+@pytest.mark.slow
 def test_truncated_blocks_equal_the_whole_model(
     family: str, folder: Path, ids: torch.Tensor
 ) -> None:
@@ -451,6 +452,7 @@ def test_directions_that_reach_no_token_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("family", of(*JOINED))
+@pytest.mark.slow
 def test_a_hook_is_found_and_measured_without_weights(family: str, folder: Path) -> None:
     config = inspect_model(str(folder))
     model = load_truncated(config, config.n_layers, torch.float32, CPU)

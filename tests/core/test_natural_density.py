@@ -60,6 +60,7 @@ def test_too_few_random_windows_give_nothing() -> None:
     assert at_density(_judged(np.ones(20)), _judged(missing), 0.1) is None
 
 
+@pytest.mark.slow
 def test_intervals_hold_what_they_should() -> None:
     """Of 60 draws, the true average precision is within the interval about as often as promised."""
     generator = np.random.default_rng(2)

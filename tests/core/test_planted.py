@@ -137,6 +137,7 @@ def test_labels_are_compared_at_equal_word_count() -> None:
     assert right == {1: "k l m", 2: "y"}
 
 
+@pytest.mark.slow
 def test_the_ruled_concepts_are_split_and_follow_from_the_rule() -> None:
     found = ruled()
     assert len({one.name for one in found}) == 40

@@ -213,6 +213,7 @@ class _Refusing(http.server.SimpleHTTPRequestHandler):
         """Nothing on stderr."""
 
 
+@pytest.mark.slow
 def test_the_web_is_read_too(tmp_path: Path) -> None:
     write(tmp_path)
     handler = partial(_Refusing, directory=str(tmp_path))

@@ -131,6 +131,7 @@ def test_measures_of_another_label_than_the_one_that_stands_are_left_out(
     assert [(f.feature, f.result.value) for f in found.features] == [(0, 0.7)]
 
 
+@pytest.mark.slow
 def test_the_file_is_whole_and_no_text_in_it_is_markup(
     study: Study, history: LabelHistory, tmp_path: Path
 ) -> None:
@@ -159,6 +160,7 @@ def test_the_file_is_whole_and_no_text_in_it_is_markup(
     assert re.findall(r"<(?:script|img|link|iframe)[^>]+(?:src|href)=", page) == []
 
 
+@pytest.mark.slow
 def test_the_command_writes_it(
     study: Study, history: LabelHistory, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

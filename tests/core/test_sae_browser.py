@@ -18,6 +18,7 @@ from benchmarks.sae_directory_index import gigabytes, model_of, row, width_of
 from ui.studies.browse import found, searchable
 
 
+@pytest.mark.slow
 def test_the_table_is_of_the_installed_list_and_needs_no_torch() -> None:
     table = directory()
     assert len(table) >= 13_857

@@ -151,6 +151,7 @@ def test_the_default_embedder_is_offline_and_puts_like_beside_like() -> None:
     assert embedder.pieces(" ") == [" "]
 
 
+@pytest.mark.slow
 def test_importing_wordllama_leaves_logging_alone() -> None:
     code = (
         "import logging; from autointerp_core.labels.embedders import default_embedder as d; "

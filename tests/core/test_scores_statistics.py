@@ -84,6 +84,7 @@ def test_a_perfect_score_is_not_certain(measure: Measure) -> None:
 
 
 @pytest.mark.parametrize(("m", "n", "least"), [(10, 10, 0.93), (10, 20, 0.92), (20, 20, 0.93)])
+@pytest.mark.slow
 def test_balanced_accuracy_interval_covers_what_is_true(m: int, n: int, least: float) -> None:
     """Exact: every outcome, weighed by its probability."""
     bounds = np.array(

@@ -85,6 +85,7 @@ def _check(study: Study, split: Split, found: WindowSet) -> None:
     repeats=st.integers(0, 20),
     per_class=st.sampled_from([5, 20]),
 )
+@pytest.mark.slow
 def test_every_window_set_is_clean(
     seed: int, count: int, length: int, rate: float, repeats: int, per_class: int
 ) -> None:

@@ -266,6 +266,7 @@ def test_shuffled_labels_come_from_elsewhere_where_one_feature_is_scored(
     assert len({q.label for q in judge.asked} - {"days of the week"}) == 1
 
 
+@pytest.mark.slow
 def test_only_what_is_missing_is_asked_again(study: Study, history: LabelHistory) -> None:
     cut = True
 
@@ -314,6 +315,7 @@ def test_a_few_missing_judgements_are_asked_again(study: Study, history: LabelHi
     assert all(found.n_missing == 0 for found in second.scorers.values())
 
 
+@pytest.mark.slow
 def test_the_summary_is_of_the_label_that_stands(study: Study, history: LabelHistory) -> None:
     sae = study.info.sae_fingerprint
     _propose(history, study, {0: "fruit"})

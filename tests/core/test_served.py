@@ -43,6 +43,7 @@ def resolved(monkeypatch: pytest.MonkeyPatch) -> list[ExtractionConfig]:
     return found
 
 
+@pytest.mark.slow
 def test_a_rerun_resolves_nothing_and_writes_nothing(
     tiny: Tiny, tmp_path: Path, resolved: list[ExtractionConfig]
 ) -> None:
@@ -60,6 +61,7 @@ def test_a_rerun_resolves_nothing_and_writes_nothing(
     assert {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*") if p.is_file()} == before
 
 
+@pytest.mark.slow
 def test_what_a_study_lacks_is_resolved(
     tiny: Tiny, tmp_path: Path, resolved: list[ExtractionConfig]
 ) -> None:
@@ -125,6 +127,7 @@ def test_what_is_on_the_hub_is_asked_again(tiny: Tiny, change: dict[str, str]) -
     assert request_key(tiny.request(**change)) is None
 
 
+@pytest.mark.slow
 def test_a_rerun_imports_no_model_library(tiny: Tiny, tmp_path: Path) -> None:
     study = extract(tiny.request(), tmp_path / "studies").study
     script = (

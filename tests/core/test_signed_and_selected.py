@@ -44,6 +44,7 @@ def dense(study: Study, tiny: Tiny, sae: Path) -> np.ndarray:
     return torch.cat(parts).numpy()
 
 
+@pytest.mark.slow
 def test_signed_activations_are_ranked_by_magnitude_and_keep_their_sign(
     tiny: Tiny, tmp_path: Path
 ) -> None:
@@ -81,6 +82,7 @@ def test_signed_activations_are_ranked_by_magnitude_and_keep_their_sign(
 
 
 @pytest.mark.parametrize("architecture", ["jumprelu", "gated", "standard", "topk"])
+@pytest.mark.slow
 def test_a_few_latents_have_the_numbers_of_all(
     tiny: Tiny, tmp_path: Path, architecture: str
 ) -> None:
@@ -111,6 +113,7 @@ def test_an_sae_that_overflows_is_told(tiny: Tiny, tmp_path: Path) -> None:
         extract(tiny.request(sae_path=str(sae), features=(2, 7)), tmp_path / "studies")
 
 
+@pytest.mark.slow
 def test_a_context_of_one_leaves_no_room_beside_bos(tiny: Tiny, tmp_path: Path) -> None:
     sae = tiny_saelens(
         tmp_path / "sae",
@@ -150,6 +153,7 @@ def test_a_model_that_is_not_the_saes_own_is_told_which_is(tiny: Tiny, tmp_path:
         extract(request, tmp_path / "studies")
 
 
+@pytest.mark.slow
 def test_prompts_and_marks_take_magnitude_and_show_the_sign(tiny: Tiny, tmp_path: Path) -> None:
     from autointerp_core.labels.explain.example_lines import mark_strengths, strength
     from autointerp_core.labels.scoring.marked_windows import firing_tokens, silent_tokens
@@ -170,6 +174,7 @@ def test_prompts_and_marks_take_magnitude_and_show_the_sign(tiny: Tiny, tmp_path
         assert example.peak_index not in silent_tokens(example)
 
 
+@pytest.mark.slow
 def test_search_labels_of_signed_features_are_words(tiny: Tiny, tmp_path: Path) -> None:
     from autointerp_core.labels.search.labeler import SearchLabeler
 
@@ -191,6 +196,7 @@ def test_search_labels_of_signed_features_are_words(tiny: Tiny, tmp_path: Path) 
         ("blocks.2.hook_resid_mid", 32, True),
     ],
 )
+@pytest.mark.slow
 def test_logits_only_of_directions_in_the_residual_stream(
     tiny: Tiny, tmp_path: Path, hook: str, width: int, logits: bool
 ) -> None:

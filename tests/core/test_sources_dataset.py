@@ -474,6 +474,7 @@ def test_the_demo_corpus() -> None:
     assert all(rows.iterate())
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_rows(tmp_path: Path) -> None:
     def peak(n: int) -> int:
         path = tmp_path / f"{n}.jsonl"
@@ -499,6 +500,7 @@ def _imported(script: str) -> str:
     ).stdout.strip()
 
 
+@pytest.mark.slow
 def test_nothing_here_imports_torch(tmp_path: Path) -> None:
     paths = []
     for name, write in WRITERS.items():

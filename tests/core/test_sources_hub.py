@@ -85,6 +85,7 @@ def test_only_the_sae_asked_for_is_downloaded(hub: FakeHub, tmp_path: Path, layo
         inspect_sae("me/saes", "blocks.7.hook_resid_post")
 
 
+@pytest.mark.slow
 def test_a_saelens_release(hub: FakeHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sae_id = "blocks.8.hook_resid_pre"
     folder = tmp_path / "repo"
@@ -101,6 +102,7 @@ def test_a_saelens_release(hub: FakeHub, tmp_path: Path, monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize("which", ["gemma_scope", "qwen_scope", "goodfire", "circuit_tracer"])
+@pytest.mark.slow
 def test_a_repository_that_only_its_files_explain(hub: FakeHub, tmp_path: Path, which: str) -> None:
     from benchmarks import published_saes as published
 
@@ -130,6 +132,7 @@ def test_a_repository_that_only_its_files_explain(hub: FakeHub, tmp_path: Path, 
     assert load_sae(f"me/{repo}").fingerprint == loaded.fingerprint  # there is only one
 
 
+@pytest.mark.slow
 def test_another_file_of_such_a_repository_is_fetched_when_asked_for(
     hub: FakeHub, tmp_path: Path
 ) -> None:
@@ -201,6 +204,7 @@ def test_offline_mode(
     assert "HF_HUB_OFFLINE is set" in said(opener, kind, "me/model")
 
 
+@pytest.mark.slow
 def test_what_is_in_the_cache_works_offline(
     hub: FakeHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -424,6 +424,7 @@ def test_an_encoder_decoder(tmp_path: Path) -> None:
     assert "decoder-only" in failing(tmp_path)
 
 
+@pytest.mark.slow
 def test_kinds_that_are_refused_are_those_transformers_has() -> None:
     """Every masked language model there is, and every sequence-to-sequence one."""
     from transformers import AutoConfig

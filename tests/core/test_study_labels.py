@@ -44,6 +44,7 @@ def labels_of(result: dict[str, Any]) -> list[dict[str, Any]]:
     return found
 
 
+@pytest.mark.slow
 def test_a_study_is_labelled_and_scored_by_its_id(study: Study, tmp_path: Path) -> None:
     config = LabelConfig(provider="scripted", scorers=("embedding",))
     done = label_study(study.id, "0,1,3", tmp_path / "out", config, feature_scores=[0.5, 0.25, 0.1])

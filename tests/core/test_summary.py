@@ -75,6 +75,7 @@ def _pass(folder: Path, dense: np.ndarray, cuts: list[int]) -> Pass:
     block=st.sampled_from([1, 7, 1_000_000]),
     data=st.data(),
 )
+@pytest.mark.slow
 def test_summary_equals_loops(
     tmp_path_factory: pytest.TempPathFactory,
     seed: int,
@@ -169,6 +170,7 @@ def test_sinks_and_special_tokens_are_not_counted() -> None:
 
 @settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), shards=st.integers(1, 40), fan_in=st.integers(2, 5))
+@pytest.mark.slow
 def test_merged_shards_hold_the_same_firings(
     tmp_path_factory: pytest.TempPathFactory, seed: int, shards: int, fan_in: int
 ) -> None:

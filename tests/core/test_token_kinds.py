@@ -92,6 +92,7 @@ def test_examples_join_to_the_source_and_peaks_are_never_empty(
 @pytest.mark.parametrize("kind", KINDS)
 @settings(max_examples=40, deadline=None)
 @given(text=_TEXT)
+@pytest.mark.slow
 def test_tokens_join_to_the_document(kind: str, text: str) -> None:
     (found,) = align_texts(tokenizer_of(kind), [text])
     ends = found.ends.tolist()

@@ -41,6 +41,7 @@ def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Any:
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(texts=st.lists(_TEXT, max_size=5), context=st.integers(2, 9), bos=st.booleans())
+@pytest.mark.slow
 def test_round_trip(
     tokenizer: Any,
     tmp_path_factory: pytest.TempPathFactory,

@@ -28,6 +28,7 @@ def test_one_study_alone_says_what_is_missing(study: Path, open_page: Open) -> N
                                           open_page("compare", study="small").markdown]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_two_studies_of_one_sae(study: Path, open_page: Open) -> None:
     write_study(study.with_name("more"), 120, 8, seed=4)
     app = open_page("compare", study="small", **{"with": "more"})
@@ -41,6 +42,7 @@ def test_two_studies_of_one_sae(study: Path, open_page: Open) -> None:
     assert app.dataframe[0].value["a"].str.startswith("feature?study=more&").all()
 
 
+@pytest.mark.slow
 def test_what_cannot_be_compared_is_said_in_words(study: Path, open_page: Open) -> None:
     folder = write_study(study.with_name("more"), 120, 8, fingerprint=OTHER)
     text = (folder / "study.json").read_text().replace("synthetic/tiny-model", "x/large-model")
@@ -51,6 +53,7 @@ def test_what_cannot_be_compared_is_said_in_words(study: Path, open_page: Open) 
     assert "There is no study named 'nothing' here" in texts(app)
 
 
+@pytest.mark.slow
 def test_matching_is_a_job(study: Path, open_page: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     write_study(study.with_name("more"), 120, 8, fingerprint=OTHER)
     asked: list[tuple[str, dict[str, Any]]] = []
@@ -62,6 +65,7 @@ def test_matching_is_a_job(study: Path, open_page: Open, monkeypatch: pytest.Mon
     assert asked == [("compare", {"a": "small", "b": "more"})]
 
 
+@pytest.mark.slow
 def test_labels_are_carried_over_and_taken_back(study: Path, open_page: Open) -> None:
     other = write_study(study.with_name("more"), 120, 8, fingerprint=OTHER)
     match(Study(study), Study(other), quiet)  # the same firings: each its own partner

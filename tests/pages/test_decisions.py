@@ -50,6 +50,7 @@ def states(sae: str) -> dict[int, LabelState]:
         return history.states(sae)
 
 
+@pytest.mark.slow
 def test_undo_in_another_study_takes_back_nothing_of_another_sae(
     other: Path, open_page: Open
 ) -> None:
@@ -68,6 +69,7 @@ def test_undo_in_another_study_takes_back_nothing_of_another_sae(
     assert states(SAE)[6].status == "unreviewed"
 
 
+@pytest.mark.slow
 def test_undo_in_review_never_takes_back_what_another_person_decided(
     study: Path, open_page: Open
 ) -> None:
@@ -86,6 +88,7 @@ def test_undo_in_review_never_takes_back_what_another_person_decided(
     assert "Eve" in texts(app)
 
 
+@pytest.mark.slow
 def test_what_a_session_remembers_of_a_study_is_gone_in_another(
     other: Path, open_page: Open
 ) -> None:
@@ -96,6 +99,7 @@ def test_what_a_session_remembers_of_a_study_is_gone_in_another(
     assert not [button for button in app.button if button.key == "bulk_accept"]
 
 
+@pytest.mark.slow
 def test_bulk_without_a_name_says_nothing_was_saved_until_it_is(
     study: Path, open_page: Open
 ) -> None:
@@ -113,6 +117,7 @@ def test_bulk_without_a_name_says_nothing_was_saved_until_it_is(
     assert [states(SAE)[f].status for f in (3, 4, 5)] == ["accepted", "accepted", "unreviewed"]
 
 
+@pytest.mark.slow
 def test_bulk_asks_with_count_and_filter_and_is_one_step_to_undo(
     study: Path, open_page: Open
 ) -> None:
@@ -145,6 +150,7 @@ def test_bulk_asks_with_count_and_filter_and_is_one_step_to_undo(
     assert not [button for button in app.button if button.key == "bulk_undo"]
 
 
+@pytest.mark.slow
 def test_bulk_tells_whom_it_crosses(study: Path, open_page: Open) -> None:
     app = open_page("features", study="small")
     remembered(app, Looking).picked = {3, 4}
@@ -160,6 +166,7 @@ def test_bulk_tells_whom_it_crosses(study: Path, open_page: Open) -> None:
     assert kinds == ["generated", "overridden", "accepted"]
 
 
+@pytest.mark.slow
 def test_bulk_that_cannot_be_saved_says_so(
     study: Path, open_page: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -190,6 +197,7 @@ def test_uploads_of_one_name_do_not_replace_each_other(home: Path) -> None:
     assert save_upload("../../.x y.json", b"{}").is_relative_to(home / "uploads")
 
 
+@pytest.mark.slow
 def test_the_studies_page_opens_no_study(
     other: Path, open_page: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -213,6 +221,7 @@ def test_the_studies_page_opens_no_study(
     assert texts(app).count("120 of 120 features · 1 reviewed (1%)") == 2
 
 
+@pytest.mark.slow
 def test_a_job_is_followed_in_its_own_study_only(other: Path, open_page: Open) -> None:
     app = open_page("feature", study="small", feature="6")
     app.button(key="score").click().run()
@@ -230,6 +239,7 @@ def events(feature: int) -> list[tuple[str, str | None, str]]:
         return [(e.kind, e.text, e.source) for e in history.history(SAE, feature) if e.author]
 
 
+@pytest.mark.slow
 def test_a_text_that_was_proposed_is_accepted_and_keeps_its_source(
     study: Path, open_page: Open
 ) -> None:
@@ -248,6 +258,7 @@ def test_a_text_that_was_proposed_is_accepted_and_keeps_its_source(
     ]
 
 
+@pytest.mark.slow
 def test_undo_pressed_before_the_page_is_drawn_takes_back_the_last_thing_done(
     study: Path, open_page: Open
 ) -> None:
@@ -267,6 +278,7 @@ def test_undo_pressed_before_the_page_is_drawn_takes_back_the_last_thing_done(
     assert [kind for kind, _, _ in events(6)] == ["overridden", "flagged", "undone"]
 
 
+@pytest.mark.slow
 def test_a_draft_is_forgotten_only_once_it_is_saved(study: Path, open_page: Open) -> None:
     app = open_page("feature", study="small", feature="6", author="")
     send(app, "note", text="look again")
@@ -278,6 +290,7 @@ def test_a_draft_is_forgotten_only_once_it_is_saved(study: Path, open_page: Open
     assert [kind for kind, _, _ in events(6)] == ["noted"]
 
 
+@pytest.mark.slow
 def test_presses_of_another_session_are_not_taken(study: Path, open_page: Open) -> None:
     app = open_page("feature", study="small", feature="6")
     element, data = own_element(app, "keyboard")

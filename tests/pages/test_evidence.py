@@ -92,6 +92,7 @@ def test_windows_are_filtered_by_verdict_and_kind(evidence: AppTest) -> None:
     assert groups(evidence) == {"Missing or undecided": []}
 
 
+@pytest.mark.slow
 def test_without_evidence_the_reason_and_a_way_to_get_it(study: Path, open_page: Open) -> None:
     record_score(FEATURE, event_of(FEATURE, "llm"), {}, unscored="fires in 2 test documents",
                  source="llm:x/tiny")  # fmt: skip
@@ -102,6 +103,7 @@ def test_without_evidence_the_reason_and_a_way_to_get_it(study: Path, open_page:
     assert app.button(key="run_start").label == "Start for feature 6"
 
 
+@pytest.mark.slow
 def test_evidence_that_is_gone_or_strange_is_told(study: Path, open_page: Open) -> None:
     for name, said in (("gone", "score again"), ("../../etc/passwd", "no name of an evidence")):
         record_score(FEATURE, event_of(FEATURE, "search"), {"detection": a_score()}, rank=0.9,
@@ -111,6 +113,7 @@ def test_evidence_that_is_gone_or_strange_is_told(study: Path, open_page: Open) 
         assert said in element(app, "groups")["groups"][0]["empty"]
 
 
+@pytest.mark.slow
 def test_a_dead_feature_has_nothing_to_judge(study: Path, open_page: Open) -> None:
     app = open_page("feature", study="small", feature="96")
     app.segmented_control(key="group").set_value("judged").run()

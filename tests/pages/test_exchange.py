@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from autointerp_core import jobs
 from autointerp_core.exchange.registry import IMPORTS, export_formats
 from autointerp_core.jobs.exchange_work import run_export_job, run_import_job
@@ -14,6 +16,7 @@ from tests.pages.conftest import SAE, Open
 from tests.pages.test_pages import texts
 
 
+@pytest.mark.slow
 def test_every_format_is_on_the_page_with_what_it_writes(study: Path, open_page: Open) -> None:
     app = open_page("export", study="small")
     titles = " ".join(found.label for found in app.expander)
@@ -27,6 +30,7 @@ def test_every_format_is_on_the_page_with_what_it_writes(study: Path, open_page:
     assert {button.key for button in app.button} >= {"write_delphi", "write_neuronpedia-upload"}
 
 
+@pytest.mark.slow
 def test_a_press_starts_the_job_that_writes(study: Path, open_page: Open) -> None:
     app = open_page("export", study="small")
     app.session_state["format_delphi"] = True
@@ -50,6 +54,7 @@ def test_what_the_jobs_do(study: Path, tmp_path: Path) -> None:
     assert set(IMPORTS) == {"results", "neuronpedia", "delphi", "dataset"}
 
 
+@pytest.mark.slow
 def test_an_import_says_first_what_it_would_do(
     study: Path, open_page: Open, tmp_path: Path
 ) -> None:
@@ -64,6 +69,7 @@ def test_an_import_says_first_what_it_would_do(
     assert "/nowhere is not there" in texts(app)
 
 
+@pytest.mark.slow
 def test_a_lone_proposal_of_an_agent_is_shown_with_its_name(study: Path, open_page: Open) -> None:
     with LabelHistory.open() as history:
         history.record(SAE, 500, "imported", "x", source="agent:far", study="small")

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from autointerp_core import jobs
 from autointerp_core.store.families import Family, Group, write_families
 from tests.pages.conftest import Open
 from tests.pages.test_pages import element
 
 
+@pytest.mark.slow
 def test_a_group_and_then_a_family_fill_the_table(study: Path, open_page: Open) -> None:
     groups = (
         Group("animals", (Family("dogs, hounds", (3, 1, 9)), Family("cats", (7, 12, 20)))),
@@ -27,6 +30,7 @@ def test_a_group_and_then_a_family_fill_the_table(study: Path, open_page: Open) 
     assert not app.exception
 
 
+@pytest.mark.slow
 def test_families_are_made_when_asked_for(study: Path, open_page: Open) -> None:
     app = open_page("features", study="small")
     app.button(key="find_families").click().run()

@@ -37,6 +37,7 @@ def rows(app: AppTest) -> list[dict[str, Any]]:
     return found
 
 
+@pytest.mark.slow
 def test_words_give_a_ranked_table_that_the_core_gives_too(words: Path, open_page: Open) -> None:
     app = open_page("find", study="small", how="words", q="temple")
     listed = [row["feature"] for row in rows(app)]
@@ -49,6 +50,7 @@ def test_words_give_a_ranked_table_that_the_core_gives_too(words: Path, open_pag
     assert "Drawn by lot" in said
 
 
+@pytest.mark.slow
 def test_the_address_is_the_question(words: Path, open_page: Open) -> None:
     app = open_page("find", study="small", how="pattern", q="tem.le", rank="auroc", value="mean")
     assert element(app, "rows")["ranking"] == "auroc"
@@ -67,6 +69,7 @@ def test_the_address_is_the_question(words: Path, open_page: Open) -> None:
         ({"how": "words", "q": ","}, "The list of words is empty"),
     ],
 )
+@pytest.mark.slow
 def test_what_cannot_be_is_said_in_place(
     words: Path, open_page: Open, asked: dict[str, str], said: str
 ) -> None:
@@ -85,6 +88,7 @@ def test_texts_wait_for_a_press_as_the_model_must_read_them(words: Path, open_pa
     assert [button.label for button in app.button if button.key == "find_start"] == ["Find"]
 
 
+@pytest.mark.slow
 def test_what_is_found_becomes_a_review_queue(words: Path, open_page: Open) -> None:
     app = open_page("find", study="small", how="words", q="temple")
     best = rows(app)[0]
@@ -110,6 +114,7 @@ def test_a_question_is_read_back_from_its_address() -> None:
     assert Asked.from_params({"how": "magic", "rank": "luck"}) == Asked()
 
 
+@pytest.mark.slow
 def test_a_topic_is_searched_in_other_studies_too(words: Path, home: Path, open_page: Open) -> None:
     documents = [[" temple", " priest", " altar", " market"]] * 20
     write_study(home / "studies" / "other", 12, 8, seed=3, documents=documents)

@@ -14,6 +14,7 @@ from tests.pages.conftest import Open
 from tests.pages.test_pages import element, texts
 
 
+@pytest.mark.slow
 def test_a_topic_ranks_features_and_shows_where_they_fire_on_it(
     study: Path, open_page: Open
 ) -> None:
@@ -29,6 +30,7 @@ def test_a_topic_ranks_features_and_shows_where_they_fire_on_it(
     assert best["before"] + best["hit"] + best["after"] in text
 
 
+@pytest.mark.slow
 def test_words_are_searched_for_by_topic_unless_said_otherwise(
     study: Path, open_page: Open
 ) -> None:
@@ -42,16 +44,19 @@ def test_words_are_searched_for_by_topic_unless_said_otherwise(
     assert [row["feature"] for row in element(app, "rows")["rows"]] == list(range(50))
 
 
+@pytest.mark.slow
 def test_a_number_as_topic_finds_that_feature_first(study: Path, open_page: Open) -> None:
     app = open_page("features", study="small", q="42", **{"in": "topic", "sort": "match"})
     assert element(app, "rows")["rows"][0]["feature"] == 42
 
 
+@pytest.mark.slow
 def test_an_old_address_without_a_scope_still_filters(study: Path, open_page: Open) -> None:
     app = open_page("features", study="small", q="model 3")
     assert "excerpt" not in [column["key"] for column in element(app, "rows")["columns"]]
 
 
+@pytest.mark.slow
 def test_the_address_holds_tab_window_lines_and_plot(study: Path, open_page: Open) -> None:
     app = open_page("feature", study="small", feature="6", tab="quantiles", window="4",
                     lines="line")  # fmt: skip
@@ -71,6 +76,7 @@ def test_the_address_holds_tab_window_lines_and_plot(study: Path, open_page: Ope
     assert table.query_params["plot"] == "0"
 
 
+@pytest.mark.slow
 def test_back_leads_to_the_page_of_the_table_with_the_feature_marked(
     study: Path, open_page: Open
 ) -> None:
@@ -83,6 +89,7 @@ def test_back_leads_to_the_page_of_the_table_with_the_feature_marked(
     assert 60 in [row["feature"] for row in data["rows"]]
 
 
+@pytest.mark.slow
 def test_a_study_has_a_name_that_can_be_given(study: Path, open_page: Open) -> None:
     app = open_page("studies", study="small")
     plain = app.selectbox(key="study_pick").options[0]
@@ -108,6 +115,7 @@ def test_input_scores_stand_on_the_feature(study: Path, open_page: Open) -> None
         )
 
 
+@pytest.mark.slow
 def test_review_holds_features_that_can_be_interpreted_and_says_what_it_leaves_out(
     study: Path, open_page: Open
 ) -> None:
@@ -127,6 +135,7 @@ def test_review_holds_features_that_can_be_interpreted_and_says_what_it_leaves_o
 
 
 @pytest.mark.parametrize("typed", ["abc", "-3", "4.5"])
+@pytest.mark.slow
 def test_what_is_no_feature_number_is_told(study: Path, open_page: Open, typed: str) -> None:
     app = open_page("feature", study="small", feature="6")
     app.text_input(key="jump").set_value(typed).run()
@@ -134,6 +143,7 @@ def test_what_is_no_feature_number_is_told(study: Path, open_page: Open, typed: 
     assert app.query_params["feature"] == "6"
 
 
+@pytest.mark.slow
 def test_a_number_beyond_the_sae_is_told_with_its_range(study: Path, open_page: Open) -> None:
     last = Study(study).info.d_sae - 1
     app = open_page("feature", study="small", feature="99999")
@@ -141,6 +151,7 @@ def test_a_number_beyond_the_sae_is_told_with_its_range(study: Path, open_page: 
 
 
 @pytest.mark.parametrize("page", ["feature", "review"])
+@pytest.mark.slow
 def test_an_address_with_no_such_feature_says_so(study: Path, open_page: Open, page: str) -> None:
     app = open_page(page, study="small", feature="99999")
     assert "feature 99999 is not in this study: this SAE has 0–119" in texts(app).lower().replace(

@@ -34,6 +34,7 @@ def scatter(app: AppTest) -> dict[str, Any]:
     raise AssertionError("no map")
 
 
+@pytest.mark.slow
 def test_without_a_map_the_page_offers_to_make_one(
     study: Path, open_page: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -57,6 +58,7 @@ def test_without_umap_the_page_says_how_to_get_it(
     assert not [b for b in app.button if b.key == "map_make"]
 
 
+@pytest.mark.slow
 def test_the_map_comes_with_labels_colours_and_what_was_looked_for(
     study: Path, open_page: Open
 ) -> None:
@@ -90,6 +92,7 @@ def test_the_map_comes_with_labels_colours_and_what_was_looked_for(
     assert (data["names"][index[5]], data["names"][index[6]]) == ("flagged", "unreviewed")
 
 
+@pytest.mark.slow
 def test_a_shape_in_the_address_selects_and_the_selection_goes_on(
     study: Path, open_page: Open
 ) -> None:
@@ -114,6 +117,7 @@ def test_a_shape_in_the_address_selects_and_the_selection_goes_on(
     assert "among" not in app.query_params
 
 
+@pytest.mark.slow
 def test_what_an_address_holds_that_makes_no_sense_is_ignored(study: Path, open_page: Open) -> None:
     write_map(study, 120)
     app = open_page("map", study="small", colour="x", shape="zz", sight="1_2", find="\u202eno")
@@ -125,6 +129,7 @@ def test_what_an_address_holds_that_makes_no_sense_is_ignored(study: Path, open_
     assert read_shape("0" * 16) == ()
 
 
+@pytest.mark.slow
 def test_features_that_came_later_are_told(study: Path, open_page: Open) -> None:
     write_map(study, 100)
     app = open_page("map", study="small")

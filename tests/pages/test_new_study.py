@@ -83,6 +83,7 @@ def form(open_page: Open, monkeypatch: pytest.MonkeyPatch, features: str) -> App
     return app.text_input(key="new_list").set_value(features).run()
 
 
+@pytest.mark.slow
 def test_features_beyond_the_sae_are_refused_in_the_form(
     home: Path, open_page: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:

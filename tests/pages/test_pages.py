@@ -45,6 +45,7 @@ def test_an_unknown_study_is_named(study: Path, open_page: Open) -> None:
     assert "no study named 'nope'" in texts(open_page("features", study="nope"))
 
 
+@pytest.mark.slow
 def test_the_table_shows_a_page_of_features(study: Path, open_page: Open) -> None:
     app = open_page("features", study="small")
     table = element(app, "rows")
@@ -55,6 +56,7 @@ def test_the_table_shows_a_page_of_features(study: Path, open_page: Open) -> Non
     assert "layer 8 is better" in texts(app)
 
 
+@pytest.mark.slow
 def test_the_address_filters_and_sorts(study: Path, open_page: Open) -> None:
     app = open_page("features", study="small", q="model", sort="max", dir="desc", size="25")
     rows = element(app, "rows")["rows"]
@@ -66,6 +68,7 @@ def test_the_address_filters_and_sorts(study: Path, open_page: Open) -> None:
     assert "40 of 120 features" in texts(app)
 
 
+@pytest.mark.slow
 def test_nonsense_in_the_address_is_ignored(study: Path, open_page: Open) -> None:
     app = open_page(
         "features", study="small", sort="x", page="-3", size="7", density="a:b", status="gone"
@@ -73,6 +76,7 @@ def test_nonsense_in_the_address_is_ignored(study: Path, open_page: Open) -> Non
     assert len(element(app, "rows")["rows"]) == 50
 
 
+@pytest.mark.slow
 def test_no_match_offers_to_clear(study: Path, open_page: Open) -> None:
     app = open_page("features", study="small", q="zzzz")
     app.button(key="clear_all").click().run()
@@ -80,6 +84,7 @@ def test_no_match_offers_to_clear(study: Path, open_page: Open) -> None:
     assert "q" not in app.query_params
 
 
+@pytest.mark.slow
 def test_search_in_example_text_finds_what_the_windows_hold(study: Path, open_page: Open) -> None:
     app = open_page("features", study="small", q="MARKET", **{"in": "text"})
     rows = element(app, "rows")["rows"]
@@ -90,6 +95,7 @@ def test_search_in_example_text_finds_what_the_windows_hold(study: Path, open_pa
     assert any("market" in "".join(row["tokens"]) for row in shown)
 
 
+@pytest.mark.slow
 def test_a_feature_shows_examples_labels_and_place(study: Path, open_page: Open) -> None:
     app = open_page("feature", study="small", feature="6", q="model")
     groups = element(app, "groups")["groups"]
@@ -101,6 +107,7 @@ def test_a_feature_shows_examples_labels_and_place(study: Path, open_page: Open)
     assert {"model 6", "words 6"} <= {text.value for text in app.text}
 
 
+@pytest.mark.slow
 def test_a_dead_feature_says_so(study: Path, open_page: Open) -> None:
     app = open_page("feature", study="small", feature="96")
     assert "never fires" in element(app, "groups")["groups"][0]["empty"]
@@ -112,6 +119,7 @@ def test_a_feature_outside_the_study_is_refused_in_words(study: Path, open_page:
     ).replace("Feature 5000", "feature 5000")
 
 
+@pytest.mark.slow
 def test_a_kept_feature_is_opened_without_a_model(study: Path, open_page: Open) -> None:
     keep_all_but(study, 100)
     listed = open_page("features", study="small", size="200")
@@ -143,6 +151,7 @@ def keep_all_but(study: Path, asked: int) -> None:
     write_record(study, whole)
 
 
+@pytest.mark.slow
 def test_decisions_are_saved_with_their_author(study: Path, open_page: Open) -> None:
     app = open_page("feature", study="small", feature="6", author="Ben")
     app.button(key="accept_search").click().run()
@@ -155,6 +164,7 @@ def test_decisions_are_saved_with_their_author(study: Path, open_page: Open) -> 
     assert [event.author for event in events[2:]] == ["Ben"] * 3
 
 
+@pytest.mark.slow
 def test_a_conflict_is_told_and_both_events_stay(study: Path, open_page: Open) -> None:
     app = open_page("feature", study="small", feature="6")
     with LabelHistory.open() as history:
@@ -166,6 +176,7 @@ def test_a_conflict_is_told_and_both_events_stay(study: Path, open_page: Open) -
         assert [event.kind for event in history.history(SAE, 6)][2:] == ["overridden", "accepted"]
 
 
+@pytest.mark.slow
 def test_a_refused_label_is_explained_and_stays_in_the_box(study: Path, open_page: Open) -> None:
     app = open_page("feature", study="small", feature="6")
     send(app, "label", text="   ")
@@ -178,6 +189,7 @@ def test_a_refused_label_is_explained_and_stays_in_the_box(study: Path, open_pag
         assert history.state(SAE, 6).status == "unreviewed"
 
 
+@pytest.mark.slow
 def test_a_decision_waits_for_the_name_of_its_author(study: Path, open_page: Open) -> None:
     app = open_page("feature", study="small", feature="6", author="")
     app.button(key="accept_llm").click().run()
@@ -186,6 +198,7 @@ def test_a_decision_waits_for_the_name_of_its_author(study: Path, open_page: Ope
     assert remembered(app, Decided).waiting[0].decisions[0].action == "accept"
 
 
+@pytest.mark.slow
 def test_next_goes_on_when_a_decision_leaves_the_filter(study: Path, open_page: Open) -> None:
     app = open_page("feature", study="small", feature="6", status="unreviewed")
     app.button(key="accept_search").click().run()
@@ -194,6 +207,7 @@ def test_next_goes_on_when_a_decision_leaves_the_filter(study: Path, open_page: 
     assert app.query_params["feature"] == "7"
 
 
+@pytest.mark.slow
 def test_review_takes_the_next_of_the_queue(study: Path, open_page: Open) -> None:
     app = open_page("review", study="small", queue="max")
     first = app.query_params["feature"]
@@ -206,6 +220,7 @@ def test_review_takes_the_next_of_the_queue(study: Path, open_page: Open) -> Non
         assert history.state(SAE, int(first)).status == "unreviewed"
 
 
+@pytest.mark.slow
 def test_review_says_when_nothing_is_left(study: Path, open_page: Open) -> None:
     with LabelHistory.open() as history:
         for feature in range(120):
@@ -214,6 +229,7 @@ def test_review_says_when_nothing_is_left(study: Path, open_page: Open) -> None:
     assert any("Nothing left" in found.value for found in app.markdown)
 
 
+@pytest.mark.slow
 def test_a_damaged_label_database_is_told_in_words(
     study: Path, open_page: Open, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

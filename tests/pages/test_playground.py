@@ -69,6 +69,7 @@ def _data(app: AppTest, name: str) -> dict[str, Any]:
     return data
 
 
+@pytest.mark.slow
 def test_an_address_shows_its_text_and_typing_another_reads_it(
     study: Path, open_page: Open, asked: list[tuple[str, Mapping[str, Any]]]
 ) -> None:
@@ -98,6 +99,7 @@ def test_an_address_shows_its_text_and_typing_another_reads_it(
     assert _data(app, "painted")["texts"][0]["tokens"][1]["fires"][0][0] == 0
 
 
+@pytest.mark.slow
 def test_two_texts_are_compared_and_a_long_one_is_cut_with_consent_only(
     study: Path, open_page: Open, asked: list[tuple[str, Mapping[str, Any]]]
 ) -> None:
@@ -131,6 +133,7 @@ def test_a_saved_file_is_opened_again_and_bad_ones_are_told(
             from_file(raw)
 
 
+@pytest.mark.slow
 def test_steering_shows_both_texts_and_the_address_has_it_all(
     study: Path, open_page: Open, asked: list[tuple[str, Mapping[str, Any]]]
 ) -> None:
@@ -161,6 +164,7 @@ def test_steering_shows_both_texts_and_the_address_has_it_all(
     assert any("The prompt is empty" in text.value for text in app.text)
 
 
+@pytest.mark.slow
 def test_the_panel_on_a_feature_and_what_is_gone_is_told(
     study: Path, open_page: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:

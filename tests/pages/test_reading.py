@@ -20,6 +20,7 @@ def sequences(study: Study) -> dict[int, int]:
     return dict(zip(*columns, strict=True))
 
 
+@pytest.mark.slow
 def test_more_examples_come_from_the_firings(
     study: Path, open_page: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -41,6 +42,7 @@ def test_more_examples_come_from_the_firings(
     assert np.allclose([row["activation"] for row in rows], strength[: len(rows)])
 
 
+@pytest.mark.slow
 def test_no_quarter_is_empty_where_the_feature_fires(study: Path, open_page: Open) -> None:
     opened = Study(study)
     counts = dict(
@@ -59,6 +61,7 @@ def test_no_quarter_is_empty_where_the_feature_fires(study: Path, open_page: Ope
             assert all(group["rows"] for group in groups)
 
 
+@pytest.mark.slow
 def test_every_document_of_a_feature_can_be_read(study: Path, open_page: Open) -> None:
     opened = Study(study)
     counts = dict(

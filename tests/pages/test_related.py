@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from safetensors.numpy import save_file
 from streamlit.testing.v1 import AppTest
 
@@ -30,6 +31,7 @@ def _opened(open_page: Open) -> AppTest:
     return app
 
 
+@pytest.mark.slow
 def test_kept_neighbours_are_listed(study: Path, open_page: Open) -> None:
     ids = np.tile(np.array([[7, 4000]], dtype=np.int32), (120, 1))
     cosines = np.tile(np.array([[0.75, 0.5]], dtype=np.float32), (120, 1))
@@ -43,6 +45,7 @@ def test_kept_neighbours_are_listed(study: Path, open_page: Open) -> None:
     assert elsewhere["href"] == ""
 
 
+@pytest.mark.slow
 def test_a_study_without_them_offers_to_work_them_out(
     study: Path, open_page: Open, monkeypatch: Any
 ) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from autointerp_core.jobs import JobState
 from autointerp_core.store.history import LabelHistory
 from tests.pages.conftest import SAE, Open, a_score, record_score
@@ -12,6 +14,7 @@ from ui.runs.job_result import lines
 from ui.runs.settings import RunSettings
 
 
+@pytest.mark.slow
 def test_a_study_without_scores_says_what_to_do(study: Path, open_page: Open) -> None:
     app = open_page("report", study="small")
     shown = texts(app)
@@ -19,6 +22,7 @@ def test_a_study_without_scores_says_what_to_do(study: Path, open_page: Open) ->
     assert "No control of this study was made yet" in shown
 
 
+@pytest.mark.slow
 def test_scores_stand_apart_with_the_worst_features(study: Path, open_page: Open) -> None:
     with LabelHistory.open() as history:
         events = {e.feature: e.id for e in history.all_events(SAE) if e.source == "search"}

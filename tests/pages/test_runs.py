@@ -50,6 +50,7 @@ def form(study: Path, open_page: Open) -> Callable[[str], AppTest]:
     return opened
 
 
+@pytest.mark.slow
 def test_the_form_says_what_it_will_do_and_starts_it(
     form: Callable[[str], AppTest], submitted: Submitted, study: Path
 ) -> None:
@@ -77,6 +78,7 @@ def test_the_form_says_what_it_will_do_and_starts_it(
     assert widget(app.segmented_control, "Model from").value == "scripted"
 
 
+@pytest.mark.slow
 def test_a_missing_key_is_told_before_and_a_key_is_never_shown(
     form: Callable[[str], AppTest], submitted: Submitted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -101,6 +103,7 @@ def test_a_missing_key_is_told_before_and_a_key_is_never_shown(
     assert "price_in" not in submitted[0][1]
 
 
+@pytest.mark.slow
 def test_prices_give_a_cost_and_a_budget_of_nothing_is_refused(
     form: Callable[[str], AppTest], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -117,6 +120,7 @@ def test_prices_give_a_cost_and_a_budget_of_nothing_is_refused(
     assert app.button(key="run_start").disabled
 
 
+@pytest.mark.slow
 def test_scoring_is_started_from_its_own_form(
     form: Callable[[str], AppTest], submitted: Submitted, study: Path
 ) -> None:
@@ -129,6 +133,7 @@ def test_scoring_is_started_from_its_own_form(
     )
 
 
+@pytest.mark.slow
 def test_bulk_runs_take_what_is_ticked(study: Path, open_page: Open, submitted: Submitted) -> None:
     app = open_page("features", study="small")
     remembered(app, Looking).picked = {3, 5}

@@ -37,6 +37,7 @@ def event_of(feature: int, source: str) -> int:
         )
 
 
+@pytest.mark.slow
 def test_scores_stand_beside_the_labels_and_the_title(study: Path, open_page: Open) -> None:
     record_score(6, event_of(6, "search"), {"detection": a_score()}, rank=0.8)
     app = open_page("feature", study="small", feature="6")
@@ -57,6 +58,7 @@ def test_scores_stand_beside_the_labels_and_the_title(study: Path, open_page: Op
     assert "validate" in search["about"]
 
 
+@pytest.mark.slow
 def test_the_table_shows_and_sorts_by_the_score_on_test_documents(
     study: Path, open_page: Open
 ) -> None:
@@ -81,6 +83,7 @@ def several(study: Path) -> None:
         record_score(feature, event_of(feature, "search"), both, rank=0.8)
 
 
+@pytest.mark.slow
 def test_several_scores_stand_side_by_side_and_the_chosen_one_first(
     study: Path, open_page: Open
 ) -> None:
@@ -95,6 +98,7 @@ def test_several_scores_stand_side_by_side_and_the_chosen_one_first(
     assert [score["name"] for score in title["scores"]] == ["detection", "embedding"]
 
 
+@pytest.mark.slow
 def test_a_column_a_scorer_and_the_chosen_one_ranks(study: Path, open_page: Open) -> None:
     several(study)
     app = open_page("features", study="small", sort="score", dir="desc")
@@ -117,6 +121,7 @@ def test_a_column_a_scorer_and_the_chosen_one_ranks(study: Path, open_page: Open
     assert [row["feature"] for row in element(app, "rows")["rows"]] == [9]
 
 
+@pytest.mark.slow
 def test_a_queue_by_score_goes_by_the_chosen_scorer(study: Path, open_page: Open) -> None:
     several(study)
     app = open_page("review", study="small", queue="score", of="all")
@@ -129,6 +134,7 @@ def test_a_queue_by_score_goes_by_the_chosen_scorer(study: Path, open_page: Open
     assert (app.query_params["by"], app.query_params["feature"]) == ("embedding", "7")
 
 
+@pytest.mark.slow
 def test_proposals_are_ordered_by_the_chosen_scorer(study: Path, open_page: Open) -> None:
     with LabelHistory.open() as history:
         for text in ("the one", "the two"):
@@ -147,6 +153,7 @@ def test_proposals_are_ordered_by_the_chosen_scorer(study: Path, open_page: Open
     assert LabelHistory.open().state(SAE, 6).label == "the one"
 
 
+@pytest.mark.slow
 def test_a_label_that_could_not_be_scored_says_why(study: Path, open_page: Open) -> None:
     reason = "fires in 2 test documents; at least 5 are needed"
     record_score(6, event_of(6, "llm"), {}, unscored=reason, source="llm:x/tiny")
@@ -158,6 +165,7 @@ def test_a_label_that_could_not_be_scored_says_why(study: Path, open_page: Open)
     assert not search["scores"]
 
 
+@pytest.mark.slow
 def test_missing_judgements_are_counted_and_chance_is_said(study: Path, open_page: Open) -> None:
     weak = a_score(0.55, low=0.41, n=30, n_missing=10)
     record_score(6, event_of(6, "search"), {"detection": weak}, rank=0.5)
@@ -179,6 +187,7 @@ def test_scores_that_make_no_sense_count_as_unknown(raw: Any) -> None:
     assert found.above_floor is None
 
 
+@pytest.mark.slow
 def test_hostile_text_in_scores_is_only_text(study: Path, open_page: Open) -> None:
     with LabelHistory.open() as history:
         history.record(SAE, 6, "generated", HOSTILE, source=f"llm:{HOSTILE}", method=HOSTILE)
@@ -199,6 +208,7 @@ def open_proposals(app: AppTest) -> AppTest:
     return app.run()
 
 
+@pytest.mark.slow
 def test_every_proposal_is_listed_once_and_can_be_accepted(study: Path, open_page: Open) -> None:
     with LabelHistory.open() as history:
         for text, method in (("third way", "contrast"), ("Model 6", "words")):
@@ -223,6 +233,7 @@ def test_every_proposal_is_listed_once_and_can_be_accepted(study: Path, open_pag
         assert history.state(SAE, 6).label == "third way"
 
 
+@pytest.mark.slow
 def test_the_queue_by_score_begins_with_the_worst(study: Path, open_page: Open) -> None:
     for feature, value in ((4, 0.6), (7, 0.4), (9, 0.9)):
         record_score(feature, event_of(feature, "search"), {"embedding": a_score(value)}, rank=0.5)
@@ -232,6 +243,7 @@ def test_the_queue_by_score_begins_with_the_worst(study: Path, open_page: Open) 
     assert app.query_params["feature"] == "4"
 
 
+@pytest.mark.slow
 def test_disagreement_is_by_scores_where_both_have_them(study: Path, open_page: Open) -> None:
     # Every third feature has both labels, in different words; two of them are scored.
     for feature, llm, search in ((9, 0.9, 0.88), (12, 0.55, 0.95)):
@@ -259,6 +271,7 @@ def test_the_same_words_agree_whatever_their_scores(study: Path) -> None:
     assert agreement(state) == 1.0
 
 
+@pytest.mark.slow
 def test_a_persons_label_has_its_own_score(study: Path, open_page: Open) -> None:
     with LabelHistory.open() as history:
         event = history.override(SAE, 6, "my own words", author="Ana")

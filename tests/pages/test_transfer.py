@@ -83,6 +83,7 @@ def test_tables_cannot_smuggle_formulas(study: Path) -> None:
     assert len(table) == 161
 
 
+@pytest.mark.slow
 def test_studies_are_listed_opened_and_deleted_but_labels_stay(
     study: Path, open_page: Open
 ) -> None:
@@ -97,6 +98,7 @@ def test_studies_are_listed_opened_and_deleted_but_labels_stay(
         assert history.state(SAE, 5).label == "words 5"
 
 
+@pytest.mark.slow
 def test_jobs_show_their_error_and_offer_a_retry(home: Path, open_page: Open) -> None:
     job = jobs.submit("selftest", {"steps": 1, "fail_at": 0}, "A job that fails")
     while jobs.get(job.id).active:
@@ -106,12 +108,14 @@ def test_jobs_show_their_error_and_offer_a_retry(home: Path, open_page: Open) ->
     assert app.button(key=f"retry_{job.id}")
 
 
+@pytest.mark.slow
 def test_export_offers_every_file(study: Path, open_page: Open) -> None:
     app = open_page("export", study="small")
     assert {"feature_labels.json", "feature_examples.jsonl"} <= {text.value for text in app.text}
     assert "120 features" in texts(app)
 
 
+@pytest.mark.slow
 def test_the_page_takes_in_a_history_and_shows_it_before(
     study: Path, open_page: Open, tmp_path: Path
 ) -> None:
@@ -136,6 +140,7 @@ def test_the_page_takes_in_a_history_and_shows_it_before(
         assert len(history.history(SAE, 5)) == events
 
 
+@pytest.mark.slow
 def test_files_of_another_sae_are_refused_in_words(study: Path, open_page: Open) -> None:
     opened = readers.open_study("small")
     labels = json.loads(exporting.labels_json(opened, [3, 5]))

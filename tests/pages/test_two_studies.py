@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import pytest
 from streamlit.testing.v1 import AppTest
 
 from autointerp_core.labels.scoring.evidence import ProposalRun, write_evidence
@@ -44,6 +45,7 @@ def open_proposals(open_page: Open) -> AppTest:
     return app.run()
 
 
+@pytest.mark.slow
 def test_proposals_of_another_study_say_where_they_are_from_and_can_be_accepted(
     study: Path, open_page: Open
 ) -> None:
@@ -65,6 +67,7 @@ def test_proposals_of_another_study_say_where_they_are_from_and_can_be_accepted(
     assert f"study {other.id}, not on this disk" in texts(open_proposals(open_page))
 
 
+@pytest.mark.slow
 def test_judged_windows_are_read_where_they_were_judged(study: Path, open_page: Open) -> None:
     other = second(study.parent.parent)
     with LabelHistory.open() as history:
