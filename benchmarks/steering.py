@@ -1,8 +1,8 @@
 """``python -m benchmarks.steering``: does turning a feature up do what its direction says?
 
-On the demo. The feature is found by a rule: the one whose strongest examples all peak on ``"``.
+On the demo. The feature is found by a rule: the one whose peaks are most often weekdays.
 Prompt and strength were chosen on other seeds (1000 to 1007) than those measured. The share
-of quotation marks among generated tokens is counted in 50 texts, one a seed, three times: as the
+of weekdays among generated tokens is counted in 50 texts, one a seed, three times: as the
 model writes, with the feature added, and with a random direction of the same length added. The
 same seeds in all three; intervals are over seeds (bootstrap, 95 %).
 """
@@ -30,13 +30,13 @@ SEEDS = 50
 TOKENS = 30
 STRENGTHS = (1.0,)
 PROMPT = "The report says that"
-_MARKS = frozenset('"“”')
+_DAYS = frozenset(("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"))
 _DRAWS = 4000
 
 
 def main() -> int:
     study = Study(studies_dir() / json.loads((home() / "demo.json").read_bytes())["study"])
-    feature = quoting_feature(study)
+    feature = weekday_feature(study)
     steerer = Steerer(open_live(study), max_in(study))
     spelled = [steerer.live.pair.tokenizer.decode([i]) for i in range(len(study.tokens.vocab))]
     config = SteerConfig(PROMPT, tokens=TOKENS)
@@ -45,13 +45,10 @@ def main() -> int:
     how = Sampling(TOKENS, config.temperature, tuple(range(SEEDS)))
 
     def shares(change: Callable[[torch.Tensor], torch.Tensor] | None) -> Float64Array:
-        """Quotation marks a token, of each seed."""
+        """Weekdays a token, of each seed."""
         drawn = steerer.draw(prompt, how, change, at_prompt, at_generated)
         return np.array(
-            [
-                sum(bool(_MARKS & set(spelled[i])) for i in ids) / max(len(ids), 1)
-                for ids in drawn.ids
-            ]
+            [sum(spelled[i].strip() in _DAYS for i in ids) / max(len(ids), 1) for ids in drawn.ids]
         )
 
     plain = shares(None)
@@ -81,19 +78,18 @@ def _constant(vector: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:
     return lambda x: vector.expand(len(x), -1)
 
 
-def quoting_feature(study: Study) -> int:
-    """The feature whose strongest examples all peak on a bare quotation mark."""
+def weekday_feature(study: Study) -> int:
+    """The feature with most weekdays among its peak tokens; of equals the stronger."""
     table = study.table
-    for feature, tokens in zip(table["feature"], table["top_tokens"], strict=True):
-        if list(tokens) == ['"']:
-            return int(feature)
-    raise AssertionError("no feature of the demo peaks on quotation marks alone")
+    days = [sum(token.strip() in _DAYS for token in tokens) for tokens in table["top_tokens"]]
+    best = table.assign(days=days).sort_values(["days", "max"]).iloc[-1]
+    return int(best["feature"])
 
 
 def factor(one: Float64Array, other: Float64Array) -> tuple[float, float, float]:
     """Mean of ``one`` over that of ``other`` with a 95 % interval over seeds, drawn in pairs.
 
-    Half a mark is added to either sum: in a bootstrap draw there may be none.
+    Half a weekday is added to either sum: in a bootstrap draw there may be none.
     """
     half = 0.5 / (len(one) * TOKENS)
     generator = np.random.default_rng(0)
