@@ -1,7 +1,8 @@
 """``python -m benchmarks.sae_directory_index``: what the app's SAE browser knows, made new.
 
 Hook points and architectures are SAELens' own (:mod:`benchmarks.sae_directory`); widths stand in
-the names of releases, ids and files; the models' sizes are from their cards. Writes the file
+the names of releases, ids and files. What no name says (models' sizes in ``_MODELS``, widths in
+``_SAID``) was put down from general knowledge and checked against no page. Writes the file
 beside ``autointerp_core/sources/sae_directory.py``.
 """
 
@@ -21,7 +22,7 @@ from benchmarks.sae_directory import Entry, entries
 
 @dataclass(frozen=True)
 class Model:
-    """A model's sizes; ``width`` None where its card does not say."""
+    """A model's sizes; ``width`` None where it is not known."""
 
     width: int | None
     layers: int
@@ -46,7 +47,7 @@ _MODELS = {
     "qwen3.5-35b-a3b": Model(None, 40, 35.0), "gpt-oss-20b": Model(2880, 24, 20.9),
 }  # fmt: skip
 _THOUSAND, _MILLION = 1024, 1 << 20
-# What a release's page says and no name does.
+# Widths that no name says; see above.
 _SAID = {
     "gpt2-small-res-jb": 24_576,
     "gpt2-small-hook-z-kk": 24_576,

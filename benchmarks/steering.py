@@ -12,7 +12,6 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
-from functools import partial
 
 import numpy as np
 import torch
@@ -64,7 +63,7 @@ def main() -> int:
         length = strength * study.stats(feature).max * float(direction.norm())
         other = torch.randn(direction.shape, generator=torch.Generator().manual_seed(1))
         vector = (other / other.norm() * length).to(direction.device)
-        random = shares(partial(_everywhere, vector))
+        random = shares(_constant(vector))
         rows.append(Row(f"share_steered_{strength:g}", float(added.mean()), repeats=SEEDS))
         rows.append(Row(f"share_random_{strength:g}", float(random.mean()), repeats=SEEDS))
         for name, base in (("unsteered", plain), ("random", random)):
@@ -78,9 +77,9 @@ def main() -> int:
     return publish("steering", rows)
 
 
-def _everywhere(vector: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
-    """The same vector at every position of ``x``."""
-    return vector.expand(len(x), -1)
+def _constant(vector: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:
+    """The same vector at every position."""
+    return lambda x: vector.expand(len(x), -1)
 
 
 def quoting_feature(study: Study) -> int:

@@ -4,8 +4,8 @@ Of the newest study. Score some of its labels first, or the pictures show that t
 ``python -m docs.make_screenshots`` in the project's root; needs Debian's chromium and a
 built demo study (``make demo``). Look at the pictures before committing them.
 
-Pictures are WebP, lossless in what text needs and a fifth of a PNG's size; those of an earlier
-state are in the repository's history.
+Pictures are WebP, about half of a PNG's size; those of an earlier state are in the repository's
+history.
 """
 
 from __future__ import annotations

@@ -144,7 +144,7 @@ def _label(words: Sequence[Counter[str]]) -> str:
         total = max(sum(found.values()), 1)
         for word, times in found.items():
             shared[word] += 1
-            weight[word] += times / total
+            weight[word] = weight.get(word, 0.0) + times / total
     if not weight:
         return "marks and numbers"
     ranked = sorted(weight, key=lambda word: (-shared[word], -weight[word], word))

@@ -78,8 +78,9 @@ def test_an_address_shows_its_text_and_typing_another_reads_it(
     tokens = data["texts"][0]["tokens"]
     assert [token["text"] for token in tokens] == ["the", " bank", " of", " England"]
     assert tokens[0]["masked"]
-    assert [each["feature"] for each in tokens[3]["top"]] == [13, 3]
-    assert tokens[3]["top"][0]["label"] == "words 13"
+    assert tokens[3]["top"] == [[13, 4.0], [3, 1.5]]
+    assert data["features"]["13"]["label"] == "words 13"
+    assert [data["features"][name]["pinned"] for name in ("3", "13")] == [True, False]
     table = _data(app, "ranking")
     assert [row["feature"] for row in table["rows"]] == [13, 12, 11, 3]  # BOS does not count
     assert table["rows"][0]["values"][1:] == [4.0, pytest.approx(4 / 3), 1]

@@ -41,7 +41,8 @@ function tokenOf(token, index, data) {
   return span
 }
 
-function chip(found, data) {
+function chip([feature, value], data) {
+  const found = { feature, value, ...data.features[feature] }
   const row = make("div", "feature")
   const link = make("a")
   link.href = found.href

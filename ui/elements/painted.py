@@ -6,8 +6,9 @@ ever become text nodes (``text.js``).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from types import MappingProxyType
 
 from ui.elements.component import register
 
@@ -17,13 +18,11 @@ SLOTS = 6
 
 
 @dataclass(frozen=True)
-class Found:
-    """A feature that fires on a token."""
+class Shown:
+    """What is told of a feature wherever it fires."""
 
-    feature: int
     label: str
     """Empty where it has none."""
-    value: float
     href: str
     pinned: bool = False
 
@@ -36,8 +35,8 @@ class Token:
     id: int
     fires: list[tuple[int, float]] = field(default_factory=list)
     """Colour and strength from 0 to 1 of features shown, strongest first."""
-    top: list[Found] = field(default_factory=list)
-    """Its strongest features."""
+    top: list[tuple[int, float]] = field(default_factory=list)
+    """Its strongest features, each with its activation."""
     name: str = ""
     """Of a special token, how the tokenizer spells it."""
     masked: bool = False
@@ -69,6 +68,7 @@ class Pin:
 def painted(
     texts: Sequence[Text],
     legend: Sequence[Pin] = (),
+    features: Mapping[int, Shown] = MappingProxyType({}),
     *,
     key: str,
     as_list: bool = False,
@@ -77,16 +77,22 @@ def painted(
     on_pin: Callable[[], None] | None = None,
     on_unpin: Callable[[], None] | None = None,
 ) -> None:
-    """Show texts. The callbacks read the widget ``key``: ``open``, ``pin``, ``unpin``.
+    """Show texts.
 
-    ``as_list``: a row a token, with its strongest features beside it. ``detail``: a click on a
-    token lists its features.
+    The callbacks read the widget ``key``: ``open``, ``pin``, ``unpin``.
+
+    Args:
+        features: every one that is named in a token's ``top``.
+        as_list: a row a token, with its strongest features beside it.
+        detail: a click on a token lists its features.
     """
     _VIEW(
         key=key,
         data={
             "texts": [asdict(text) for text in texts],
             "legend": [asdict(pin) for pin in legend],
+            # Once each: a token's neighbours share most of its features.
+            "features": {str(number): asdict(shown) for number, shown in features.items()},
             "list": as_list,
             "detail": detail,
             "pinnable": on_pin is not None,

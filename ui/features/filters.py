@@ -131,7 +131,7 @@ def show(view: View, snapshot: Snapshot, beside: Callable[[], None]) -> None:
             placeholder="a topic, a word, a number",
             on_change=_apply,
             label_visibility="collapsed",
-            width=300,
+            width=215,
         )
         scope = view.scope if view.q else session.memory(Scope).name
         st.selectbox(
@@ -142,7 +142,7 @@ def show(view: View, snapshot: Snapshot, beside: Callable[[], None]) -> None:
             format_func=SCOPES.__getitem__,
             on_change=_apply,
             label_visibility="collapsed",
-            width=165,
+            width=150,
         )
         with st.container(key="about_scopes", width="content"):
             st.markdown("", help=_ABOUT_SCOPES)

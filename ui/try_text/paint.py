@@ -9,7 +9,7 @@ import numpy as np
 from autointerp_core.live.encoded import SINK, EncodedText
 from autointerp_core.live.ranking import strongest
 from ui import readers
-from ui.elements.painted import Found, Pin, Text, Token, painted
+from ui.elements.painted import Pin, Shown, Text, Token, painted
 from ui.feature_names import Names
 from ui.marks import marked
 from ui.try_text.state import Asked
@@ -34,12 +34,15 @@ def show(
             names(feature).href)
         for slot, feature in enumerate(pins)
     ]  # fmt: skip
+    shown = [
+        Text(title, tokens(text, asked, names, opened.study.tokens.vocab))
+        for title, text in zip(titles, texts, strict=True)
+    ]
+    named = {feature for text in shown for token in text.tokens for feature, _ in token.top}
     painted(
-        [
-            Text(title, tokens(text, asked, names, opened.study.tokens.vocab))
-            for title, text in zip(titles, texts, strict=True)
-        ],
+        shown,
         legend,
+        {f: Shown(names(f).label, names(f).href, f in asked.pins) for f in sorted(named)},
         key="try_tokens",
         as_list=asked.show == "list",
         on_open=clicks["on_open_change"],
@@ -71,7 +74,7 @@ def tokens(text: EncodedText, asked: Asked, names: Names, vocab: list[str]) -> l
                 text=piece,
                 id=number,
                 fires=sorted(fires[at], key=lambda each: -each[1]),
-                top=[_found(text, place, names, asked) for place in top[at]],
+                top=[(int(text.feature[i]), float(text.activation[i])) for i in top[at]],
                 name=vocab[number] if special else "",
                 masked=bool(why),
                 why=_WHY.get(why, ""),
@@ -86,10 +89,3 @@ def _strength(text: EncodedText, place: int, names: Names) -> float:
     value = abs(float(text.activation[place]))
     most = names(int(text.feature[place])).most
     return round(min(value / most, 1.0), 3) if most else 1.0
-
-
-def _found(text: EncodedText, place: int, names: Names, asked: Asked) -> Found:
-    feature = int(text.feature[place])
-    named = names(feature)
-    value = float(text.activation[place])
-    return Found(feature, named.label or "", value, named.href, feature in asked.pins)
