@@ -300,7 +300,9 @@ def measure(demo: Study, folder: Path, draws: int, more: int) -> list[Row]:
             share, tried, missed = first_share(corpus, group, apart=apart)
             against = "twenty_without" if apart else "rest"
             print(*missed, sep="\n")
-            rows.append(Row(f"{name}_first_against_{against}", share, 0.9, ">=", repeats=tried))
+            # Of the older concepts up to half of "the rest" hold them, too: told, not judged.
+            limit = 0.9 if apart or name == "new" else None
+            rows.append(Row(f"{name}_first_against_{against}", share, limit, ">=", repeats=tried))
     everything = Ranked.of(corpus.evidence(corpus.features, None), corpus.lengths(None), MAX)
     rows.append(
         Row(
