@@ -1,10 +1,13 @@
 """``python -m benchmarks.steering``: does turning a feature up do what its direction says?
 
 On the demo. The feature is found by a rule: the one whose peaks are most often weekdays.
-Prompt and strength were chosen on other seeds (1000 to 1007) than those measured. The share
-of weekdays among generated tokens is counted in 50 texts, one a seed, three times: as the
+The share of weekdays among generated tokens is counted in 50 texts, one a seed, three times: as the
 model writes, with the feature added, and with a random direction of the same length added. The
 same seeds in all three; intervals are over seeds (bootstrap, 95 %).
+
+What was looked at before: prompt and strength were chosen on seeds 1000 to 1007; two features of
+quotation marks, tried first on seeds 0 to 49, showed no rise (1.16 and 0.52 times, intervals across
+1), and weekdays were then seen on seeds 0 to 49. The seeds measured here are others.
 """
 
 from __future__ import annotations
@@ -27,6 +30,8 @@ from autointerp_core.store.study import Study
 from benchmarks.report import Row, publish
 
 SEEDS = 50
+FIRST = 100
+"""The first seed: those before were looked at."""
 TOKENS = 30
 STRENGTHS = (1.0,)
 PROMPT = "The report says that"
@@ -42,7 +47,7 @@ def main() -> int:
     config = SteerConfig(PROMPT, tokens=TOKENS)
     prompt = steerer.prompt(config)
     at_prompt, at_generated = where(prompt, config)
-    how = Sampling(TOKENS, config.temperature, tuple(range(SEEDS)))
+    how = Sampling(TOKENS, config.temperature, tuple(range(FIRST, FIRST + SEEDS)))
 
     def shares(change: Callable[[torch.Tensor], torch.Tensor] | None) -> Float64Array:
         """Weekdays a token, of each seed."""
