@@ -120,7 +120,7 @@ def correlations(pairs: Sequence[ScorerPair]) -> go.Figure:
     for pair in pairs:
         a, b = names.index(plain(pair.one)), names.index(plain(pair.other))
         found = pair.correlation
-        said = f"{pair.n:,} features"
+        said = f"{pair.n:,} feature{'' if pair.n == 1 else 's'}"
         if found is not None:
             said = f"{found.value:.2f}<br>{found.low:.2f} to {found.high:.2f}<br>{said}"
         for row, column in ((a, b), (b, a)):

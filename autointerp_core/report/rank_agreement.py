@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -26,6 +26,11 @@ class ScorerPair:
     n: int
     correlation: Interval | None
     """None where there are too few features, or one scorer says the same of all."""
+
+
+def comparable(pairs: Sequence[ScorerPair]) -> list[ScorerPair]:
+    """Those of which there is something to say."""
+    return [pair for pair in pairs if pair.correlation is not None]
 
 
 def scorer_pairs(scores: Mapping[str, Mapping[int, ScorerResult]]) -> list[ScorerPair]:

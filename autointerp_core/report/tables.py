@@ -8,6 +8,7 @@ from autointerp_core.labels.scoring.evidence import JudgedWindow
 from autointerp_core.labels.scoring.score_statistics import Interval
 from autointerp_core.report.cost import CostLine
 from autointerp_core.report.gather import ReportData, distances
+from autointerp_core.report.rank_agreement import LEAST
 from autointerp_core.store.event_details import ScorerResult
 
 SCORES = (
@@ -18,15 +19,19 @@ SCORES = (
 )
 NO_SCORES = "No label of this study is scored yet: autointerp score --study ID --scoring embedding"
 CONTROLS = (
-    "The same for SAEs whose directions mean nothing: shuffled (coordinates of each direction "
-    "mixed) and random-sae (directions drawn at random). With the real SAE's labels a score above "
-    "the floor would come from elsewhere than the label. With labels made anew of its own features "
-    "it says how well features without meaning let themselves be labelled: what the real SAE has "
-    "above that is what its directions add."
+    "The same for SAEs whose directions mean nothing: the shuffled SAE (coordinates of each "
+    "direction mixed; not the other features' labels above) and random-sae (directions drawn at "
+    "random). With the real SAE's labels a score above the floor would come from elsewhere than "
+    "the label. With labels made anew of its own features it says how well features without "
+    "meaning let themselves be labelled: what the real SAE has above that is what its directions "
+    "add."
 )
 AGREEMENT_OF_SCORERS = (
     "Spearman's rank correlation of scorers over the features that both have a value of: whether "
     "they put the same labels on top. Below it the 95 % interval."
+)
+NO_AGREEMENT = (
+    f"No two scorers have values of the same {LEAST} features, or one says the same of all."
 )
 JUDGES = (
     "Corrected: what the share of right answers would be had the judge not erred, from its "

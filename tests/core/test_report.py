@@ -17,8 +17,8 @@ from autointerp_core.labels.config import ScoreConfig
 from autointerp_core.labels.scoring.run import score_labels
 from autointerp_core.report.gather import ReportData, gather
 from autointerp_core.report.html_report import write_report
-from autointerp_core.report.rank_agreement import spearman
-from autointerp_core.report.tables import costs, judges, scores
+from autointerp_core.report.rank_agreement import comparable, spearman
+from autointerp_core.report.tables import NO_AGREEMENT, costs, judges, scores
 from autointerp_core.report.windows import shown_features
 from autointerp_core.store.event_details import MeasuredDetails, ScorerResult
 from autointerp_core.store.events import GENERATED, MEASURED, NewEvent
@@ -196,3 +196,13 @@ def test_rank_correlation_against_its_definition() -> None:
     assert found.low < found.value < found.high
     assert spearman(one[:5], other[:5]) is None
     assert spearman(np.ones(9), np.arange(9.0)) is None
+
+
+def test_pairs_with_nothing_to_say_are_told_and_not_drawn(
+    study: Study, history: LabelHistory, tmp_path: Path
+) -> None:
+    data = _scored(study, history)
+    assert data.scorer_pairs
+    assert comparable(data.scorer_pairs) == []
+    write_report(tmp_path / "report.html", study, history)
+    assert NO_AGREEMENT in (tmp_path / "report.html").read_text("utf-8")

@@ -13,6 +13,7 @@ from autointerp_core.home import studies_dir
 from autointerp_core.report import figures, tables
 from autointerp_core.report.gather import ReportData, ScorerReport, gather
 from autointerp_core.report.html_report import write_report
+from autointerp_core.report.rank_agreement import comparable
 from autointerp_core.report.tables import Table
 from autointerp_core.report.windows import ShownFeature, shown_features
 from ui import problems, readers, session
@@ -90,7 +91,10 @@ def _agreement(data: ReportData) -> None:
         return
     st.subheader("Agreement of scorers")
     _quiet("agreement", tables.AGREEMENT_OF_SCORERS)
-    _plot(figures.correlations(data.scorer_pairs), "report_correlations")
+    if pairs := comparable(data.scorer_pairs):
+        _plot(figures.correlations(pairs), "report_correlations")
+    else:
+        st.text(tables.NO_AGREEMENT)
 
 
 def _judges(data: ReportData) -> None:

@@ -20,6 +20,7 @@ from autointerp_core.export.html_safety import json_block, script_policy
 from autointerp_core.labels.scoring.evidence import JudgedWindow
 from autointerp_core.report import figures, tables
 from autointerp_core.report.gather import ReportData, ScorerReport, gather
+from autointerp_core.report.rank_agreement import comparable
 from autointerp_core.report.windows import ShownFeature, shown_features
 from autointerp_core.store.files import atomic_file
 from autointerp_core.store.history import LabelHistory
@@ -60,10 +61,12 @@ def _sections(study: Study, data: ReportData) -> list[Part]:
     if data.controls:
         sections.append(_section("Controls", _controls(data)))
     if data.scorer_pairs:
-        parts = [
-            _text(tables.AGREEMENT_OF_SCORERS),
-            _figure("rank correlation of scorers", figures.correlations(data.scorer_pairs), True),
-        ]
+        parts = [_text(tables.AGREEMENT_OF_SCORERS)]
+        if pairs := comparable(data.scorer_pairs):
+            title = "rank correlation of scorers"
+            parts.append(_figure(title, figures.correlations(pairs), True))
+        else:
+            parts.append(_text(tables.NO_AGREEMENT))
         sections.append(_section("Agreement of scorers", parts))
     sections.append(_section("Judges", [_text(tables.JUDGES), *map(_table, tables.judges(data))]))
     for scorer in data.scorers:
