@@ -91,7 +91,7 @@ def test_generated_scored_looked_at_and_accepted(page: Page, demo: Path, serve: 
     settled(page)
 
     # The score in the table, and on the feature's page beside each label.
-    expect(page.locator(".st-key-table thead")).to_contain_text("Score")
+    expect(page.locator(".st-key-table thead")).to_contain_text("Detection")
     page.locator(".st-key-table td.c-label").first.click()
     settled(page)
     expect(page.locator(".st-key-title_score")).to_contain_text(re.compile(r"0\.\d\d|1\.00"))

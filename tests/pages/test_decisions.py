@@ -89,6 +89,25 @@ def test_undo_in_review_never_takes_back_what_another_person_decided(
 
 
 @pytest.mark.slow
+def test_previous_in_review_goes_back_to_what_was_decided_last(
+    study: Path, open_page: Open
+) -> None:
+    app = open_page("review", study="small")
+    assert app.button(key="previous").disabled
+    first = int(texts(app).split("Feature ")[1].split()[0])
+    app.button(key="accept_search").click().run()
+    app.button(key="accept_search").click().run()
+    assert not app.button(key="previous").disabled
+    second = app.query_params["feature"]
+    app.button(key="previous").click().run()
+    app.button(key="previous").click().run()
+    assert app.query_params["feature"] == str(first)
+    assert second != str(first)
+    assert states(SAE)[first].status == "accepted"
+    assert app.button(key="previous").disabled
+
+
+@pytest.mark.slow
 def test_what_a_session_remembers_of_a_study_is_gone_in_another(
     other: Path, open_page: Open
 ) -> None:

@@ -8,6 +8,7 @@ import streamlit as st
 
 from autointerp_core.errors import BadInput
 from autointerp_core.explore.feature_index import Row, Snapshot
+from autointerp_core.explore.view import View
 from ui import problems, readers, session, url
 from ui.decisions import author, decide, keyboard, presses
 from ui.decisions.callback import act
@@ -65,7 +66,7 @@ def show(opened: readers.OpenStudy) -> None:
             _done(snapshot, queue)
             return
         row = snapshot.row(at)
-        place = queues.unskipped(snapshot, view, find_place(snapshot, view, feature))
+        place = _place(opened, snapshot, view, feature)
         queues.top(snapshot, opened.sae, queue, place, _ask_keys)
         if wrong:
             no_feature(wrong)
@@ -82,6 +83,20 @@ def show(opened: readers.OpenStudy) -> None:
     if keys:
         _cheat_sheet()
     url.drawn()
+
+
+def _place(opened: readers.OpenStudy, snapshot: Snapshot, view: View, feature: int) -> Place:
+    """Where a feature stands in the queue.
+
+    What is decided leaves the queue: before its first feature stand those of this session, so
+    that one can look back.
+    """
+    place = queues.unskipped(snapshot, view, find_place(snapshot, view, feature))
+    if place.previous is not None:
+        return place
+    decided = list(dict.fromkeys(f for one in decide.made(opened.sae) for f, _ in one.events))
+    at = decided.index(feature) if feature in decided else len(decided)
+    return replace(place, previous=decided[at - 1]) if at else place
 
 
 def _panel(opened: readers.OpenStudy, row: Row, place: Place, queue: queues.Queue) -> None:
@@ -163,7 +178,7 @@ def _pressed(opened: readers.OpenStudy, queue: queues.Queue, press: Press) -> No
         case "keys":
             _ask_keys()
         case "next" | "previous" if here is not None:
-            place = queues.unskipped(snapshot, view, find_place(snapshot, view, here))
+            place = _place(opened, snapshot, view, here)
             queues.go(place.next if press.do == "next" else place.previous)
         case "skip" if here == feature:
             queues.skip(feature, queues.unskipped(snapshot, view, find_place(snapshot, view, here)))
