@@ -33,7 +33,7 @@ def test_a_group_and_then_a_family_fill_the_table(study: Path, open_page: Open) 
 @pytest.mark.slow
 def test_families_are_made_when_asked_for(study: Path, open_page: Open) -> None:
     app = open_page("features", study="small")
-    app.button(key="find_families").click().run()
+    app.button(key="families_make").click().run()
     assert not app.exception
     assert [job.kind for job in jobs.list_jobs()] == ["families"]
     for job in jobs.list_jobs():

@@ -2,30 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import streamlit as st
 
-from autointerp_core import jobs
 from autointerp_core.errors import AutointerpError
-from autointerp_core.jobs.state import JobState
 from autointerp_core.store import selections
 from autointerp_core.store.families import Family, Group, read_families
 from ui import readers, session
 from ui.features import filters
 from ui.glossary import about
 from ui.navigation import looking
-from ui.runs import job_view
+from ui.runs.offer import Told, Work, newest, offer
 
 _ALL = "all features"
 _GROUP, _FAMILY = "family_group", "family_of_group"
-
-
-@dataclass
-class Told:
-    """What went wrong when families were asked for."""
-
-    refused: str = ""
 
 
 def show(opened: readers.OpenStudy) -> None:
@@ -36,11 +27,11 @@ def show(opened: readers.OpenStudy) -> None:
         except AutointerpError as error:
             st.text(str(error))
             groups = None
-        job = _job(opened.study.id)
-        if job is not None and job.active:
-            _follow(opened.study.id)
-        elif groups is None:
-            _ask(opened.study.id)
+        work = Work("families", {"study": opened.study.id}, f"Families of {opened.study.id}")
+        job = newest(work)
+        if groups is None or (job is not None and job.active):
+            words = "Features much alike, put together: not done for this study yet."
+            offer(work, words, "Find families", ":material/account_tree:")
         else:
             _tree(groups)
 
@@ -85,36 +76,5 @@ def _chosen(groups: tuple[Group, ...]) -> None:
         try:
             among = selections.keep(one.features)
         except AutointerpError as error:
-            session.memory(Told).refused = str(error)
+            session.study_memory(Told).refused["families"] = str(error)
     filters.go(replace(looking().view, among=among, page=1))
-
-
-def _ask(study: str) -> None:
-    told = session.study_memory(Told)
-    if told.refused:
-        st.text(told.refused)
-    st.text("Features much alike, put together: not done for this study yet.")
-    st.button("Find families", key="find_families", on_click=_submit, args=(study,))
-
-
-def _submit(study: str) -> None:
-    told = session.study_memory(Told)
-    try:
-        jobs.submit("families", {"study": study}, f"Families of {study}")
-        told.refused = ""
-    except AutointerpError as error:
-        told.refused = str(error)
-
-
-@st.fragment(run_every=2.0)
-def _follow(study: str) -> None:
-    job = _job(study)
-    if job is None or not job.active:
-        st.rerun()
-    st.text(f"Being worked out: {job_view.progress_line(job)}")
-
-
-def _job(study: str) -> JobState | None:
-    """The newest job that finds families of a study."""
-    found = (job for job in jobs.list_jobs() if job.kind == "families")
-    return next((job for job in found if job.params.get("study") == study), None)
