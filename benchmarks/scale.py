@@ -31,7 +31,7 @@ SHARD_TOKENS, MORE_SHARDS = 32_768, 20
 RAY_TOKENS, RAY_SHARD = 40_000, 2_048
 NODES, KILLED = 3, 5
 LAYERS, LAYER_TOKENS, LAYER_WIDTH = range(4, 10), 200_000, 1_024
-LABELLED = 1_000
+LABELLED, SCORED = 1_000, 400
 PARTS = ("ray", "nodes", "layers", "labels", "summary")
 
 
@@ -42,6 +42,7 @@ def main() -> int:
     parser.add_argument("--one", help=argparse.SUPPRESS)
     parser.add_argument("--folder", help=argparse.SUPPRESS)
     parser.add_argument("--tokens", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--embedder", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.one:
         print(json.dumps(_ONE[given.one](given)))
@@ -223,10 +224,54 @@ def _label_rows() -> list[Row]:
             one["a_minute"],
             6_300,
             ">=",
-            note="counting each feature's words and contexts in Python",
+            note="2,100 a minute before",
         ),
         Row("search_labels_per_minute_2_processes", two["a_minute"], note="start-up included"),
+        *_score_rows(),
     ]
+
+
+def _score_rows() -> list[Row]:
+    rows = []
+    for embedder in ("wordllama", "minilm"):
+        for processes in ("1", "2"):
+            made = _in_process("scores", "--tokens", processes, "--embedder", embedder)
+            rows.append(
+                Row(
+                    f"embedding_scores_per_minute_{embedder}_{processes}",
+                    made["a_minute"],
+                    note=f"processes; this one's memory {made['own_mb']:.0f} MB, the largest of "
+                    f"theirs {made['their_mb']:.0f} MB",
+                )
+            )
+    return rows
+
+
+def _measure_scores(processes: int, embedder: str) -> dict[str, float]:
+    """Embedding scores of search labels of the demo study, start-up included."""
+    import resource
+
+    from autointerp_core.home import studies_dir
+    from autointerp_core.labels.scoring.config import ScoreConfig
+    from autointerp_core.labels.scoring.run import score_labels
+    from autointerp_core.labels.search.record import record_search_labels
+    from autointerp_core.pipeline import built_demo
+    from autointerp_core.store.history import LabelHistory
+    from autointerp_core.store.study import Study
+
+    study = Study(studies_dir() / str(built_demo()))
+    features = study.features[:SCORED].tolist()
+    with tempfile.TemporaryDirectory() as folder, LabelHistory.open(f"{folder}/l.db") as history:
+        record_search_labels(study, features, history)
+        start = time.perf_counter()
+        config = ScoreConfig(embedder=embedder)
+        report = score_labels(study, features, history, config, processes=processes)
+        seconds = time.perf_counter() - start
+    own, their = (
+        resource.getrusage(whose).ru_maxrss / 1024
+        for whose in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    )
+    return {"a_minute": report.labels * 60 / seconds, "own_mb": own, "their_mb": their}
 
 
 def _measure_labels(processes: int) -> dict[str, float]:
