@@ -220,16 +220,15 @@ class ScorerResult:
     def from_json(cls, name: str, raw: Any) -> Self:
         """From a mapping, or (of old or foreign events) from the value alone."""
         found: Mapping[str, Any] = raw if isinstance(raw, Mapping) else {"value": raw}
-        counts = {key: _count(found.get(key)) for key in _COUNTS}
-        values = {key: number(found.get(key)) for key in _VALUES}
+        numbers: dict[str, Any] = {key: _count(found.get(key)) for key in _COUNTS}
+        numbers |= {key: number(found.get(key)) for key in _VALUES}
         return cls(
             name=name,
             n_missing=_count(found.get("n_missing")) or 0,
             measure=str(found.get("measure") or ""),
             judge=str(found.get("judge") or ""),
             reason=str(found["reason"]) if found.get("reason") else None,
-            **counts,
-            **values,
+            **numbers,
         )
 
 
