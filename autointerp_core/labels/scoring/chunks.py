@@ -85,6 +85,7 @@ class ChunkScorer:
     ):
         self.study, self.seed = study, seed
         self.scorers, self.again = in_order(config.scorers), config.again
+        self.harder = config.harder_windows
         self.tools = Tools(KnownTexts(embedder), judge, fresh=config.again)
         self.split = Split(study)
         self.sampler = WindowSampler(study, self.split, config.score_windows, seed)
@@ -95,6 +96,8 @@ class ChunkScorer:
             "per_class": config.score_windows,
             "seed": seed,
         }
+        if self.harder:
+            self.asked_how["harder_windows"] = True
 
     def score(self, histories: Histories, others: OtherLabels, say: Say) -> ChunkResult:
         """Score the labels of some features.
@@ -152,6 +155,10 @@ class ChunkScorer:
             return
         for one in entry.proposals:
             one.test = self._runs(one.text, where, due.get(one.event, []))
+            if self.harder:
+                for run in (run for run in one.test if run.refused is None):
+                    more = SCORERS[run.scorer].harder_windows(run.label, where, self.tools)
+                    run.widen(more)
         asked = {scorer for found in due.values() for scorer in found}
         own = [one.text for one in entry.proposals]
         for place, text in enumerate(others.of(entry.feature, own, SHUFFLED)):

@@ -25,6 +25,9 @@ from autointerp_core.labels.scoring.shuffled_labels import OtherLabels
 from autointerp_core.store.events import LabelEvent
 from autointerp_core.store.study import Study
 
+_ASKED = ("score_windows", "again", "harder_windows")
+"""Of the config, what embedding scores depend on."""
+
 Read = Callable[[Sequence[int]], Histories]
 """Histories of some features; called in threads."""
 
@@ -61,7 +64,7 @@ def score_chunks(
     """
     job = {
         "study": str(scorer.study.folder),
-        "config": {"score_windows": config.score_windows, "again": config.again},
+        "config": {name: getattr(config, name) for name in _ASKED},
         "seed": scorer.seed,
         "others": others.to_json(),
     }
