@@ -39,4 +39,5 @@ def auroc_columns(said: ArrayLike, n_active: int) -> Float64Array:
         keyed.sort(axis=1)
         active = (keyed & np.uint64(1) > 0) == last
         less += active @ place - n * (n + 1) / 2  # whole numbers below 2**53
-    return less / (2 * n * m)
+    area: Float64Array = less / (2 * n * m)
+    return area

@@ -14,7 +14,6 @@ import pytest
 from autointerp_core.arrays import Float32Array
 from autointerp_core.errors import AutointerpError
 from autointerp_core.labels import workers
-from autointerp_core.labels.embedders import Embedder
 from autointerp_core.labels.embedders.wordllama import WordLlamaEmbedder
 from autointerp_core.labels.scoring import run
 from autointerp_core.labels.scoring.run import score_labels
@@ -76,7 +75,7 @@ def test_two_processes_record_what_one_does_and_one_killed_loses_little(
     asked: list[str] = []
     embed = WordLlamaEmbedder.embed
 
-    def counted(self: Embedder, texts: Sequence[str]) -> Float32Array:
+    def counted(self: WordLlamaEmbedder, texts: Sequence[str]) -> Float32Array:
         asked.extend(texts)
         return embed(self, texts)
 

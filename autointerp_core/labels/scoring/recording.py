@@ -165,7 +165,7 @@ class ScoreRecorder:
         if standing is None:  # somebody took the label back while this ran
             return
         details = known[standing.event]
-        self.shown.append(details.scores)
+        self.shown.append(dict(details.scores))
         if ranking_value(details.scores) is not None:
             self._report.features += 1
             return

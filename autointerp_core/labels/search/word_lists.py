@@ -282,5 +282,5 @@ def _sums(vectors: Float32Array, lists: Sequence[tuple[int, ...]]) -> Float32Arr
     size = np.asarray([len(places) for places in lists])
     for count in set(size.tolist()):
         rows = np.flatnonzero(size == count)
-        sums[rows] = vectors[np.asarray([lists[row] for row in rows])].sum(axis=1)
+        sums[rows] = vectors[np.asarray([lists[row] for row in rows.tolist()])].sum(axis=1)
     return sums
