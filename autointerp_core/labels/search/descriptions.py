@@ -210,14 +210,14 @@ class Describer:
 
     def _classes(self, fired: Firings) -> list[Description]:
         share = self.words.classes[:, fired.word] @ fired.weight
-        hits = self.words.classes[:, fired.every].sum(axis=1)
+        hits = self.counts.in_classes(self.counts.class_bits, fired.every)
         out = [
             Description("class", name, float(r), float(h / max(int(c), 1)))
             for name, r, h, c in zip(CLASSES, share, hits, self.counts.class_count, strict=True)
             if r >= 0.6
         ]
         share = self.words.classes_before[:, fired.word] @ fired.weight
-        hits = self.words.classes_before[:, fired.every].sum(axis=1)
+        hits = self.counts.in_classes(self.counts.class_before_bits, fired.every)
         # Marks before are told one by one: "after comma" says more than "after punctuation".
         out += [
             Description("after class", f"after {name}", float(r), float(h / max(int(c), 1)))

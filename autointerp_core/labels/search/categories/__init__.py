@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import math
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -47,12 +47,7 @@ def category(words: Mapping[str, float]) -> Category | None:
     share: dict[int, float] = {}
     holds: dict[int, int] = {}
     for word, weight in words.items():
-        reached: dict[int, float] = {}
-        for rank, sense in enumerate(table.nouns.get(lemma(word), ())):
-            for synset in ancestors(sense):
-                # A rarer sense is a weaker reason.
-                reached[synset] = max(reached.get(synset, 0.0), 1.0 if rank == 0 else 0.8)
-        for synset, trust in reached.items():
+        for synset, trust in _kinds(word):
             share[synset] = share.get(synset, 0.0) + trust * weight / total
             holds[synset] = holds.get(synset, 0) + 1
     best: tuple[float, int] | None = None
@@ -68,6 +63,17 @@ def category(words: Mapping[str, float]) -> Category | None:
     if best is None:
         return None
     return Category(table.names[-best[1]], share[-best[1]])
+
+
+@lru_cache(maxsize=50_000)
+def _kinds(word: str) -> tuple[tuple[int, float], ...]:
+    """The synsets that a word is a kind of, and how far that can be trusted."""
+    reached: dict[int, float] = {}
+    for rank, sense in enumerate(wordnet().nouns.get(lemma(word), ())):
+        for synset in ancestors(sense):
+            # A rarer sense is a weaker reason.
+            reached[synset] = max(reached.get(synset, 0.0), 1.0 if rank == 0 else 0.8)
+    return tuple(reached.items())
 
 
 def plural(name: str) -> str:
