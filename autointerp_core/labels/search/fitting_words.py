@@ -1,9 +1,11 @@
-"""The words whose text is most like where a feature fires, by the embedder that scores labels.
+"""The words that are most like where a feature fires, by the embedder that scores labels and
+wordllama together.
 
-Any word of the documents may be in a label, as long as it is near the middle of the words that the
-feature peaks on. Lists are grown word by word: the words that alone tell the feature's text best
-from silent text, then pairs of these, then triples. A list's vector is taken to be the mean of its
-words' until the last step, in which the best lists are embedded as the texts they would be.
+A word of several documents may be in a label, as long as it is near the middle of the words that
+the feature peaks on (names that one document is full of are flukes). Lists are grown word by word:
+the words that alone tell the feature's text best from silent text, then pairs of these, then
+triples. A list's vector is taken to be the mean of its words' until the last step, in which the
+best lists are embedded as the texts they would be.
 
 How well words tell it is the mean of four AUROCs: of whole windows around peaks, and of the peak
 words alone, against windows anywhere and beside the peaks, with each document counting once. The
@@ -34,6 +36,8 @@ ACTIVE, ANYWHERE, BESIDE = 200, 400, 250
 """Windows around peaks, silent ones from anywhere, and silent ones of the same documents."""
 FEWEST = 20
 """Windows beside the peaks that are worth a comparison of their own."""
+DOCUMENTS = 4
+"""Documents that a word must stand in, of a corpus of 150 or more."""
 _SEED = 0x4657
 
 
@@ -48,10 +52,20 @@ class FittingWords:
 
     def __init__(self, counts: CorpusCounts, vocabulary: Int64Array, known: KnownTexts):
         self._counts, self._words, self._known = counts, counts.words, known
-        self._vocabulary = vocabulary
         asked = np.flatnonzero(counts.asked)
+        self._vocabulary = vocabulary[self._documents(asked)[vocabulary] >= self._least()]
         self._anywhere = np.random.default_rng(_SEED).permutation(asked)[: 2 * ANYWHERE]
         self._last: tuple[Int64Array, Int64Array, _Look] | None = None
+
+    def _documents(self, asked: Int64Array) -> Int64Array:
+        """In how many documents each key stands."""
+        count = len(self._counts.document_bounds)
+        pairs = np.unique(self._words.key[asked] * count + self._words.document[asked])
+        return np.bincount(pairs // count, minlength=self._counts.size)
+
+    def _least(self) -> int:
+        read = len(np.unique(self._words.document[self._counts.asked]))
+        return min(DOCUMENTS, 1 + read // 50)
 
     def lists(
         self, choice: Choice, every: Int64Array, text_of: Callable[[Sequence[int]], str]

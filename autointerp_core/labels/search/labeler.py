@@ -39,6 +39,7 @@ from autointerp_core.labels.search.descriptions import Describer, Description, i
 from autointerp_core.labels.search.fitting_words import LISTS as FITTED
 from autointerp_core.labels.search.fitting_words import FittingWords
 from autointerp_core.labels.search.semantic_form import semantic_form
+from autointerp_core.labels.search.two_embedders import TwoEmbedders
 from autointerp_core.labels.search.word_lists import Choice, FeatureWindows, WordLists
 from autointerp_core.progress import Progress, ProgressCallback, silent
 from autointerp_core.store.event_details import SearchEvidence
@@ -46,7 +47,7 @@ from autointerp_core.store.study import Study
 
 METHOD, FITTED_METHOD = "search-v3", "search-v5"
 """Raised where the same study gives another label: those that are there are then made anew. The
-second one's words are chosen by another embedder than wordllama (``search_embedder``)."""
+second one's words are chosen by another embedder beside wordllama (``search_embedder``)."""
 DEAD = "never fires in this study"
 _LOOSE = (
     "words",
@@ -126,7 +127,8 @@ class SearchLabeler:
     def _fitting(self) -> FittingWords | None:
         if self.method == METHOD:
             return None
-        return FittingWords(self.counts, self._word_lists.vocabulary, KnownTexts(self.embedder))
+        known = KnownTexts(TwoEmbedders(self.embedder, default_embedder()))
+        return FittingWords(self.counts, self._word_lists.vocabulary, known)
 
     @cached_property
     def counts(self) -> CorpusCounts:
