@@ -116,8 +116,28 @@ def without_opening(line: str) -> str:
     words = regex.findall(r"\p{L}+", bare.casefold())
     # A label may well be a list of such words.
     if not all(word in _INTERJECTIONS for word in words):
-        bare = _OPENING_COMMA.sub("", bare)
+        rest = _OPENING_COMMA.sub("", bare)
+        first = regex.match(r"\p{L}*", rest)
+        listed = first is not None and first[0].casefold() in _INTERJECTIONS
+        bare = bare if listed else rest
     return bare
+
+
+def bold_name(line: str) -> str | None:
+    """The bold beginning of a line that goes on behind a dash; None of any other line.
+
+    ``**net losses** - the words name losses`` gives the first of several proposals its reason.
+    """
+    found = _BOLD_FIRST.match(line)
+    if found is None or _FURNITURE.match(f"{found['said']}:"):
+        return None
+    return str(found["said"])
+
+
+_BOLD_FIRST = regex.compile(
+    r"^\s*(?:[-*•>]\s+|\(?\d{1,2}[.)]\s+)?(?P<mark>\*\*|__)(?P<said>[^*_\n:：]{2,120})(?P=mark)"
+    r"\s+[-–—]\s+\S"
+)
 
 
 def first_sentence(line: str) -> str:

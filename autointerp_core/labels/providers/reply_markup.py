@@ -13,6 +13,8 @@ from dataclasses import dataclass
 
 import regex
 
+from autointerp_core.labels.providers.reply_escapes import plain
+
 _THOUGHT_NAMES = (
     r"think|thinking|thoughts?|reasoning|reason|reflection|reflect|analysis|scratchpad|rationale"
     r"|cot|monologue|deliberation|chain_of_thought"
@@ -68,24 +70,38 @@ _MARKER = regex.compile(
         <\s*(?P<a1>{_ANSWER})(?:\s[^<>\n]{{0,120}})?\s*>
       | <{_BAR}(?:begin|start)_(?:of_)?(?P<a2>{_ANSWER}|box){_BAR}>
       | \[(?P<a3>final_answer|answer|label)\] )
+    # -- tools: a call is no answer, whoever forgot to read it as one
+    | (?P<call>
+        <{_BAR}(?:(?:tool|function)[_▁]calls?(?:[_▁](?:section|list))?(?:[_▁]?(?:begin|start))?
+          |python[_-]?tag|tools_prefix|start_action|action_start|plugin){_BAR}>
+      | <{_BAR}(?:tool|function)_call>
+      | <(?:[\w-]{{1,16}}[:_])?(?:tool_?calls?|function_?calls?|invoke|function)
+          (?:[\s=][^<>\n]{{0,120}})?>
+      | \[TOOL_CALLS\] )
     # -- turns
     | (?P<turn>
-        (?: <{_BAR}(?:im_start|start|start_header_id|start_of_role|begin_of_turn|turn_start){_BAR}>
+        (?: <{_BAR}(?:im_start|start|begin|start_header_id|start_of_role|begin_of_turn
+              |turn_start){_BAR}>
           | <\|turn> | <start_of_turn> | <extra_id_1> | <{_BAR}sep{_BAR}> )
         \s*(?P<role>{_ROLES})?\b
         (?:<{_BAR}(?:end_header_id|end_of_role|im_sep|message){_BAR}>)?
       | <{_BAR}(?P<role2>{_ROLES}){_BAR}> | \[\|(?P<role3>{_ROLES})\|\]
-      | <{_BAR}(?P<role4>user|system|chatbot)_token{_BAR}> | \|(?P<role5>assistant|user|system)\| )
+      | <{_BAR}(?P<role4>user|system|chatbot)_token{_BAR}> | \|(?P<role5>assistant|user|system)\|
+      | (?:\]~!b\[)?\]~b\](?P<role6>{_ROLES})\b )
     # -- ends, and every other token that is no text
     | (?P<token>
         <{_BAR}[^<>|｜\n]{{1,60}}{_BAR}> | <\|[^\s<>|]{{1,60}}> | <[^\s<>|/]{{1,60}}\|>
       | \[\|[^\[\]|\n]{{1,40}}\|\] | ◁[^◁▷\n]{{1,40}}▷
-      | <(?:unused|extra_id_|reserved_|reserved_token_|special_token_)\d+> | <0x[0-9A-F]{{2}}>
+      | <(?:unused|extra_id_|reserved_|reserved_token_|special_|special_token_)\d+>
+      | <0x[0-9A-F]{{2}}>
       | <{_THOUGHT}\s*/>
       | </?(?:s|bos|eos|eot|eod|eom|eop|pad|unk|sep|cls|mask|bot|sop|stop|end|human|gmask|n)>
       | <(?:start|end|begin)[_-]?of[_-]?\w{{1,20}}>
+      | </?(?:\w{{1,16}}:(?:bos|eos|eot|pad|unk|sep)|\w{{2,16}}_(?:s|bos|eos|pad|unk))>
+      | </(?:[\w-]{{1,16}}[:_])?(?:tool_?calls?|function_?calls?|invoke|function|parameter)>
+      | \]~!?b[\[\]] | \[e~\[ | \[(?:UNUSED(?:_TOKEN)?|RESERVED(?:_TOKEN)?)_?\d+\]
       | \[/?(?:INST|SYS|EOS|BOS|SEP|CLS|PAD|UNK|MASK|gMASK|sMASK|EOT|END|STOP|BOT|USER|ASSISTANT
-          |SYSTEM_PROMPT|TOOL_CALLS|TOOL_RESULTS|AVAILABLE_TOOLS|ARGS|CALL_ID|TOOL_CONTENT)\]
+          |SYSTEM_PROMPT|TOOL_RESULTS|AVAILABLE_TOOLS|ARGS|CALL_ID|TOOL_CONTENT)\]
       | <</?SYS>> | \|(?:im_end|im_start|endoftext|eot_id|end)\| )
     """,
     regex.VERBOSE | regex.IGNORECASE,
@@ -118,6 +134,7 @@ _MARKUP = regex.compile(
     r"""
       <[/!?|｜]?\p{L}[^<>\n]*> | <\s\p{L}+\s>         # a tag of any name
     | </ | <[|｜] | [|｜]> | [◁▷｜] | \[/?[A-Z_]{3,}\] | \[/\w+\] | <0x[0-9A-Fa-f]{2}>
+    | (?<=\p{L})\ufffd | \ufffd(?=\p{L}) | \]~!?b[\[\]] | \[e~\[
     | ``` | ~~~ | \\(?:boxed|text\w*|begin|end|frac|mathrm)\b
     | \A\s*[{\[]\s*["'{\[\]}] | \{\s*["']?\w+["']?\s*: | ["']\w+["']\s*:\s*["'\[{]
     | &(?:lt|gt|quot|amp|nbsp|\#\d+); | \]\(\s*https?: | \|\s*-{3,}
@@ -181,6 +198,7 @@ def _prepared(reply: str) -> str:
     text = reply.replace("\r\n", "\n").replace("\r", "\n")
     if "&lt;" in text and _MARKER.search(html.unescape(text)):
         text = html.unescape(text)
+    text = plain(text)
     text = regex.sub(r"\\([<>|])", r"\1", text)
     text = _HALF_CHANNEL.sub(r"<|channel|>\1", text)
     if "<|channel" not in text:
@@ -248,7 +266,12 @@ class _Scan:
             if found["turn"] or (found["token"] and not _message(found["token"])):
                 self.thought = None
         elif self.thought is not None:
-            return not _ends(found["token"])
+            if found["turn"] and _role(found) in _ANSWERERS:
+                # The turn that was thought is over, and the one that is said begins.
+                self.thought, self.closed = None, True
+            return not _ends(found["token"]) or _another_turn(found)
+        elif found["call"]:
+            return False
         elif found["answer_open"]:
             self._open_answer(found)
         elif found["answer_close"]:
@@ -257,7 +280,7 @@ class _Scan:
             return self._turn(found)
         else:
             token = found["token"]
-            if token.casefold() == "[/inst]" and _rest(found).strip():
+            if token.casefold() == "[/inst]" and _answers_follow(found):
                 self.text = ""  # the question, repeated
             if _ends(token) and self._has_words():
                 return False
@@ -304,7 +327,7 @@ class _Scan:
         self.text = ""
 
     def _turn(self, found: regex.Match[str]) -> bool:
-        role = next((found[key] for key in _ROLE_KEYS if found[key]), "assistant").casefold()
+        role = _role(found)
         if self._has_words() or role in _OTHERS_TURN:
             return False
         self.add("\n")
@@ -329,7 +352,8 @@ class _Scan:
 
 
 _WORDS = regex.compile(r"[^\s\p{P}]|\p{P}\p{P}")
-_ROLE_KEYS = ("role", "role2", "role3", "role4", "role5")
+_ROLE_KEYS = ("role", "role2", "role3", "role4", "role5", "role6")
+_ANSWERERS = frozenset(("assistant", "model", "bot", "ai", "gpt", "chatbot"))
 _NAMED = ("inner", "unused", "details", "granite", "spoken")
 
 
@@ -348,6 +372,24 @@ def _family(found: regex.Match[str], side: str) -> str:
 def _rest(found: regex.Match[str]) -> str:
     """What follows a marker, without further markers."""
     return _MARKER.sub("", found.string[found.end() :])
+
+
+def _answers_follow(found: regex.Match[str]) -> bool:
+    """Whether words follow the end of a question before the next one begins."""
+    said, _, _ = found.string[found.end() :].partition("[INST]")
+    return bool(_MARKER.sub("", said).strip())
+
+
+def _role(found: regex.Match[str]) -> str:
+    """Whose turn begins; the model's own where it is not said."""
+    return next((str(found[key]) for key in _ROLE_KEYS if found[key]), "assistant").casefold()
+
+
+def _another_turn(found: regex.Match[str]) -> bool:
+    """Whether a marker is followed at once by another turn of whoever answers."""
+    rest = found.string[found.end() :].lstrip()
+    turn = _MARKER.match(rest)
+    return turn is not None and bool(turn["turn"]) and _role(turn) in _ANSWERERS
 
 
 def _mid_line(text: str) -> bool:
