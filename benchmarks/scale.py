@@ -51,6 +51,7 @@ def main() -> int:
         rows += _ray_rows()
     if "nodes" in given.parts:
         rows.append(_nodes_row())
+        rows += _driver_rows()
     if "layers" in given.parts:
         rows.append(_layers_row())
     if "labels" in given.parts:
@@ -166,6 +167,65 @@ def _measure_nodes() -> dict[str, float]:
             ray.shutdown()
             cluster.shutdown()
     return {"equal": equal}
+
+
+def _driver_rows() -> list[Row]:
+    found = _in_process("driver")
+    return [
+        Row(
+            "ray_driver_killed_shards_kept",
+            found["kept"] / found["written"],
+            1.0,
+            ">=",
+            note=f"{found['written']:.0f} of {found['shards']:.0f} were written at kill -9",
+        ),
+        Row("ray_driver_killed_equal", found["equal"], 1.0, ">=", note="as the native engine's"),
+    ]
+
+
+def _measure_driver() -> dict[str, float]:
+    """``kill -9`` of the driver once some shards are written, and the same request again."""
+    from autointerp_core.extraction.run import extract
+    from tests.core.extraction_fixtures import data_files, make_tiny
+
+    with tempfile.TemporaryDirectory() as made:
+        folder = Path(made)
+        tiny = make_tiny(folder / "tiny", 1_600)
+        native = data_files(extract(tiny.request(), folder / "native").study.folder)
+        command = [sys.executable, "-m", "benchmarks.scale", "--one", "tiny", "--folder", made]
+        driver = subprocess.Popen(command, start_new_session=True)
+        while not (done := _shards(folder / "ray")) or len(done) < 4:
+            if driver.poll() is not None:
+                raise SystemExit("the driver ended before it could be killed")
+            time.sleep(0.01)
+        driver.kill()
+        driver.wait()
+        before = _shards(folder / "ray")
+        again = extract(tiny.request(engine="ray", workers=2, ray_address="local"), folder / "ray")
+        after = _shards(folder / "ray")
+        return {
+            "written": len(before),
+            "shards": len(after),
+            "kept": sum(after.get(path) == written for path, written in before.items()),
+            "equal": float(data_files(again.study.folder) == native),
+        }
+
+
+def _shards(folder: Path) -> dict[Path, int]:
+    """Shards on disk, and when each was written."""
+    return {path: path.stat().st_mtime_ns for path in folder.rglob("shards/0*")}
+
+
+def _run_tiny(folder: Path) -> dict[str, float]:
+    """The driver that is killed."""
+    from autointerp_core.extraction.run import extract
+    from tests.core.extraction_fixtures import Tiny
+
+    root = folder / "tiny"
+    tiny = Tiny(root / "model", root / "saelens", root / "sparsify", root / "data.jsonl")
+    config = tiny.request(engine="ray", workers=2, ray_address="local")
+    extract(config, folder / "ray")
+    return {}
 
 
 # ------------------------------------------------------------------ several SAEs, labels
@@ -354,6 +414,8 @@ _ONE: dict[str, Any] = {
     "native": lambda _: _measure_engine("native"),
     "ray": lambda _: _measure_engine("ray"),
     "nodes": lambda _: _measure_nodes(),
+    "driver": lambda _: _measure_driver(),
+    "tiny": lambda given: _run_tiny(Path(given.folder)),
     "layers": lambda _: _measure_layers(),
     "labels": lambda given: _measure_labels(given.tokens),
     "summary": lambda given: _measure_summary(Path(given.folder), given.tokens),

@@ -125,6 +125,7 @@ class _Scoring:
     ):
         self.study, self.history, self.seed = study, history, seed
         self.scorers, self.again = in_order(config.scorers), config.again
+        self.harder = config.harder_windows
         self.sae = study.info.sae_fingerprint
         self.tools = Tools(KnownTexts(embedder), judge, fresh=config.again)
         self.split = Split(study)
@@ -140,6 +141,8 @@ class _Scoring:
             "per_class": config.score_windows,
             "seed": seed,
         }
+        if self.harder:
+            self.asked_how["harder_windows"] = True
 
     def score(self, features: list[int], progress: ProgressCallback) -> ScoreReport:
         states = self.history.states(self.sae, features, self.study.id) if features else {}
@@ -212,6 +215,10 @@ class _Scoring:
             return
         for one in entry.proposals:
             one.test = self._runs(one.text, where, due.get(one.event, []))
+            if self.harder:
+                for run in (run for run in one.test if run.refused is None):
+                    more = SCORERS[run.scorer].harder_windows(run.label, where, self.tools)
+                    run.widen(more)
         asked = {scorer for found in due.values() for scorer in found}
         own = [one.text for one in entry.proposals]
         for place, text in enumerate(others.of(entry.feature, own, SHUFFLED)):
