@@ -212,6 +212,15 @@ def test_a_prompt_can_open_the_thought() -> None:
         "the user in software manuals",
         "words before a colon",
         "step by step instructions",
+        "HTML & XML files",
+        "sure, okay and the like",
+        "the party emoji 🎉",
+        "unicode escapes like \\u00e9",
+        "\\n and \\t in format strings",
+        "\\theta and other Greek letters",
+        '"the" - definite article',
+        "errors: undefined variables",
+        "tool calls of assistants",
     ],
 )
 def test_labels_that_only_look_odd_stand(label: str) -> None:

@@ -53,7 +53,9 @@ _ROW = regex.compile(r"^\s*\|([^|]*)\|\s*$")
 _WRAPPING_TAG = regex.compile(r"^<(\w+)(?:\s[^<>]*)?>([^<>]+)</\1>[.\s]*$")
 _LINE_BREAK = regex.compile(r"\s*<br\s*/?>\s*$", regex.I)
 _ODD_MARKS = regex.compile(r"(?<=\p{L})(?:\*\*|<<|>>)|(?:\*\*|<<|>>)(?=\p{L})")
-_BULLET = regex.compile(r"^(?:[-*•>#–—→➤►▶✅✔☑👉🏷📌🔖📝💡🎯]+\ufe0f?\s+|\(?\d{1,2}[.)]\s+)")
+_BULLET = regex.compile(
+    r"^(?:[-*•>#–—→➤►▶✅✔☑👉🏷📌🔖📝💡🎯]+\ufe0f?\s+|\(?\d{1,2}[.)]\s+|\d\ufe0f?\u20e3\s*)"
+)
 _WRAPPERS = "\"'`*_“”‘’«»„「」『』 \t"
 _MARKS = regex.compile(r"<<(.*?)>>|\*\*(.*?)\*\*|__(.*?)__|`(.*?)`")
 _HAS_WORD = regex.compile(r"[\p{L}\p{N}]")

@@ -89,7 +89,10 @@ LONGEST_EAST = 40
 """Letters of a script without spaces; a longer line is a sentence."""
 
 REFUSAL = regex.compile(
-    r"^(?:i(?:['’]m| am)\s+(?:sorry|unable|not (?:able|sure|certain)|an? (?:ai|language|assistant))"
+    # What a gateway says in a model's place.
+    r"^(?:error\s*[:：].*(?:overload|try again|time[d ]?\s?out|rate limit|server|request|quota"
+    r"|api key)"
+    r"|i(?:['’]m| am)\s+(?:sorry|unable|not (?:able|sure|certain)|an? (?:ai|language|assistant))"
     r"|i\s+(?:can(?:['’]t|not|\s+not)|could(?: not|n['’]t)|do(?:n['’]t| not) (?:know|have|see)"
     r"|apologi[sz]e|(?:won['’]t|will not) )"
     r"|i['’]d be happy|i would be happy|i['’]ll (?:help|try|need)"
@@ -124,16 +127,27 @@ def without_opening(line: str) -> str:
 
 
 def bold_name(line: str) -> str | None:
-    """The bold beginning of a line that goes on behind a dash; None of any other line.
+    """What a line sets apart by its type and talks about; None of any other line.
 
-    ``**net losses** - the words name losses`` gives the first of several proposals its reason.
+    ``**net losses** - the words name losses`` gives the first of several proposals its reason, and
+    ``The common theme is **net losses**.`` says the same the other way round.
     """
-    found = _BOLD_FIRST.match(line)
+    found = _BOLD_FIRST.match(line) or _QUOTED_FIRST.match(line) or _BOLD_LAST.match(line)
     if found is None or _FURNITURE.match(f"{found['said']}:"):
         return None
     return str(found["said"])
 
 
+_QUOTED_FIRST = regex.compile(
+    r"^\s*[\"“](?P<said>[^\"“”\n]{2,120})[\"”],?\s+(?:[-–—]\s+)?"
+    r"(?:because|since|as (?:all|the|they))\b",
+    regex.I,
+)
+_BOLD_LAST = regex.compile(
+    rf"^\s*(?:the|my|their|what|a|this|i|based|all)\b[^*\n]{{0,100}}\b(?:is|be|as|to|{_DOES})[:：]?\s+"
+    r"\*\*[\"“]?(?P<said>[^*\n\"“”]{2,120}?)[\"”]?\*\*[.!]?\s*$",
+    regex.I,
+)
 _BOLD_FIRST = regex.compile(
     r"^\s*(?:[-*•>]\s+|\(?\d{1,2}[.)]\s+)?(?P<mark>\*\*|__)(?P<said>[^*_\n:：]{2,120})(?P=mark)"
     r"\s+[-–—]\s+\S"

@@ -21,6 +21,9 @@ _ENTITY = regex.compile(
 _ABOUT_ENTITIES = regex.compile(r"\bhtml|\bxml|entit|escap|\bencod", regex.IGNORECASE)
 _ESCAPED = regex.compile(r"(?:\\u[0-9a-fA-F]{4})+")
 _ABOUT_ESCAPES = regex.compile(r"unicode|escap|\bencod|hexadecimal|\bhex\b", regex.IGNORECASE)
+_BREAKS = regex.compile(r"(?:\\r)?\\n(?:\\r)?\\n|\A\\n(?![a-z])|(?:\\[nr])+\Z")
+"""Double-escaped line ends: around a text, or an empty line within."""
+_ABOUT_BREAKS = regex.compile(r"[\"'`]\\|escap|\bline|newline|string|\bcode|LaTeX", regex.I)
 _JSON_AHEAD = regex.compile(r'\A\s*"|[{\[]\s*\\?["\'{\[]')
 _PIECES = regex.compile(r"\S[ĠĊ]")
 
@@ -31,6 +34,8 @@ def plain(text: str) -> str:
         text = _joined(text)
     if _ENTITY.search(text) and not _ABOUT_ENTITIES.search(text):
         text = _ENTITY.sub(lambda m: html.unescape(m[0]), text)
+    if "\\n" in text and not _JSON_AHEAD.search(text) and not _ABOUT_BREAKS.search(text):
+        text = _BREAKS.sub("\n", text)
     # In JSON an escape is a part of its grammar, and read with it.
     if "\\u" in text and not _JSON_AHEAD.search(text) and not _ABOUT_ESCAPES.search(text):
         text = _ESCAPED.sub(_unescaped, text)
