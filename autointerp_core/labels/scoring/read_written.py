@@ -31,7 +31,9 @@ _MARK = regex.compile(
 )
 _CELL = regex.compile(r"^\s*\|(?P<cells>.*)\|\s*$")
 _TAGGED = regex.compile(r"^<(\w+)(?:\s[^<>]*)?>(.*)</\1>$")
-_QUOTES = ('""', "''", "“”", "„“", "„”", "‘’", "«»", "»«", "「」", "『』")
+_QUOTES = tuple(
+    (pair[0], pair[1]) for pair in ('""', "''", "“”", "„“", "„”", "‘’", "«»", "»«", "「」", "『』")
+)
 _OF_TEXTS = r"\b(?:texts?|passages?|lines|examples|samples|label|request)\b"
 _BEFORE = regex.compile(
     r"(?:sure|certainly|of course|okay|ok|absolutely|got it|here(?:['’]s| are| is)|below are"
