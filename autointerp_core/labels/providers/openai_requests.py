@@ -334,6 +334,9 @@ class Requests:
                 self._count(question, raw, spent)
                 if self._is_cut_off(raw):
                     raw = await self._with_more_room(client, question, raw, spent)
+                if wire.finish(raw) == "broken":
+                    words = errors.tidy(errors.in_body(wire.why_broken(raw)).text)
+                    raise Again(f"the server broke its answer off{': ' * bool(words)}{words}")
             except asyncio.CancelledError:
                 self._possibly_paid(question)
                 raise
