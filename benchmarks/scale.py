@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.label_speed import measure_labels, measure_scores, score_rows
 from benchmarks.report import Row, publish
 
 SIZES = {"1m": 1_250_000, "5m": 5_000_000, "10m": 10_000_000, "20m": 20_000_000}
@@ -31,7 +32,6 @@ SHARD_TOKENS, MORE_SHARDS = 32_768, 20
 RAY_TOKENS, RAY_SHARD = 40_000, 2_048
 NODES, KILLED = 3, 5
 LAYERS, LAYER_TOKENS, LAYER_WIDTH = range(4, 10), 200_000, 1_024
-LABELLED = 1_000
 PARTS = ("ray", "nodes", "layers", "labels", "summary")
 
 
@@ -42,6 +42,7 @@ def main() -> int:
     parser.add_argument("--one", help=argparse.SUPPRESS)
     parser.add_argument("--folder", help=argparse.SUPPRESS)
     parser.add_argument("--tokens", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--embedder", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.one:
         print(json.dumps(_ONE[given.one](given)))
@@ -283,27 +284,11 @@ def _label_rows() -> list[Row]:
             one["a_minute"],
             6_300,
             ">=",
-            note="counting each feature's words and contexts in Python",
+            note="2,100 a minute before",
         ),
         Row("search_labels_per_minute_2_processes", two["a_minute"], note="start-up included"),
+        *score_rows(_in_process),
     ]
-
-
-def _measure_labels(processes: int) -> dict[str, float]:
-    """Search labels of the demo study's features."""
-    from autointerp_core.home import studies_dir
-    from autointerp_core.labels.search.labeler import SearchLabeler
-    from autointerp_core.labels.search.processes import label_many
-    from autointerp_core.pipeline import built_demo
-    from autointerp_core.progress import silent
-    from autointerp_core.store.study import Study
-
-    study = Study(studies_dir() / str(built_demo()))
-    labeler = SearchLabeler(study)
-    labeler.label(int(study.features[0]))  # reads the corpus
-    start = time.perf_counter()
-    n = len(list(label_many(labeler, study.features[:LABELLED].tolist(), silent, processes)))
-    return {"a_minute": n * 60 / (time.perf_counter() - start)}
 
 
 # ------------------------------------------------------------------ summaries
@@ -417,7 +402,8 @@ _ONE: dict[str, Any] = {
     "driver": lambda _: _measure_driver(),
     "tiny": lambda given: _run_tiny(Path(given.folder)),
     "layers": lambda _: _measure_layers(),
-    "labels": lambda given: _measure_labels(given.tokens),
+    "labels": lambda given: measure_labels(given.tokens),
+    "scores": lambda given: measure_scores(given.tokens, given.embedder),
     "summary": lambda given: _measure_summary(Path(given.folder), given.tokens),
 }
 

@@ -36,9 +36,10 @@ from autointerp_core.labels.search.context_words import ContextWords
 from autointerp_core.labels.search.corpus_counts import CorpusCounts, Firings
 from autointerp_core.labels.search.corpus_words import CorpusWords
 from autointerp_core.labels.search.descriptions import Describer, Description, is_form_of
+from autointerp_core.labels.search.fitting_words import LISTS as FITTED
 from autointerp_core.labels.search.fitting_words import FittingWords
 from autointerp_core.labels.search.semantic_form import semantic_form
-from autointerp_core.labels.search.word_lists import FeatureWindows, WordLists
+from autointerp_core.labels.search.word_lists import Choice, FeatureWindows, WordLists
 from autointerp_core.progress import Progress, ProgressCallback, silent
 from autointerp_core.store.event_details import SearchEvidence
 from autointerp_core.store.study import Study
@@ -93,12 +94,11 @@ class _Look:
     """What most of the words it peaks on are kinds of, in the plural."""
     dominant: int | None
     """Key of the word that most of the strongest peaks are on, if there is one."""
-    lists: list[tuple[int, ...]]
+    choice: Choice | None
+    """What lists of words about it are made of."""
     windows: FeatureWindows | None
     peaks: Int64Array
     """Words it peaks on, one a sequence, strongest first."""
-    choice: Int64Array
-    """Keys that a list may be made of, where :class:`.FittingWords` makes them."""
 
 
 class SearchLabeler:
@@ -239,23 +239,26 @@ class SearchLabeler:
         main = self._describer.best(fired)
         topic, shares = self._context.find(fired, main.keys)
         peaks = self._peaks(token, activation)
-        choice = np.zeros(0, dtype=np.int64)
-        keys: list[tuple[int, ...]] = []
-        if self._fitting is None:
-            keys = [found.keys for found in self._word_lists.best(peaks, fired.every)]
-        else:
-            choice = self._word_lists.choice(peaks)
-        listed = bool(keys) or bool(len(choice))
-        windows = self._word_lists.windows(peaks, fired.every) if listed else None
+        choice = self._word_lists.choice(peaks)
+        windows = self._word_lists.windows(peaks, fired.every) if choice is not None else None
         found, times = np.unique(self.words.key[peaks], return_counts=True)
         order = np.argsort(-times, kind="stable")[:CATEGORY_WORDS]
         named = category({self.words.keys[found[i]]: float(times[i]) for i in order.tolist()})
         common = found[order].tolist()
         kinds = plural(named.name) if named else None
         dominant = self._dominant(self.words.key[peaks[:STRONGEST]])
-        return _Look(
-            fired, main, topic, shares, common, kinds, dominant, keys, windows, peaks, choice
-        )
+        return _Look(fired, main, topic, shares, common, kinds, dominant, choice, windows, peaks)
+
+    def _lists(self, look: _Look, count: int) -> list[str]:
+        """The best lists of words about a feature, written out."""
+        if look.choice is None or look.windows is None:
+            return []
+        written = self._composer.lister(look.fired)
+        if self._fitting is not None:
+            found = self._fitting.lists(look.choice.keys, look.windows, look.peaks, written)
+            return [text for text, _ in found[:count]]
+        best = self._word_lists.best(look.choice, look.fired.every)
+        return [written(listed.keys) for listed in best[:count]]
 
     def _dominant(self, strongest: Int64Array) -> int | None:
         """The one word behind most of the strongest peaks; marks and numbers are no words."""
@@ -319,15 +322,8 @@ class SearchLabeler:
     ) -> tuple[str, str, float]:
         """What counting found or a list of words, whichever tells the windows apart better."""
         texts = [text]
-        if self._fitting is not None and not told:
-
-            def written(keys: list[int]) -> str:
-                return self._composer.listed(look.fired, keys)
-
-            found = self._fitting.lists(look.choice, windows, look.peaks, written)
-            texts += [listed for listed, _ in found]
-        elif not told:
-            texts += [self._composer.listed(look.fired, keys) for keys in look.lists[:COMPARED]]
+        if not told:
+            texts += self._lists(look, COMPARED if self._fitting is None else FITTED)
         auroc = self._auroc(texts, windows)
         value = auroc
         if self._fitting is not None:
@@ -356,15 +352,7 @@ class SearchLabeler:
         described = sorted(self._describer.all(fired), key=lambda c: -c.score)
         texts = [self._composer.label(fired, main, look.topic, look.shares)[0]]
         texts += [look.category] if look.category else []
-        texts += [self._composer.listed(fired, keys) for keys in look.lists[:2]]
-        if self._fitting is not None and look.windows is not None:
-            found = self._fitting.lists(
-                look.choice,
-                look.windows,
-                look.peaks,
-                lambda keys: self._composer.listed(fired, keys),
-            )
-            texts += [listed for listed, _ in found[:2]]
+        texts += self._lists(look, 2)
         texts += [self._composer.render(fired, description) for description in described]
         context = [self.counts.key_text(key) for key in look.topic]
         if context:
