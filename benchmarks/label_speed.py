@@ -19,7 +19,7 @@ from autointerp_core.store.history import LabelHistory
 from autointerp_core.store.study import Study
 from benchmarks.report import Row
 
-LABELLED, SCORED = 1_000, 400
+LABELLED, SCORED = 1_000, 256
 
 
 def measure_labels(processes: int) -> dict[str, float]:

@@ -88,8 +88,8 @@ def database_url(given: str | Path | None) -> URL:
     A path stands for an SQLite file.
 
     Raises:
-        LabelStoreError: not a URL of SQLite or PostgreSQL, or an in-memory database (nothing
-            would be kept).
+        LabelStoreError: not a URL of SQLite or PostgreSQL, or an in-memory database (nothing would
+            be kept).
     """
     text = str(given or os.environ.get("AUTOINTERP_DB") or home() / "labels.db")
     if "://" not in text:

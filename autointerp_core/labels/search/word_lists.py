@@ -261,14 +261,16 @@ class WordLists:
             return np.full(len(labels), 0.5)
         like = self._vectors_of(windows, vectors) @ labels.T
         likest = like[windows.place[:, 0]]
+        here = np.empty_like(likest)
         for column in windows.place.T[1:]:
-            np.maximum(likest, like[column], out=likest)
+            np.take(like, column, axis=0, out=here, mode="clip")  # "raise" would copy
+            np.maximum(likest, here, out=likest)
         return auroc_columns(likest, n)
 
     def _vectors_of(self, windows: FeatureWindows, vectors: Float32Array) -> Float32Array:
         """Vectors of the windows' words; those of the windows seen last are kept."""
         if self._seen is None or self._seen[0] is not windows:
-            self._seen = (windows, vectors[windows.words])
+            self._seen = (windows, vectors.take(windows.words, axis=0))
         return self._seen[1]
 
     def texts_auroc(self, texts: Sequence[str], windows: FeatureWindows) -> Float64Array:
