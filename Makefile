@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PORT ?= 8501
 
-.PHONY: app demo check test lint oracle bench bench-ui bench-exchange bench-labels bench-find bench-scorers bench-judges bench-scale bench-steer bench-health parity chromium postgres install install-dev
+.PHONY: app demo check test lint oracle bench bench-ui bench-exchange bench-labels bench-ceiling bench-find bench-scorers bench-judges bench-scale bench-steer bench-health parity chromium postgres install install-dev
 
 app: demo  ## install, build the demo study once, serve the app
 	$(BIN)/streamlit run app.py --server.port $(PORT)
@@ -48,6 +48,9 @@ bench-scale: install-dev demo  ## Ray, nodes that die, summaries of large studie
 
 bench-labels: install-dev demo  ## how good labels are, on planted features and on the demo
 	$(BIN)/python -m benchmarks.labels
+
+bench-ceiling: install-dev demo  ## how much better lists of words could be, by the embedding scorer
+	$(BIN)/python -m benchmarks.label_ceiling
 
 bench-find: install-dev demo  ## planted features found from documents, nothing where nothing is; meaning search
 	$(BIN)/python -m benchmarks.find; found=$$?; $(BIN)/python -m benchmarks.paraphrases && exit $$found

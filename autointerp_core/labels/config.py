@@ -78,8 +78,8 @@ class LabelConfig(ScoringConfig):
     search_embedder: Annotated[
         str,
         Doc(
-            "Chooses the words of search labels: wordllama (seconds); minilm or auto, which read "
-            "windows with the model that scores and take ten times as long."
+            "Chooses the words of search labels: wordllama (seconds); minilm or auto, which have "
+            "the model that scores choose beside it and take ten times as long."
         ),
     ] = WORDLLAMA
     hold_out: Annotated[
