@@ -5,10 +5,11 @@ differences at equal word count, by the embedder that scores here and by wordlla
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 
 import numpy as np
 
-from autointerp_core.labels.embedders import WORDLLAMA, KnownTexts, scoring_embedder
+from autointerp_core.labels.embedders import WORDLLAMA, KnownTexts, make_embedder, scoring_embedder
 from autointerp_core.labels.scoring.sample_windows import EASY, HARD, WindowSet
 from autointerp_core.labels.scoring.score_statistics import AUROC, value_of
 from autointerp_core.labels.scoring.scorers import ScorerRun, Tools, answer_runs
@@ -25,6 +26,12 @@ Values = Mapping[int, tuple[float, float, float]]
 def scorers() -> list[str]:
     """Embedders that score: the one of this machine, then wordllama, as scores were before it."""
     return list(dict.fromkeys((scoring_embedder(), WORDLLAMA)))
+
+
+@cache
+def known_by(embedder: str) -> KnownTexts:
+    """What an embedder has embedded so far."""
+    return KnownTexts(make_embedder(embedder))
 
 
 def suffix(embedder: str) -> str:

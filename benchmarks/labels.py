@@ -37,7 +37,7 @@ from numpy.typing import NDArray
 from autointerp_core.home import home, studies_dir
 from autointerp_core.labels.config import LabelConfig
 from autointerp_core.labels.document_split import LABEL, TEST, Split, shown_examples
-from autointerp_core.labels.embedders import KnownTexts, default_embedder, make_embedder
+from autointerp_core.labels.embedders import KnownTexts, default_embedder
 from autointerp_core.labels.explain.prompts import get_method
 from autointerp_core.labels.providers.base import Price
 from autointerp_core.labels.providers.local import LocalProvider
@@ -61,6 +61,7 @@ from benchmarks.label_rows import (
     difference_rows,
     embedding_values,
     floor,
+    known_by,
     median_rows,
     scorers,
     suffix,
@@ -259,11 +260,11 @@ def planted_part(folder: Path, provider: LocalProvider | None, sample: int) -> l
         made = labels.get(method, own)
         rows += judged_rows(f"planted_{method}", made, every, PlantedJudge())
         for embedder in scorers():
-            known = KnownTexts(make_embedder(embedder))
+            known = known_by(embedder)
             for kind in (LEXICAL, PATTERN):
-                some = {f: text for f, text in made.items() if planted.concepts[f].kind == kind}
+                of_kind = {f: text for f, text in made.items() if planted.concepts[f].kind == kind}
                 name = f"auroc_planted_{kind}_{method}{suffix(embedder)}"
-                rows += median_rows(name, embedding_values(some, every, known))
+                rows += median_rows(name, embedding_values(of_kind, every, known))
     return rows
 
 
@@ -273,7 +274,7 @@ def compared_rows(
     """The demo's labels beside naive ones, alone and at equal word count, by each embedder."""
     rows = []
     for embedder in scorers():
-        known, mark = KnownTexts(make_embedder(embedder)), suffix(embedder)
+        known, mark = known_by(embedder), suffix(embedder)
         rows += median_rows(f"auroc_{method}{mark}", embedding_values(made, windows, known))
         cut = [embedding_values(part, windows, known) for part in cut_alike(made, naive)]
         limit = EQUAL_WORDS.get(method) if not mark else None
@@ -293,15 +294,15 @@ def demo_part(provider: LocalProvider | None, sample: int, judged: int, fitted: 
     windows = sample_windows(study, split, live)
     rows = cost_rows(SEARCH, cost)
     for embedder in scorers():
-        found = embedding_values(naive, windows, KnownTexts(make_embedder(embedder)))
-        rows += median_rows(f"auroc_{NAIVE}{suffix(embedder)}", found)
+        alone = embedding_values(naive, windows, known_by(embedder))
+        rows += median_rows(f"auroc_{NAIVE}{suffix(embedder)}", alone)
     rows += compared_rows(SEARCH, search, naive, windows)
     fitting = search_labeler(split, scorers()[0])
     chosen_by, cost = search_labels(fitting, _every([f for f in live if f in windows], fitted))
     rows += cost_rows(FITTED, cost) + compared_rows(FITTED, chosen_by, naive, windows)
     if provider is None:
         return rows
-    known = KnownTexts(make_embedder(scorers()[0]))
+    known = known_by(scorers()[0])
     values = {SEARCH: embedding_values(search, windows, known)}
     some = _every([feature for feature in live if feature in windows], sample)
     made = llm_labels(study, some)
