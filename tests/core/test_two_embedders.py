@@ -20,7 +20,9 @@ class Letters(Embedder):
 
     def embed(self, texts: Sequence[str]) -> Float32Array:
         counts = [[text.count(letter) for letter in self._letters] for text in texts]
-        return unit_rows(np.asarray(counts, dtype=np.float32).reshape(len(texts), -1))
+        return unit_rows(
+            np.asarray(counts, dtype=np.float32).reshape(len(texts), len(self._letters))
+        )
 
 
 def test_texts_are_as_alike_as_on_average_by_both() -> None:
