@@ -13,7 +13,7 @@ the test part.
 Per method: concept named (the rule of :mod:`benchmarks.planted.concepts`); embedding AUROC,
 medians over features, against all, easy and hard silent windows, beside a floor of 0.5: by the
 embedder that scores on this machine (MiniLM), and, with ``_wordllama`` behind the name, by the one
-that scored before it and that chose no word of ``fitted``;
+that scored before it and chooses the words of ``search``;
 detection and fuzzing by a judge that knows the planted rules, and by the language model on a
 few demo features; labels a minute, tokens and cost.
 
@@ -283,12 +283,15 @@ def compared_rows(
     return rows
 
 
-def demo_part(provider: LocalProvider | None, sample: int, judged: int, fitted: int) -> list[Row]:
-    """Everything measured on the demo's live features."""
+def demo_part(
+    provider: LocalProvider | None, sample: int, judged: int, fitted: int, most: int
+) -> list[Row]:
+    """Everything measured on the demo's live features, ``most`` of them at most."""
     study = demo_study()
     split = Split(study)
     labeler = search_labeler(split)
     live = study.table.loc[study.table["num_examples"] > 0, "feature"].tolist()
+    live = _every(live, most)
     naive = naive_labels(labeler, split, live)
     search, cost = search_labels(labeler, live)
     windows = sample_windows(study, split, live)
@@ -364,12 +367,15 @@ def main() -> int:
     parser.add_argument("--sample", type=int, default=60, help="features labelled by the model")
     parser.add_argument("--judged", type=int, default=8, help="features judged by the model")
     parser.add_argument("--fitted", type=int, default=600, help="features for the slower search")
+    parser.add_argument("--features", type=int, default=100_000, help="of the demo, at most")
     arguments = parser.parse_args()
     provider = None if arguments.no_llm else LocalProvider(MODEL)
     begun = time.perf_counter()
     with TemporaryDirectory() as folder:
         rows = planted_part(Path(folder), provider, arguments.sample)
-    rows += demo_part(provider, arguments.sample, arguments.judged, arguments.fitted)
+    rows += demo_part(
+        provider, arguments.sample, arguments.judged, arguments.fitted, arguments.features
+    )
     rows.append(Row("seconds", time.perf_counter() - begun))
     return publish("labels", rows)
 
