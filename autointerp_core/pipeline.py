@@ -159,7 +159,7 @@ def run_labeling(
             wordllama), ``"minilm"``, ``"wordllama"``, or
             ``"sentence-transformers:<model>"`` where that package is installed.
         search_embedder: Chooses the words of search labels: ``"wordllama"``, or ``"minilm"`` or
-            ``"auto"``, which take ten times as long.
+            ``"auto"``, which take sixteen times as long.
         control: ``"shuffled"``, ``"random-sae"`` or both: do the same for a control of the SAE as
             well, to see what scores mean.
         output_labels: Also propose the tokens that a feature's decoder direction makes likelier.

@@ -4,7 +4,7 @@
 
 Methods: ``naive`` (the three commonest peak words), ``search`` (the search label), ``fitted`` (the
 search label whose words the scoring embedder chooses: ``--search-embedder auto``; on a sample of
-the demo's features, as it takes ten times as long), and on a smaller sample, by the demo's own
+the demo's features, as it takes sixteen times as long), and on a smaller sample, by the demo's own
 language model, ``words`` (free-form), ``ranked`` (the search
 labeller's phrases, the likeliest) and ``chosen`` (``--candidates 3 --scoring embedding``: the
 best of these on validate documents). All see documents of the label part alone and are judged on

@@ -79,7 +79,7 @@ class LabelConfig(ScoringConfig):
         str,
         Doc(
             "Chooses the words of search labels: wordllama (seconds); minilm or auto, which have "
-            "the model that scores choose beside it and take ten times as long."
+            "the model that scores choose beside it and take sixteen times as long."
         ),
     ] = WORDLLAMA
     hold_out: Annotated[
