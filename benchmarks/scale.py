@@ -89,7 +89,7 @@ def _measure_engine(engine: str) -> dict[str, float]:
 
     from autointerp_core.extraction.run import extract
     from autointerp_core.progress import Progress
-    from benchmarks.bench import _request
+    from benchmarks.bench import request
 
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:2])
     torch.set_num_threads(2)
@@ -102,8 +102,8 @@ def _measure_engine(engine: str) -> dict[str, float]:
     more = {"workers": 2} if engine == "ray" else {}
     start = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
-        request = _request(RAY_TOKENS, engine=engine, shard_tokens=RAY_SHARD, **more)
-        study = extract(request, Path(folder), report).study
+        asked = request(RAY_TOKENS, engine=engine, shard_tokens=RAY_SHARD, **more)
+        study = extract(asked, Path(folder), report).study
         tokens = study.info.n_tokens
     # From the second shard on: by then both workers are at it.
     begun = next(entry for entry in seen if entry[1] >= 2 * RAY_SHARD * 0.9)
@@ -249,7 +249,7 @@ def _measure_layers() -> dict[str, float]:
 
     from autointerp_core.extraction.several import extract_several
     from autointerp_core.sources.sae import load_sae
-    from benchmarks.bench import _request
+    from benchmarks.bench import request
     from tests.core.tiny import tiny_topk_saelens
 
     hooks = [f"blocks.{layer}.hook_resid_post" for layer in LAYERS]
@@ -257,7 +257,7 @@ def _measure_layers() -> dict[str, float]:
         root = Path(made)
         for hook in hooks:
             tiny_topk_saelens(root / "saes" / hook, 576, LAYER_WIDTH, 32, hook)
-        whole = _request(LAYER_TOKENS, sae_path=str(root / "saes"))
+        whole = request(LAYER_TOKENS, sae_path=str(root / "saes"))
         seconds = {}
         for name, chosen in (("deepest", hooks[-1:]), ("together", hooks)):
             requests = [replace(whole, sae_id=hook) for hook in chosen]

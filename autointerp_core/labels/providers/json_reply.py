@@ -95,6 +95,13 @@ def read_json(reply: str, field: str = "label") -> InJson | None:
     return InJson(found[-1] if found else None)
 
 
+def ends_in_json(reply: str) -> bool:
+    """Whether a reply ends inside an object: its last word may be half of one."""
+    text = _FENCE.sub("", reply).strip()
+    begin = regex.search(r"^\{\s*[\"']", text, regex.MULTILINE)
+    return begin is not None and len(text) <= LONGEST and not _values(text[begin.start() :])
+
+
 def answer_text(reply: str | None, field: str = "label") -> str:
     """What is left of a reply without thoughts, markers and JSON; empty where nothing is."""
     said = spoken(reply or "").text

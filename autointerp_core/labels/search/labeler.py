@@ -44,7 +44,7 @@ from autointerp_core.progress import Progress, ProgressCallback, silent
 from autointerp_core.store.event_details import SearchEvidence
 from autointerp_core.store.study import Study
 
-METHOD, FITTED_METHOD = "search-v3", "search-v4"
+METHOD, FITTED_METHOD = "search-v3", "search-v5"
 """Raised where the same study gives another label: those that are there are then made anew. The
 second one's words are chosen by another embedder than wordllama (``search_embedder``)."""
 DEAD = "never fires in this study"
@@ -97,8 +97,6 @@ class _Look:
     choice: Choice | None
     """What lists of words about it are made of."""
     windows: FeatureWindows | None
-    peaks: Int64Array
-    """Words it peaks on, one a sequence, strongest first."""
 
 
 class SearchLabeler:
@@ -128,7 +126,7 @@ class SearchLabeler:
     def _fitting(self) -> FittingWords | None:
         if self.method == METHOD:
             return None
-        return FittingWords(self.words, KnownTexts(self.embedder))
+        return FittingWords(self.counts, self._word_lists.vocabulary, KnownTexts(self.embedder))
 
     @cached_property
     def counts(self) -> CorpusCounts:
@@ -247,7 +245,7 @@ class SearchLabeler:
         common = found[order].tolist()
         kinds = plural(named.name) if named else None
         dominant = self._dominant(self.words.key[peaks[:STRONGEST]])
-        return _Look(fired, main, topic, shares, common, kinds, dominant, choice, windows, peaks)
+        return _Look(fired, main, topic, shares, common, kinds, dominant, choice, windows)
 
     def _lists(self, look: _Look, count: int) -> list[str]:
         """The best lists of words about a feature, written out."""
@@ -255,7 +253,7 @@ class SearchLabeler:
             return []
         written = self._composer.lister(look.fired)
         if self._fitting is not None:
-            found = self._fitting.lists(look.choice.keys, look.windows, look.peaks, written)
+            found = self._fitting.lists(look.choice, look.fired.every, written)
             return [text for text, _ in found[:count]]
         best = self._word_lists.best(look.choice, look.fired.every)
         return [written(listed.keys) for listed in best[:count]]
@@ -311,7 +309,7 @@ class SearchLabeler:
             return text, kind, value
         if look.windows is None or value is None:
             return named, "category", None
-        with_category = self._auroc([named], look.windows)[0]
+        with_category = self._auroc([named], look, look.windows)[0]
         # A category says more to a person, so it may cost a little.
         if with_category >= value - WORTH:
             return named, "category", with_category
@@ -324,17 +322,17 @@ class SearchLabeler:
         texts = [text]
         if not told:
             texts += self._lists(look, COMPARED if self._fitting is None else FITTED)
-        auroc = self._auroc(texts, windows)
+        auroc = self._auroc(texts, look, windows)
         value = auroc
-        if self._fitting is not None:
-            value = self._fitting.values(texts, windows, look.peaks)
+        if self._fitting is not None and look.choice is not None:
+            value = self._fitting.values(texts, look.choice.peaks, look.fired.every)
         best = int(np.argmax(value))
         return texts[best], "near words" if best else kind, auroc[best]
 
-    def _auroc(self, texts: Sequence[str], windows: FeatureWindows) -> list[float]:
+    def _auroc(self, texts: Sequence[str], look: _Look, windows: FeatureWindows) -> list[float]:
         """How well whole labels tell the feature's windows from silent ones."""
-        if self._fitting is not None:
-            return self._fitting.auroc(texts, windows)
+        if self._fitting is not None and look.choice is not None:
+            return self._fitting.auroc(texts, look.choice.peaks, look.fired.every)
         found: list[float] = self._word_lists.texts_auroc(texts, windows).tolist()
         return found
 

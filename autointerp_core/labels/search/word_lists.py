@@ -114,10 +114,10 @@ class WordLists:
     @cached_property
     def _word_vectors(self) -> Float32Array:
         assert self.vectors is not None
-        return self.vectors[self._words]
+        return self.vectors[self.vocabulary]
 
     @cached_property
-    def _words(self) -> Int64Array:
+    def vocabulary(self) -> Int64Array:
         """Keys that a label may say: words seen often enough, of scripts with spaces."""
         keys = self.words.keys
         spoken = [key[0].isalpha() and (len(key) > 1 or not key.isascii()) for key in keys]
@@ -191,7 +191,7 @@ class WordLists:
     def _choice(self, found: Int64Array, times: Int64Array, middle: Float32Array) -> Int64Array:
         """Keys to make lists of, in a settled order."""
         own = found[np.argsort(-times, kind="stable")][:PEAK_WORDS]
-        near = self._words[first_of_order(-(self._word_vectors @ middle), NEAR_WORDS)]
+        near = self.vocabulary[first_of_order(-(self._word_vectors @ middle), NEAR_WORDS)]
         return np.asarray(list(dict.fromkeys([*own.tolist(), *near.tolist()])))
 
     def _beam(self, vectors: Float32Array, middle: Float32Array) -> list[tuple[int, ...]]:
