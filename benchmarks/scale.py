@@ -284,7 +284,7 @@ def _label_rows() -> list[Row]:
             one["a_minute"],
             6_300,
             ">=",
-            note="2,100 a minute before",
+            note="by the clock, one thread",
         ),
         Row("search_labels_per_minute_2_processes", two["a_minute"], note="start-up included"),
         *score_rows(_on_a_core),
