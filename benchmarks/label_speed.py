@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import tempfile
 import time
 from collections.abc import Callable
@@ -42,8 +41,7 @@ def score_rows(in_process: Callable[..., dict[str, float]]) -> list[Row]:
                 Row(
                     f"embedding_scores_per_minute_{embedder}_{processes}",
                     made["a_minute"],
-                    note=f"processes; this one's memory {made['own_mb']:.0f} MB, the largest of "
-                    f"theirs {made['their_mb']:.0f} MB",
+                    note=f"processes, start-up included; all of them {made['peak_mb']:.0f} MB",
                 )
             )
     return rows
@@ -59,8 +57,4 @@ def measure_scores(processes: int, embedder: str) -> dict[str, float]:
         config = ScoreConfig(embedder=embedder)
         report = score_labels(study, features, history, config, processes=processes)
         seconds = time.perf_counter() - start
-    own, their = (
-        resource.getrusage(whose).ru_maxrss / 1024
-        for whose in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-    )
-    return {"a_minute": report.labels * 60 / seconds, "own_mb": own, "their_mb": their}
+    return {"a_minute": report.labels * 60 / seconds}
