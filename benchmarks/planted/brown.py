@@ -79,14 +79,15 @@ def text_of(passage: list[Tagged]) -> str:
     return "".join(out)
 
 
-def write_passages(place: Path) -> None:
-    """The passages' texts as a Parquet file with the column ``text``."""
+def write_passages(place: Path) -> int:
+    """The passages' texts as a Parquet file with the column ``text``; how many there are."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     texts = [text_of(passage) for passage in passages(fetched())]
     place.parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(pa.table({"text": texts}), place)
+    return len(texts)
 
 
 def _tagged(paragraph: str) -> Iterator[Tagged]:

@@ -38,11 +38,12 @@ from autointerp_core.store.study import SPECIAL, Pass, Study, TokenStore
 from autointerp_core.store.study_record import HealthRecord, PassRecord, SAERecord, write_record
 from benchmarks.planted.brown import write_passages
 from benchmarks.planted.concepts import LEXICAL_CONCEPTS, Concept, spellings
+from benchmarks.planted.guards import guards
 from benchmarks.planted.patterns import PATTERN_CONCEPTS
 from benchmarks.planted.ruled import ruled
 
 HOOK = "blocks.0.hook_resid_pre"
-PATTERN_STUDY, RULED_STUDY = "planted-patterns", "planted-ruled"
+PATTERN_STUDY, RULED_STUDY, GUARD_STUDY = "planted-patterns", "planted-ruled", "planted-guards"
 STEPS = 80
 """L-BFGS iterations of the separation; the margin hardly moves after that."""
 
@@ -98,11 +99,19 @@ def build_ruled(folder: Path, model: Path | None = None) -> Study:
         if not sae.exists():
             sae = _write_sae(sae, model, _corpus_rows())
         texts = folder / "brown.parquet"
-        write_passages(texts)
+        rows = write_passages(texts)
         # Any SAE of the first layer does: what is wanted of it are the tokens.
-        config = ExtractionConfig(str(model), str(sae), str(texts), logits=False)
+        config = ExtractionConfig(str(model), str(sae), str(texts), n_rows=rows, logits=False)
         tokens = extract(config, folder / "studies").study
         write_planted(made, tokens, [one.concept for one in ruled()])
+    return Study(made)
+
+
+def build_guards(ruled_study: Study) -> Study:
+    """The study of :func:`.guards.guards`, in their order, on the same tokens."""
+    made = ruled_study.folder.with_name(GUARD_STUDY)
+    if not made.exists():
+        write_planted(made, ruled_study, [one.concept for one in guards()])
     return Study(made)
 
 
