@@ -8,7 +8,7 @@ show what a feature does on a BOS token or an attention sink, too.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,6 +24,7 @@ from autointerp_core.extraction.memory import (
     memory_told,
     release_device_memory,
 )
+from autointerp_core.extraction.transfers import arrival, do_nothing, on_its_way, sent
 from autointerp_core.store.feature_shards import ShardFirings
 from autointerp_core.store.tokenstore import TokenPart, TokenStore
 
@@ -122,8 +123,8 @@ class Extractor:
         self.features, self.n_features = features, len(features)
         self.columns = None if everything else torch.as_tensor(features, dtype=torch.long)
         # Of an elementwise SAE only what is kept is computed.
-        self.encode = sae.encoder(self.columns)
-        self.choose = sae.topk_encoder()
+        self.encode = sae.firing_encoder(self.columns)
+        self.chosen = sae.topk_encoder() is not None
         self.rows: NDArray[np.int64] | None = None
         if not everything:
             self.rows = np.full(sae.config.d_sae, -1, dtype=np.int64)
@@ -138,59 +139,50 @@ class Extractor:
             OutOfMemory: not even one sequence fits on the device.
             AutointerpError: activations are not finite.
         """
-        return extract_together([self], tokens, shard)[0]
+        return begin_together([self], tokens, shard)[0].firings()
 
-    def add(self, at: NDArray[np.int64], x: torch.Tensor, into: _Gathered) -> None:
-        """Firings of vectors ``x [n, d_in]`` at the hook, which are those of tokens ``at``."""
-        into.norm[at] = x.norm(dim=-1).cpu().numpy()
-        if not np.isfinite(into.norm[at]).all():
-            raise AutointerpError(
-                f"activations at {self.hook.name} are not finite; try dtype='float32'"
-            )
-        for row, where, activation in self._encode(x):
-            into.rows.append(row)
-            into.token.append(at[where])
-            into.value.append(activation)
+    def add(self, at: NDArray[np.int64], x: torch.Tensor, into: Gathered) -> None:
+        """Encode vectors ``x [n, d_in]`` at the hook, which are those of tokens ``at``.
 
-    def _encode(
-        self, x: torch.Tensor
-    ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]]:
-        """Firings (feature row, row of ``x``, activation) of ``x [n, d_in]``, blockwise."""
+        Nothing is waited for but by ReLU families, whose number of firings decides a size.
+        """
         import torch
 
-        work = self._dense if self.choose is None else self._chosen
         told = "not even one token can be encoded; give another device, or free memory"
         with torch.inference_mode(), memory_told(x.device, told):
-            for start, found in self.encoding.over(len(x), lambda low, high: work(x[low:high])):
-                where, row, activation = (part.cpu().numpy() for part in found)
-                # NaN is neither above zero nor not: it would vanish without a word.
-                if not np.isfinite(activation).all():
-                    raise self._overflowed(row[~np.isfinite(activation)])
-                fires = activation != 0 if self.sae.config.signed else activation > 0
-                if self.choose is not None and self.rows is not None:
-                    row = self.rows[row]
-                    fires &= row >= 0
-                yield row[fires], where[fires] + start, activation[fires]
+            norm = on_its_way(x.norm(dim=-1))
+            for start, found in self.encoding.over(
+                len(x), lambda low, high: self.encode(x[low:high])
+            ):
+                where, row, value = found
+                into.parts.append(
+                    (at[start:], on_its_way(where), on_its_way(row), on_its_way(value.float()))
+                )
+        into.norms.append((at, norm))
+        into.arrived = arrival(x.device)
 
-    def _dense(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Row of ``x``, feature row and value of everything in a dense block that is not zero."""
-        acts = self.encode(x)
-        where, row = acts.nonzero(as_tuple=True)
-        return where, row, acts[where, row].float()
+    def firing(
+        self, row: NDArray[np.int64], value: NDArray[np.float32]
+    ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """Rows of the features kept, and which of what was encoded fires.
 
-    def _chosen(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """The same of a top-k family: what it chose, by latent, with no block to be searched."""
-        import torch
-
-        assert self.choose is not None
-        values, latents = self.choose(x)
-        where = torch.arange(len(x), device=x.device)[:, None].expand_as(latents)
-        return where.flatten(), latents.flatten(), values.flatten().float()
+        Raises:
+            AutointerpError: a value is not finite.
+        """
+        # NaN is neither above zero nor not: it would vanish without a word.
+        finite = np.isfinite(value)
+        if not finite.all():
+            raise self._overflowed(row[~finite])
+        fires = value != 0 if self.sae.config.signed else value > 0
+        if self.chosen and self.rows is not None:
+            row = self.rows[row]
+            fires &= row >= 0
+        return row, fires
 
     def _overflowed(self, rows: NDArray[np.int64]) -> AutointerpError:
         """``rows`` are features' rows; of a top-k family, latents."""
         feature = int(rows[0])
-        if self.columns is not None and self.choose is None:
+        if self.columns is not None and not self.chosen:
             feature = int(self.columns[feature])
         return AutointerpError(
             f"the SAE {self.sae.config.source} overflows: feature {feature} has an activation at "
@@ -198,54 +190,78 @@ class Extractor:
         )
 
 
-class _Gathered:
-    """One SAE's firings on a shard, batch after batch."""
+class Gathered:
+    """One SAE's share of a shard, encoded or about to be: :meth:`firings` waits for it."""
 
-    def __init__(self, n_tokens: int):
-        self.norm = np.zeros(n_tokens, dtype=np.float32)
-        self.rows: list[NDArray[np.int64]] = []
-        self.token: list[NDArray[np.int64]] = []
-        self.value: list[NDArray[np.float32]] = []
+    def __init__(self, extractor: Extractor, n_tokens: int, first_token: int):
+        self.extractor, self.n_tokens, self.first_token = extractor, n_tokens, first_token
+        self.norms: list[tuple[NDArray[np.int64], torch.Tensor]] = []
+        self.parts: list[tuple[NDArray[np.int64], torch.Tensor, torch.Tensor, torch.Tensor]] = []
+        """Tokens that rows of a block are; row of the block, row of a feature, value."""
+        self.arrived: Callable[[], None] = do_nothing
 
-    def firings(self, n_features: int, first_token: int) -> ShardFirings:
-        """All of them, by feature, then token."""
-        row = np.concatenate([np.zeros(0, dtype=np.int64), *self.rows])
-        where = np.concatenate([np.zeros(0, dtype=np.int64), *self.token])
-        order = np.argsort(row * (len(self.norm) + 1) + where)
+    def firings(self) -> ShardFirings:
+        """All of them, by feature, then token.
+
+        Raises:
+            AutointerpError: activations are not finite.
+        """
+        self.arrived()
+        norm = np.zeros(self.n_tokens, dtype=np.float32)
+        for at, of_batch in self.norms:
+            norm[at] = of_batch.numpy()
+        if not np.isfinite(norm).all():
+            raise AutointerpError(
+                f"activations at {self.extractor.hook.name} are not finite; try dtype='float32'"
+            )
+        rows = [np.zeros(0, dtype=np.int64)]
+        tokens = [np.zeros(0, dtype=np.int64)]
+        values = [np.zeros(0, dtype=np.float32)]
+        for at, where, latent, value in self.parts:
+            activation = value.numpy()
+            row, fires = self.extractor.firing(latent.numpy(), activation)
+            rows.append(row[fires])
+            tokens.append(at[where.numpy()[fires]])
+            values.append(activation[fires])
+        self.parts.clear()
+        row, token, activation = (
+            np.concatenate(rows),
+            np.concatenate(tokens),
+            np.concatenate(values),
+        )
+        order = np.argsort(row * (self.n_tokens + 1) + token)
+        n_features = self.extractor.n_features
         indptr = np.zeros(n_features + 1, dtype=np.int64)
         np.cumsum(np.bincount(row, minlength=n_features), out=indptr[1:])
-        activation = np.concatenate([np.zeros(0, dtype=np.float32), *self.value])
         return ShardFirings(
-            indptr, where[order].astype(np.uint32), activation[order], self.norm, first_token
+            indptr, token[order].astype(np.uint32), activation[order], norm, self.first_token
         )
 
 
-def extract_together(
+def begin_together(
     extractors: Sequence[Extractor], tokens: TokenStore | TokenPart, shard: Shard
-) -> list[ShardFirings]:
-    """One shard's firings of several SAEs of one model, which runs once for all of them.
+) -> list[Gathered]:
+    """One shard through the model, which runs once, and through the SAEs of all extractors.
 
-    The extractors share model and batching; each one's result is what it gives alone.
+    The extractors share model and batching; each one's result is what it gives alone. On a GPU
+    this returns while it still works.
 
     Raises:
-        OutOfMemory, AutointerpError: as :meth:`Extractor.extract`.
+        OutOfMemory: not even one sequence fits on the device.
     """
     offsets = np.asarray(tokens.sequences[shard.first : shard.last + 1])
     base, n_tokens = int(offsets[0]), int(offsets[-1] - offsets[0])
     ids = np.asarray(tokens.ids[base : base + n_tokens]).astype(np.int64)
     starts, lengths = offsets[:-1] - base, np.diff(offsets)
     model, batching = extractors[0].model, extractors[0].batching
-    gathered = [_Gathered(n_tokens) for _ in extractors]
+    gathered = [Gathered(extractor, n_tokens, base) for extractor in extractors]
     hooks = list(dict.fromkeys(each.hook for each in extractors))
     for batch in batching.batches(lengths):
         for part, vectors in _forward(model, hooks, batching, ids, starts, lengths, batch):
             at = np.concatenate([np.arange(s, s + n) for s, n in part])
             for extractor, into in zip(extractors, gathered, strict=True):
                 extractor.add(at, vectors[extractor.hook], into)
-    return [
-        into.firings(extractor.n_features, base)
-        for extractor, into in zip(extractors, gathered, strict=True)
-    ]
+    return gathered
 
 
 def _forward(
@@ -269,10 +285,10 @@ def _forward(
         padded[line, :n] = torch.from_numpy(ids[start : start + n])
     flat: dict[HookPoint, torch.Tensor] | None = None
     try:
-        captured = model.run(padded.to(model.device), hooks)
+        captured = model.run(sent(padded, model.device), hooks)
         # By place, not by a mask: a GPU need not tell first how many there are.
         real = np.flatnonzero(np.arange(padded.shape[1]) < lengths[batch][:, None])
-        places = torch.from_numpy(real).to(captured[hooks[0]].device)
+        places = sent(torch.from_numpy(real), captured[hooks[0]].device)
         flat = {hook: captured.pop(hook).flatten(0, 1)[places].float() for hook in hooks}
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):

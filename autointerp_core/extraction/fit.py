@@ -76,6 +76,13 @@ class Fit:
         error = self._error(self.l0 - value) / len(self.l0)
         return Interval(value, max(value - error, 0.0), value + error)
 
+    def first(self, target: torch.Tensor) -> Fit:
+        """That of the first tokens, whose vectors to be reconstructed ``target`` [m, d_out] are."""
+        n = len(target)
+        away = (target - _mean(target)).square()
+        variance = away.double().sum(-1)
+        return Fit(self.chunks[:n], self.unexplained[:n], variance.cpu().numpy(), self.l0[:n])
+
     def against(self, other: Fit) -> Interval:
         """The usual unexplained share over that of another fit of the same tokens, in order.
 
@@ -118,13 +125,12 @@ def measure_fit(sae: LoadedSAE, x: torch.Tensor, y: torch.Tensor | None, chunks:
     import torch
 
     target = x if y is None else y
-    mean = target.mean(dim=0, dtype=torch.float64).to(torch.float32)
+    mean = _mean(target)
 
     def block(low: int, high: int) -> torch.Tensor:
         part, wanted = x[low:high], target[low:high]
-        acts = sae.sae.encode(part)
-        made = sae.reconstruct(part, acts).to(wanted.dtype)
-        columns = [(wanted - made).square(), (wanted - mean).square(), acts != 0]
+        made, acts = sae.reconstruction(part)
+        columns = [(wanted - made.to(wanted.dtype)).square(), (wanted - mean).square(), acts != 0]
         return torch.stack([column.sum(-1, dtype=torch.float64) for column in columns]).cpu()
 
     blocks = Blocks(dense_elements(x.device) // sae.config.d_sae)
@@ -132,3 +138,10 @@ def measure_fit(sae: LoadedSAE, x: torch.Tensor, y: torch.Tensor | None, chunks:
         parts = [part for _, part in blocks.over(len(x), block)]
     unexplained, variance, l0 = torch.cat(parts, dim=1).numpy()
     return Fit(chunks, unexplained, variance, l0)
+
+
+def _mean(vectors: torch.Tensor) -> torch.Tensor:
+    """[d] of [n, d], summed in double precision."""
+    import torch
+
+    return vectors.mean(dim=0, dtype=torch.float64).to(torch.float32)

@@ -29,9 +29,8 @@ if TYPE_CHECKING:
 
 HEALTH_TOKENS = 2_000
 CONTROL_TOKENS = 600
-"""Tokens of each comparison with something else than a neighbouring layer; of an SAE with more
-than :data:`_USUAL_LATENTS` fewer, so that the check stays a small part of the work."""
-_USUAL_LATENTS, _LEAST_CONTROL_TOKENS = 32_768, 200
+"""Tokens of each comparison with something else than a neighbouring layer: the first of them."""
+_USUAL_LATENTS, _SPARSEST = 16_384, 8
 _KINDS = ("resid_pre", "resid_mid", "resid_post", "attn_out", "mlp.hook_in", "mlp_out", "attn.z")
 _FACTORS = (0.25, 0.5, 2.0, 4.0)
 _SEED = 0
@@ -82,6 +81,9 @@ def measure_health(
 ) -> Health:
     """Measure on the study's first :data:`HEALTH_TOKENS` counted tokens.
 
+    Of a wide SAE, whose encode is most of the work, on every second to eighth of them: so many
+    tell more than as many in a row, which are alike.
+
     Args:
         neighbours: the same kind of hook in other layers; left out where the model lacks it.
         reading: without it nothing is compared with other token ids or with BOS.
@@ -92,15 +94,17 @@ def measure_health(
         for place in (Place.of(sae, each) for each in neighbours)
         if all(model.has(each) for each in place.hooks)
     ]
-    wanted = list(dict.fromkeys(each for place in places for each in place.hooks))
-    sample, vectors = take_sample(model, wanted, tokens, masks, median, HEALTH_TOKENS)
+    kinds = _other_kinds(model, places[0]) if reading is not None else []
+    # What a transcoder predicts may be one of the others: each hook once.
+    wanted = list(dict.fromkeys(each for place in (*places, *kinds) for each in place.hooks))
+    every = min(max(sae.config.d_sae // _USUAL_LATENTS, 1), _SPARSEST)
+    sample, vectors = take_sample(model, wanted, tokens, masks, median, HEALTH_TOKENS, every)
     if sample.n_tokens < 2:
         return Health({}, 0.0, sample.n_tokens, ())
     fits = {
         place: fit for place in places if (fit := _fit(sae, place, vectors, sample)) is not None
     }
     own = fits[places[0]]
-    del vectors
     findings = Findings(
         hook=hook,
         own=own,
@@ -110,9 +114,9 @@ def measure_health(
         decoder_norms=sae.sae.W_dec.detach().float().norm(dim=-1).cpu().numpy(),
     )
     if reading is not None:
-        n_tokens = CONTROL_TOKENS * _USUAL_LATENTS // max(sae.config.d_sae, _USUAL_LATENTS)
-        part = sample.first(max(n_tokens, _LEAST_CONTROL_TOKENS))
-        findings = _with_controls(findings, model, sae, part, reading)
+        part = sample.first(CONTROL_TOKENS // every)
+        there = {each: vectors[each][: part.n_tokens] for each in vectors}
+        findings = _with_controls(findings, model, sae, part, there, kinds, reading)
     measures = [
         {"name": name, **_plain(interval)} for name, interval in findings.measures().items()
     ]
@@ -153,21 +157,33 @@ class Place:
         return [self.read] if self.predicted is None else [self.read, self.predicted]
 
 
+def _other_kinds(model: TruncatedModel, own: Place) -> list[Place]:
+    """Other hooks of the same layer, and what is predicted from them."""
+    hook = own.read
+    if hook.layer is None:
+        return []
+    kinds = [HookPoint(hook.layer, kind) for kind in _KINDS]
+    return [Place(each, own.predicted) for each in kinds if each != hook and model.has(each)]
+
+
 def _with_controls(
-    findings: Findings, model: TruncatedModel, sae: LoadedSAE, sample: Sample, reading: Reading
+    findings: Findings,
+    model: TruncatedModel,
+    sae: LoadedSAE,
+    sample: Sample,
+    vectors: dict[HookPoint, torch.Tensor],
+    others: list[Place],
+    reading: Reading,
 ) -> Findings:
-    """Add the comparisons with other hooks of the layer, other token ids, and the other BOS."""
+    """Add the comparisons with other hooks of the layer, other token ids, and the other BOS.
+
+    Args:
+        sample: the first tokens of what ``findings`` are of.
+        vectors: theirs, at each hook.
+    """
     hook = findings.hook
     own = Place.of(sae, hook)
-    others: list[Place] = []
-    if hook.layer is not None:
-        kinds = [HookPoint(hook.layer, kind) for kind in _KINDS]
-        others = [Place(each, own.predicted) for each in kinds if each != hook and model.has(each)]
-    # What a transcoder predicts may be one of the others: each hook once.
-    wanted = dict.fromkeys([*own.hooks, *(place.read for place in others)])
-    vectors = sample.vectors(model, list(wanted))
-    here = _fit(sae, own, vectors, sample)
-    assert here is not None
+    here = findings.own.first(vectors[own.predicted or own.read])
     found = {place.read.name: _fit(sae, place, vectors, sample) for place in others}
     kinds_found = {name: fit for name, fit in found.items() if fit is not None}
 

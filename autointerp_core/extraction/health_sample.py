@@ -35,7 +35,7 @@ class Sample:
     looked_at: tuple[BoolArray, ...]
     """Of each position, whether it counts."""
     chunks: Int64Array
-    """Chunk of each position looked at, over all sequences."""
+    """Chunk of each position looked at, over all sequences, from 0, none left out."""
 
     @property
     def n_tokens(self) -> int:
@@ -54,7 +54,7 @@ class Sample:
             ids.append(sequence)
             looked_at.append(kept)
             missing -= int(kept.sum())
-        return Sample(tuple(ids), tuple(looked_at), _chunks(looked_at))
+        return Sample(tuple(ids), tuple(looked_at), self.chunks[:n_tokens])
 
     def changed(self, change: Change, shift: int = 0) -> Sample:
         """The same positions of changed sequences.
@@ -103,18 +103,21 @@ def take_sample(
     masks: Masks,
     median: float,
     n_tokens: int,
+    every: int = 1,
 ) -> tuple[Sample, dict[HookPoint, torch.Tensor]]:
     """A study's first ``n_tokens`` counted positions, and their vectors at each hook.
 
     Args:
         hooks: the SAE's own first: what is a sink is decided there.
+        every: look at every so manieth of them.
     """
     import torch
 
     ids: list[Int64Array] = []
     looked_at: list[BoolArray] = []
+    chunks: list[Int64Array] = []
     found: dict[HookPoint, list[torch.Tensor]] = {hook: [] for hook in hooks}
-    missing = n_tokens
+    missing, before = n_tokens, 0
     for batch in _batches(tokens):
         if missing <= 0:
             break
@@ -125,14 +128,21 @@ def take_sample(
             flags = np.asarray(tokens.flags[low:high])
             counted = counted_positions(flags, norms, masks, median) > 0
             counted &= np.cumsum(counted) <= missing
-            missing -= int(counted.sum())
+            n = int(counted.sum())
+            place = n_tokens - missing + np.arange(n)
+            missing -= n
+            thinned = place % every == 0
+            chunks.append(before + np.arange(n, dtype=np.int64)[thinned] // CHUNK_TOKENS)
+            before += -(-n // CHUNK_TOKENS)
+            counted[counted] = thinned
             ids.append(own)
             looked_at.append(counted)
             kept = torch.from_numpy(np.flatnonzero(counted)).to(model.device)
             for hook in hooks:
                 found[hook].append(captured[hook][kept])
     vectors = {hook: torch.cat(parts) for hook, parts in found.items() if parts}
-    return Sample(tuple(ids), tuple(looked_at), _chunks(looked_at)), vectors
+    numbered = np.unique(np.concatenate([np.zeros(0, np.int64), *chunks]), return_inverse=True)[1]
+    return Sample(tuple(ids), tuple(looked_at), numbered.astype(np.int64)), vectors
 
 
 def _batches(tokens: TokenStore | TokenPart) -> Iterator[list[tuple[int, int]]]:
@@ -173,15 +183,3 @@ def _run(
         ]
     middle = len(sequences) // 2
     return _run(model, sequences[:middle], hooks) + _run(model, sequences[middle:], hooks)
-
-
-def _chunks(looked_at: Sequence[BoolArray]) -> Int64Array:
-    """Pieces of :data:`CHUNK_TOKENS` positions looked at, none across two sequences."""
-    found: list[Int64Array] = []
-    start = 0
-    for counted in looked_at:
-        n = int(counted.sum())
-        if n:
-            found.append(start + np.arange(n, dtype=np.int64) // CHUNK_TOKENS)
-            start = int(found[-1][-1]) + 1
-    return np.concatenate(found) if found else np.zeros(0, dtype=np.int64)

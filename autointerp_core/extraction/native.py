@@ -6,21 +6,23 @@ wrong hook is told early), then the other shards.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from autointerp_core.extraction.behind import Behind
 from autointerp_core.extraction.firings import (
     BATCH_TOKENS,
     CUDA_BATCH_TOKENS,
     REFERENCE_SEQUENCES,
     Batching,
     Extractor,
+    Gathered,
     Shard,
-    extract_together,
+    begin_together,
 )
 from autointerp_core.extraction.health import measure_health
 from autointerp_core.extraction.memory import release_memory
@@ -29,9 +31,10 @@ from autointerp_core.extraction.pair import load_to_hook
 from autointerp_core.extraction.resolve import ResolvedExtraction
 from autointerp_core.extraction.summary import reference_median
 from autointerp_core.progress import Progress, ProgressCallback
-from autointerp_core.store.feature_shards import ShardFirings
 
 if TYPE_CHECKING:
+    import torch
+
     from autointerp_core.extraction.study_writer import StudyWriter
     from autointerp_core.sources.model import TruncatedModel
 
@@ -80,9 +83,15 @@ class Job:
             self._extractor = Extractor(model, sae, hook, features, batching)
         return self._extractor
 
-    def put(self, shard: Shard, firings: ShardFirings, progress: ProgressCallback) -> None:
-        """Keep a shard; where all features turn out to be too large to keep, only those asked."""
+    def put(self, shard: Shard, made: Gathered) -> None:
+        """Keep a shard."""
+        firings, wanted = made.firings(), self.wanted.features
+        if made.extractor.features is not wanted:  # begun before others were too much to keep
+            firings = firings.only(np.searchsorted(made.extractor.features, wanted))
         self.wanted.put(shard, firings)
+
+    def look(self, progress: ProgressCallback) -> None:
+        """Where all features turn out to be too large to keep, keep only those asked for."""
         if why := self.writer.too_much(self.wanted, self.asked):
             progress(Progress("extracting", message=why))
             self.wanted = self.writer.keep_only(self.asked, self.wanted)
@@ -114,28 +123,48 @@ def _compute(jobs: Sequence[Job], progress: ProgressCallback) -> None:
         meter = Meter(progress, tokens, [s for s in shards if any(s.index in j.todo for j in jobs)])
         split = sum(shard.first < REFERENCE_SEQUENCES for shard in shards)
         for part in (shards[:split], shards[split:]):
-            for shard in part:
-                active = [job for job in jobs if shard.index in job.todo]
-                if not active:
-                    continue
-                for job, firings in zip(active, _run(active, model, batching, shard), strict=True):
-                    job.put(shard, firings, progress)
-                release_memory()
-                meter.finished(shard)
+            with Behind(_apart(resolved.device)) as behind:
+                for shard in part:
+                    active = [job for job in jobs if shard.index in job.todo]
+                    if active:
+                        extractors = [job.extractor(model, batching) for job in active]
+                        made = begin_together(extractors, tokens, shard)
+                        behind.give(*_ending(active, made, shard, progress, meter))
             for job in jobs:
                 if job.writer.is_new:
                     _reference(model, job.wanted.norms(job.shards[:split]), job)
             model.drop_blocks(resolved.hook.blocks_needed)
 
 
-def _run(
-    jobs: Sequence[Job], model: TruncatedModel, batching: Batching, shard: Shard
-) -> list[ShardFirings]:
-    extractors = [job.extractor(model, batching) for job in jobs]
-    tokens = jobs[0].writer.tokens()
-    if len(extractors) == 1:
-        return [extractors[0].extract(tokens, shard)]
-    return extract_together(extractors, tokens, shard)
+def _apart(device: torch.device) -> bool:
+    """Whether shards are sorted and written while the next one is computed.
+
+    On a GPU, which works meanwhile. On a CPU the model uses every core, and the two together take
+    a hundredth of its time: a thread would only have a kill cost more than one shard.
+    """
+    return device.type == "cuda"
+
+
+def _ending(
+    jobs: Sequence[Job],
+    made: Sequence[Gathered],
+    shard: Shard,
+    progress: ProgressCallback,
+    meter: Meter,
+) -> tuple[Callable[[], None], Callable[[], None]]:
+    """What is left to do of a shard, and what has to wait for it."""
+
+    def keep() -> None:
+        for job, gathered in zip(jobs, made, strict=True):
+            job.put(shard, gathered)
+
+    def go_on() -> None:
+        for job in jobs:
+            job.look(progress)
+        release_memory()
+        meter.finished(shard)
+
+    return keep, go_on
 
 
 @contextmanager

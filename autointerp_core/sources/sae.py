@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from sae_lens import SAE
 
     from autointerp_core.sources.model import ModelConfig
-    from autointerp_core.sources.sae_sparse import Sparse
+    from autointerp_core.sources.sae_sparse import Compact, Sparse
 
 __all__ = [
     "HookPoint",
@@ -62,6 +62,44 @@ class LoadedSAE:
         """Whether it is a transcoder: its reconstruction is of ``hook_out``."""
         return self.config.predicts_output
 
+    def firing_encoder(self, latents: Sequence[int] | torch.Tensor | None = None) -> Compact:
+        """What may fire of some latents: ``x [n, d_in] -> row of x, place in latents, value``.
+
+        Of a top-k family all that was chosen, by latent, whatever ``latents`` says; of others all
+        that is not zero, by row, then latent.
+        """
+        import torch
+
+        from autointerp_core.sources.sae_sparse import compact_encoder, taken
+
+        choose = self.topk_encoder()
+        if choose is not None:
+
+            def chosen(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+                values, found = choose(x)
+                where = torch.arange(len(x), device=x.device)[:, None].expand_as(found)
+                return where.flatten(), found.flatten(), values.flatten()
+
+            return chosen
+        compact = compact_encoder(self._some(latents))
+        if compact is not None and (latents is None or self.config.elementwise):
+            return compact
+        encode = self.encoder(latents)
+
+        def searched(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+            acts = encode(x)
+            return taken(acts, acts)
+
+        return searched
+
+    def _some(self, latents: Sequence[int] | torch.Tensor | None) -> SAE[Any]:
+        """The SAE of some latents, where the architecture is elementwise; else all of it."""
+        if latents is None or not self.config.elementwise:
+            return self.sae
+        from autointerp_core.sources.sae_build import restricted
+
+        return restricted(self.sae, latents)
+
     def encoder(
         self, latents: Sequence[int] | torch.Tensor | None = None
     ) -> Callable[[torch.Tensor], torch.Tensor]:
@@ -72,16 +110,10 @@ class LoadedSAE:
         """
         import torch
 
-        whole: Callable[[torch.Tensor], torch.Tensor] = self.sae.encode
-        if latents is None:
+        whole: Callable[[torch.Tensor], torch.Tensor] = self._some(latents).encode
+        if latents is None or self.config.elementwise:
             return whole
-
         chosen = torch.as_tensor(latents, dtype=torch.long, device=self.sae.W_dec.device)
-        if self.config.elementwise:
-            from autointerp_core.sources.sae_build import restricted
-
-            some: Callable[[torch.Tensor], torch.Tensor] = restricted(self.sae, chosen).encode
-            return some
         return lambda x: whole(x)[:, chosen]
 
     def topk_encoder(self) -> Sparse | None:
@@ -89,6 +121,22 @@ class LoadedSAE:
         from autointerp_core.sources.sae_sparse import topk_encoder
 
         return topk_encoder(self.sae)
+
+    def reconstruction(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """What the SAE makes of ``x`` [n, d_in], and the activations of what it is made from.
+
+        Returns:
+            As :meth:`reconstruct`; and activations ``[n, d_sae]``, or ``[n, k]`` of a wide SAE of a
+            top-k family, of which no dense block is made.
+        """
+        choose = self.topk_encoder() if self.config.d_sae >= _WIDE else None
+        if choose is None or not self.config.decodes_rows:
+            acts = self.sae.encode(x)
+            return self.reconstruct(x, acts), acts
+        from autointerp_core.sources.sae_sparse import decode_chosen
+
+        values, latents = choose(x)
+        return self._skipped(x, decode_chosen(self.sae, values, latents)), values
 
     def _decode(self, acts: torch.Tensor) -> torch.Tensor:
         """``decode``; of a wide SAE only with the rows of latents that fire at all."""
@@ -108,7 +156,10 @@ class LoadedSAE:
             [n, d_out]: to be compared with ``x``, or with the value at ``hook_out`` for a
             transcoder.
         """
-        made = self._decode(acts)
+        return self._skipped(x, self._decode(acts))
+
+    def _skipped(self, x: torch.Tensor, made: torch.Tensor) -> torch.Tensor:
+        """What was decoded, with the skip connection where there is one."""
         skip = getattr(self.sae, "W_skip", None)
         return made if skip is None else made + x.to(made.dtype) @ skip.T
 

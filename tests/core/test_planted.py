@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.labels import cut_alike
+from benchmarks.label_rows import cut_alike
 from benchmarks.planted.brown import Tagged, text_of
 from benchmarks.planted.build import Planted, agreement, build_planted
 from benchmarks.planted.concepts import LEXICAL, LEXICAL_CONCEPTS, PATTERN, Concept

@@ -66,6 +66,8 @@ class Embedder(ABC):
     """So much of their mean vector is taken off a label's."""
     kinds: str = "{}"
     """How a label is put, to be read as a kind of things."""
+    one_for_all: bool = True
+    """Whether a machine should hold one alone, for all processes that need vectors of it."""
 
     @abstractmethod
     def embed(self, texts: Sequence[str]) -> Float32Array:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from autointerp_core.labels.document_split import TEST
 from autointerp_core.labels.embedders import KnownTexts, unquoted
 from autointerp_core.labels.embedders.likeness import Texts
 from autointerp_core.labels.explain.example_lines import whole_word
 from autointerp_core.labels.scoring.label_fit import label_fit
-from autointerp_core.labels.scoring.sample_windows import HARDER, Around, Window, WindowSet
+from autointerp_core.labels.scoring.near_windows import background, near_windows
+from autointerp_core.labels.scoring.sample_windows import Around, Window, WindowSet
 from autointerp_core.labels.scoring.score_statistics import AUROC
 from autointerp_core.labels.scoring.scorers import SCORERS, Scorer, ScorerRun, Tools
 from autointerp_core.labels.scoring.unseen_patterns import unseen_pattern
@@ -71,20 +70,13 @@ class EmbeddingScorer(Scorer):
         Args:
             active: the run's active windows, which come first of its windows.
         """
-        texts = known.kept.get(around.background.texts)
-        if texts is None:
-            texts = known.kept[around.background.texts] = Texts(around.background.texts, known)
-        said = texts.like([self.reads(run.label)])[0]
+        label, texts = self.reads(run.label), background(around, known)
+        said = texts.like([label])[0]
         run.said_around = said[around.silent]
         peaks = [whole_word(window.example) for window in run.windows if window.active]
-        run.fit = label_fit(self.reads(run.label), peaks, active, texts, around.silent, known)
-        if run.part != TEST:
-            return
-        rows = np.flatnonzero(around.silent)
-        order = rows[np.argsort(-said[rows], kind="stable")]
-        _, first = np.unique(around.background.document[order], return_index=True)
-        near = order[np.sort(first)[:HARDER]]
-        run.also(around.near(run.feature, near.tolist()), said[near])
+        run.fit = label_fit(label, peaks, active, texts, around.silent, known)
+        if run.part == TEST:
+            run.also(*near_windows(run.feature, around, said))
 
 
 SCORERS.register(EMBEDDING, EmbeddingScorer())
