@@ -281,7 +281,7 @@ class ScorerRun:
             for name in ("auprc", "f1", "correlation")
             for end, value in zip(("", "_low", "_high"), getattr(known, name), strict=True)
         }
-        more = {"density": known.density, "n_random": known.silent, "fit": self.fit}
+        more: dict[str, Any] = {"density": known.density, "n_random": known.silent, "fit": self.fit}
         return replace(found, **more, **figures)
 
     def _judged(self, kind: str) -> Judged:
