@@ -29,6 +29,7 @@ from autointerp_core.home import home, studies_dir
 from autointerp_core.labels.config import ScoreConfig
 from autointerp_core.labels.document_split import TEST, Split
 from autointerp_core.labels.embedders import KnownTexts, default_embedder
+from autointerp_core.labels.explain.example_lines import whole_word
 from autointerp_core.labels.providers.base import ChatPrompt, LabelProvider
 from autointerp_core.labels.providers.local import LocalProvider
 from autointerp_core.labels.providers.scripted import ScriptedProvider
@@ -42,14 +43,15 @@ from autointerp_core.labels.scoring.control_results import carried_results, stan
 from autointerp_core.labels.scoring.judge import FitQuestion, Judge, Judgement
 from autointerp_core.labels.scoring.llm_judge import LLMJudge
 from autointerp_core.labels.scoring.measures.generation import GENERATION, RESPONSIVENESS
-from autointerp_core.labels.scoring.measures.intruder import INTRUDER
+from autointerp_core.labels.scoring.measures.intruder import FLOOR, INTRUDER
 from autointerp_core.labels.scoring.measuring import score_and_measure
-from autointerp_core.labels.scoring.proportions import Count, JudgeSkill
+from autointerp_core.labels.scoring.proportions import Count, JudgeSkill, wilson
 from autointerp_core.labels.scoring.report import ScorerSummary, summarise
 from autointerp_core.labels.scoring.sample_windows import WindowSampler
 from autointerp_core.labels.scoring.scorers import SCORERS, ScorerRun, Tools, answer_runs, judged
 from autointerp_core.sources.control_sae import CONTROLS, RANDOM
-from autointerp_core.store.events import IMPORTED, NewEvent
+from autointerp_core.store.event_details import MeasuredDetails
+from autointerp_core.store.events import IMPORTED, MEASURED, NewEvent
 from autointerp_core.store.history import LabelHistory
 from autointerp_core.store.study import Study
 from autointerp_core.study_model import model_of
@@ -178,10 +180,35 @@ def planted_controls(planted: Planted, folder: Path) -> Iterator[Row]:
             for name, summary in found.items():
                 if summary is not None:
                     yield _mean_row(f"planted_{kind}_{name}", summary)
-                    # At layer 0 a mixed direction is still a handful of tokens, which a judge of
-                    # intruders may see: what labels score there is the check, and a random SAE.
                     if name != INTRUDER or kind == RANDOM:
                         yield _floor_row(f"planted_{kind}_{name}_low", summary)
+            yield from intruder_rows(control, kind, history)
+
+
+def intruder_rows(control: Study, kind: str, history: LabelHistory) -> Iterator[Row]:
+    """A control's trials apart by what their windows fire on.
+
+    At layer 0 any direction is a handful of tokens, so some features of a control fire on one word
+    over and over, and a judge that finds the window without that word is right. Where the windows
+    of a trial fire on different words it can only guess.
+    """
+    right: dict[bool, list[bool]] = {True: [], False: []}
+    sae = control.info.sae_fingerprint
+    for event in history.machine_events(sae, (MEASURED,), control.id, INTRUDER):
+        for trial in MeasuredDetails.from_json(event.details).more["trials"]:
+            shown = [t for i, t in enumerate(trial["tokens"]) if i != trial["intruder"]]
+            windows = control.windows_at(event.feature, np.array(shown))
+            words = {whole_word(window).casefold() for window in windows}
+            right[len(words) == len(shown)].append(trial["chosen"] == trial["intruder"])
+    for differ, found in right.items():
+        if not found:
+            continue
+        value, low, high = wilson(Count(sum(found), len(found)))
+        name = f"planted_{kind}_intruder_{'different' if differ else 'same'}_words"
+        note = f"{low:.3f} to {high:.3f}, floor {FLOOR:.2f}, {len(found)} trials"
+        yield Row(name, value, note=note)
+        if differ:
+            yield Row(f"{name}_low", low, FLOOR, "<=")
 
 
 class SlippingJudge(Judge):

@@ -79,8 +79,9 @@ TERMS: Mapping[str, str] = MappingProxyType(
         "border drawn on other documents. Its floor is what always saying yes gets.",
         "Correlation": "Of what a scorer says with how strongly the feature fires, silent windows "
         "counting as 0. Its floor is 0.",
-        "Fit": "What labels of one feature are compared by: how well likeness goes with firing, "
-        "each word that the feature peaks on counting once. 0.5 says nothing, 1 is perfect.",
+        "Fit": "What labels of one feature are compared by: likeness to the words it peaks on, "
+        "each counting once and those that the label names left out. 0.5 says nothing, 1 is the "
+        "most. Scores of before this version have another figure here.",
         "Judged": "The windows a score was measured on, each with what the scorer said.",
         "Validate / test": "Documents are split in three before anybody looks: labels are made on "
         "the first part, chosen on validate documents and scored for you on test documents.",

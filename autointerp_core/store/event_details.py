@@ -209,7 +209,8 @@ class ScorerResult:
     correlation_low: float | None = None
     correlation_high: float | None = None
     fit: float | None = None
-    """What labels are compared by on validate, here on test."""
+    """What labels are compared by on validate, here on test; ``scored`` events of version 2 had
+    another figure here, correlation with every word counting once."""
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON, numbers to four digits, null where unknown."""

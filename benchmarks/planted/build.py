@@ -36,12 +36,14 @@ from autointerp_core.store.feature_shards import ShardFirings, write_shard
 from autointerp_core.store.files import write_json
 from autointerp_core.store.study import SPECIAL, Pass, Study, TokenStore
 from autointerp_core.store.study_record import HealthRecord, PassRecord, SAERecord, write_record
+from benchmarks.planted.brown import write_passages
 from benchmarks.planted.concepts import LEXICAL_CONCEPTS, Concept, spellings
+from benchmarks.planted.guards import guards
 from benchmarks.planted.patterns import PATTERN_CONCEPTS
 from benchmarks.planted.ruled import ruled
 
 HOOK = "blocks.0.hook_resid_pre"
-PATTERN_STUDY, RULED_STUDY = "planted-patterns", "planted-ruled"
+PATTERN_STUDY, RULED_STUDY, GUARD_STUDY = "planted-patterns", "planted-ruled", "planted-guards"
 STEPS = 80
 """L-BFGS iterations of the separation; the margin hardly moves after that."""
 
@@ -85,12 +87,32 @@ def build_planted(
     return Planted(Study(studies / made["lexical"]), Study(studies / PATTERN_STUDY), concepts)
 
 
-def build_ruled(planted: Planted) -> Study:
-    """The study of the concepts of :mod:`.ruled`, in their order, on the same tokens."""
-    folder = planted.pattern.folder.with_name(RULED_STUDY)
-    if not folder.exists():
-        write_planted(folder, planted.lexical, [one.concept for one in ruled()])
-    return Study(folder)
+def build_ruled(folder: Path, model: Path | None = None) -> Study:
+    """The study of the concepts of :mod:`.ruled`, in their order, on the Brown corpus.
+
+    It is kept in ``folder``; its tokens are cut by the demo's model.
+    """
+    made = folder / "studies" / RULED_STUDY
+    if not made.exists():
+        model = model or prepare_demo_model(home())
+        sae = folder / "sae" / HOOK
+        if not sae.exists():
+            sae = _write_sae(sae, model, _corpus_rows())
+        texts = folder / "brown.parquet"
+        rows = write_passages(texts)
+        # Any SAE of the first layer does: what is wanted of it are the tokens.
+        config = ExtractionConfig(str(model), str(sae), str(texts), n_rows=rows, logits=False)
+        tokens = extract(config, folder / "studies").study
+        write_planted(made, tokens, [one.concept for one in ruled()])
+    return Study(made)
+
+
+def build_guards(ruled_study: Study) -> Study:
+    """The study of :func:`.guards.guards`, in their order, on the same tokens."""
+    made = ruled_study.folder.with_name(GUARD_STUDY)
+    if not made.exists():
+        write_planted(made, ruled_study, [one.concept for one in guards()])
+    return Study(made)
 
 
 def _corpus_rows() -> int:

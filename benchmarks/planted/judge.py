@@ -83,7 +83,10 @@ class PlantedChoiceJudge(ChoiceJudge):
             gained = of_concept - of_any
             # All but this one are of the concept.
             likelier = gained.sum(axis=0, keepdims=True) - gained
-            yield Choice(index, int(np.argmax(likelier.max(axis=1))))
+            best = likelier.max(axis=1)
+            # Where nothing tells them apart, a turn each: always the first would not be a guess.
+            alike = np.flatnonzero(best >= best.max() - 1e-9)
+            yield Choice(index, int(alike[index % len(alike)]))
 
 
 def _belongs(window: Window, marked: tuple[int, ...]) -> list[bool]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score
 
-from autointerp_core.labels.scoring.natural_density import Judged, at_density, f1_floor, fit
+from autointerp_core.labels.scoring.natural_density import Judged, at_density, f1_floor
 
 
 def _judged(said: np.ndarray, seed: int = 0, strength: np.ndarray | None = None) -> Judged:
@@ -78,17 +78,3 @@ def test_intervals_hold_what_they_should() -> None:
         assert found is not None
         inside += found.auprc.low <= large.auprc.value <= found.auprc.high
     assert inside >= 50
-
-
-def test_fit_counts_every_peak_word_once() -> None:
-    silent = np.zeros(100)
-    words = ["dog"] * 9 + ["cat"]
-    narrow = fit(np.r_[np.ones(9), 0.0], words, silent)
-    own = fit(np.full(10, 0.6), words, silent)
-    assert narrow is not None
-    assert own is not None
-    assert own == pytest.approx(1.0)
-    # Weights: a quarter for each word, a half for silence; r of one word of two is √(1/3).
-    assert narrow == pytest.approx(0.5 + np.sqrt(1 / 3) / 2)
-    assert fit(np.ones(3), ["a"] * 3, np.ones(5)) == 0.5
-    assert fit(np.full(3, np.nan), ["a"] * 3, np.ones(5)) is None

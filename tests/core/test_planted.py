@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
-from autointerp_core.sources.dataset import open_dataset
-from autointerp_core.sources.demo import DEMO
 from benchmarks.label_rows import cut_alike
+from benchmarks.planted.brown import Tagged, text_of
 from benchmarks.planted.build import Planted, agreement, build_planted
 from benchmarks.planted.concepts import LEXICAL, LEXICAL_CONCEPTS, PATTERN, Concept
 from benchmarks.planted.judge import spans_of
 from benchmarks.planted.patterns import PATTERN_CONCEPTS
-from benchmarks.planted.ruled import choose, ruled
+from benchmarks.planted.ruled import DEVELOPMENT, FIRST, TESTING, choose, ruled
 
 CONCEPTS = {concept.name: concept for concept in (*LEXICAL_CONCEPTS, *PATTERN_CONCEPTS)}
 
@@ -137,10 +137,32 @@ def test_labels_are_compared_at_equal_word_count() -> None:
     assert right == {1: "k l m", 2: "y"}
 
 
-@pytest.mark.slow
-def test_the_ruled_concepts_are_split_and_follow_from_the_rule() -> None:
-    found = ruled()
-    assert len({one.name for one in found}) == 40
-    assert [one.half for one in found] == ["validation"] * 20 + ["test"] * 20
-    assert all(one.narrowed in one.members for one in found)
-    assert tuple(choose(list(open_dataset(DEMO, "text").iterate()))) == found
+def test_the_ruled_concepts_are_split_and_none_of_the_first_forty_is_among_the_new() -> None:
+    first = [one for one in ruled() if one.rule == FIRST]
+    new = [one for one in ruled() if one.rule != FIRST]
+    assert len(first) == 40
+    assert {one.half for one in first} == {DEVELOPMENT}
+    assert Counter(one.half for one in new) == {TESTING: 40, DEVELOPMENT: 47}
+    assert len({one.name for one in ruled()}) == 127
+    assert all(one.narrowed in one.members for one in ruled())
+
+
+def test_the_rule_takes_a_concept_from_words_tagged_as_nouns() -> None:
+    beasts = [("dog", "nn"), ("horses", "nns"), ("sheep", "nns"), ("hyena", "nn"), ("cat", "nn")]
+    # "bear" is a noun half of the time only, "Lion" a name as often as not.
+    others = [("bear", "nn"), ("bear", "vb"), ("lion", "nn"), ("Lion", "np"), ("mammals", "nns")]
+    passage = [Tagged(*each) for each in (*beasts, *others, ("animals", "nns"))]
+    filler = [Tagged(f"word{i}", "rb") for i in range(40_000)]
+    corpus = [[*passage, Tagged(str(i), "cd")] for i in range(60)]
+    found = choose([*corpus, filler * 4, *([filler[:1]] * 900)], [])
+    assert [(one.name, one.broadened, one.half) for one in found] == [
+        ("mammals", "animals", TESTING)
+    ]
+    assert found[0].members == ("cat", "dog", "horses", "hyena", "sheep")
+    assert choose([*corpus, filler * 4, *([filler[:1]] * 900)], found) == []
+
+
+def test_brown_passages_read_as_people_write() -> None:
+    said = "``/`` No/at !/. !/. ''/'' said/vbd the/at man/nn (/( John/np )/) ./."
+    words = [Tagged(*piece.rsplit("/", 1)) for piece in said.split()]
+    assert text_of(words) == '"No!" said the man (John).'

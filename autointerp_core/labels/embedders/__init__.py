@@ -64,6 +64,8 @@ class Embedder(ABC):
     """Labels of anything: what they have in common says nothing about one of them."""
     usual_share: float = 0.0
     """So much of their mean vector is taken off a label's."""
+    kinds: str = "{}"
+    """How a label is put, to be read as a kind of things."""
     one_for_all: bool = True
     """Whether a machine should hold one alone, for all processes that need vectors of it."""
 
@@ -157,6 +159,16 @@ class KnownTexts:
             return None
         mean: Float32Array = embedder.embed(embedder.usual).mean(axis=0)
         return mean * np.float32(embedder.usual_share)
+
+    @cached_property
+    def usual_kinds(self) -> Float32Array | None:
+        """The same for labels that are read as kinds of things: all that they have in common."""
+        embedder = self.embedder
+        if not embedder.usual:
+            return None
+        read = [embedder.kinds.format(label) for label in embedder.usual]
+        mean: Float32Array = embedder.embed(read).mean(axis=0)
+        return mean
 
 
 def unquoted(text: str) -> str:

@@ -49,14 +49,19 @@ class Texts:
     def like(self, labels: Sequence[str], rows: slice = slice(None)) -> Float64Array:
         """How like each label the texts of ``rows`` are: ``[labels, texts]``."""
         cells = self._cells[rows]
-        out = np.zeros((len(labels), len(cells)))
         if not len(labels) or not cells.size:
-            return out
+            return np.zeros((len(labels), len(cells)))
+        return self.like_vectors(label_vectors(labels, self._known), rows)
+
+    def like_vectors(self, vectors: Float32Array, rows: slice = slice(None)) -> Float64Array:
+        """How like each label's vector ``[labels, d]`` the texts are: ``[labels, texts]``."""
+        cells = self._cells[rows]
+        out = np.zeros((len(vectors), len(cells)))
         if rows == slice(None):  # put to many labels, so it is looked at once
             seen = self._whole = self._whole or self._seen(cells)
         else:
             seen = self._seen(cells)
-        like = label_vectors(labels, self._known) @ seen.vectors.T
+        like = vectors @ seen.vectors.T
         like[:, seen.missing] = -np.inf
         weights = np.asarray(self._known.embedder.weights)
         for one, found in zip(like, out, strict=True):
@@ -73,6 +78,14 @@ def label_vectors(labels: Sequence[str], known: KnownTexts) -> Float32Array:
     """Vectors of labels ``[len(labels), d]``, less what is usual."""
     vectors = known.vectors(labels)
     usual = known.usual
+    return vectors if usual is None else vectors - usual
+
+
+def kind_vectors(labels: Sequence[str], known: KnownTexts) -> Float32Array:
+    """Vectors of labels that are read as kinds of things, less what is usual so read."""
+    embedder = known.embedder
+    vectors = known.vectors([embedder.kinds.format(label) for label in labels])
+    usual = known.usual_kinds
     return vectors if usual is None else vectors - usual
 
 

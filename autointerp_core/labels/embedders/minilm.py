@@ -82,6 +82,7 @@ class MiniLMEmbedder(Embedder):
     )
     """WordNet's forty widest nouns."""
     usual_share = 0.5
+    kinds = "kinds of {}"
 
     def pieces(self, text: str) -> list[str]:
         return words_of(text)

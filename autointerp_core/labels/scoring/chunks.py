@@ -30,9 +30,9 @@ from autointerp_core.labels.scoring.shuffled_labels import OtherLabels
 from autointerp_core.store.events import LabelEvent, NewEvent
 from autointerp_core.store.study import Study
 
-VERSION = 2
+VERSION = 3
 """Of the questions: raised where the same label would be judged differently. 2: ranked by fit,
-with random, neighbour and near windows."""
+with random, neighbour and near windows. 3: fit leaves out the words that a label names."""
 SHUFFLED = 5
 """Labels of other features looked for; a scorer is asked about so many of them at most."""
 _TOLD = 20

@@ -19,8 +19,6 @@ active and silent apart; at a perfect score they shrink to nothing, as bootstrap
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -103,35 +101,6 @@ def at_density(
         _estimate(_f1(mine @ fits[0], others @ fits[1], density)),
         _estimate(_correlation(active, silent, mine, others)),
     )
-
-
-def fit(active: Float64Array, words: Sequence[str], silent: Float64Array) -> float | None:
-    """How well what is said goes with firing: Pearson's r, moved from -1..1 to 0..1.
-
-    Active windows weigh together as much as silent ones, and every word that the feature peaks on
-    as much as every other. A label that fits only the commonest of the words leaves the others
-    among the silent windows; one that is too wide is hardly more like the words than like text:
-    both lower r. ``docs/decisions/0014`` has what else was tried.
-
-    Args:
-        active: what is said of active windows.
-        words: the word at the peak of each.
-        silent: what is said of random silent windows.
-    """
-    had = ~np.isnan(active)
-    active, silent = active[had], silent[~np.isnan(silent)]
-    if not len(active) or not len(silent):
-        return None
-    spoken = [word.casefold().strip() for word, there in zip(words, had, strict=True) if there]
-    _, place, times = np.unique(spoken, return_inverse=True, return_counts=True)
-    weight = 1 / times[place] / len(times) / 2
-    mean = weight @ active + silent.mean() / 2
-    square = weight @ active**2 + (silent**2).mean() / 2
-    spread = square - mean * mean
-    if spread <= 1e-12:
-        return 0.5
-    r = (weight @ active - mean / 2) / (math.sqrt(spread) / 2)
-    return float(0.5 + r / 2)
 
 
 def average_precision(

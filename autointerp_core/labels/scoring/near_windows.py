@@ -10,12 +10,17 @@ from autointerp_core.labels.embedders.likeness import Texts
 from autointerp_core.labels.scoring.sample_windows import HARDER, Around, Window
 
 
-def likeness(label: str, around: Around, known: KnownTexts) -> Float64Array:
-    """How like a label each random window of the part is; cut and embedded once for all."""
+def background(around: Around, known: KnownTexts) -> Texts:
+    """The random windows of the part, cut and embedded once for all labels."""
     texts: Texts | None = known.kept.get(around.background.texts)
     if texts is None:
         texts = known.kept[around.background.texts] = Texts(around.background.texts, known)
-    found: Float64Array = texts.like([label])[0]
+    return texts
+
+
+def likeness(label: str, around: Around, known: KnownTexts) -> Float64Array:
+    """How like a label each random window of the part is."""
+    found: Float64Array = background(around, known).like([label])[0]
     return found
 
 

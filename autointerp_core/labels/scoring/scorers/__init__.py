@@ -16,12 +16,11 @@ import numpy as np
 
 from autointerp_core.arrays import Float64Array
 from autointerp_core.labels.embedders import KnownTexts
-from autointerp_core.labels.explain.example_lines import whole_word
 from autointerp_core.labels.providers.base import ChatPrompt
 from autointerp_core.labels.registry import Registry, one_of
 from autointerp_core.labels.scoring.judge import FitQuestion, Judge, Judgement
 from autointerp_core.labels.scoring.measures import MEASURES, measures_of
-from autointerp_core.labels.scoring.natural_density import Judged, at_density, fit
+from autointerp_core.labels.scoring.natural_density import Judged, at_density
 from autointerp_core.labels.scoring.sample_windows import (
     ACTIVE,
     EASY,
@@ -167,6 +166,8 @@ class ScorerRun:
     """The random windows of the part, for scorers that look at them too."""
     said_around: Float64Array | None = None
     """What is said of the silent ones among these."""
+    fit: float | None = None
+    """What labels of one feature are compared by, where the scorer has more than its value."""
 
     def __post_init__(self) -> None:
         self.said = np.full(len(self.windows), np.nan)
@@ -245,13 +246,9 @@ class ScorerRun:
     def ranked_by(self) -> float | None:
         """What labels of one feature are compared by: 0.5 says nothing, 1 is perfect.
 
-        How well what is said goes with firing, each word that the feature peaks on counting once
-        (:func:`.natural_density.fit`), where random windows were looked at; else the value.
+        The fit (:func:`.label_fit.label_fit`) where the scorer found one; else the value.
         """
-        if self.said_around is None:
-            return self.value()
-        words = [whole_word(window.example) for window in self.windows if window.active]
-        return fit(self._of(ACTIVE), words, self.said_around)
+        return self.value() if self.fit is None else self.fit
 
     def score(self, judge: str, shuffled: float | None = None) -> ScorerResult:
         """The score, with its interval."""
@@ -284,8 +281,8 @@ class ScorerRun:
             for name in ("auprc", "f1", "correlation")
             for end, value in zip(("", "_low", "_high"), getattr(known, name), strict=True)
         }
-        rank = None if self.said_around is None else self.ranked_by()
-        return replace(found, density=known.density, n_random=known.silent, fit=rank, **figures)
+        more: dict[str, Any] = {"density": known.density, "n_random": known.silent, "fit": self.fit}
+        return replace(found, **more, **figures)
 
     def _judged(self, kind: str) -> Judged:
         windows = [window.example for window in self.windows if window.kind == kind]

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from autointerp_core.labels.document_split import TEST
 from autointerp_core.labels.embedders import KnownTexts, unquoted
 from autointerp_core.labels.embedders.likeness import Texts
-from autointerp_core.labels.scoring.near_windows import likeness, near_windows
+from autointerp_core.labels.explain.example_lines import whole_word
+from autointerp_core.labels.scoring.label_fit import label_fit
+from autointerp_core.labels.scoring.near_windows import background, near_windows
 from autointerp_core.labels.scoring.sample_windows import Around, Window, WindowSet
 from autointerp_core.labels.scoring.score_statistics import AUROC
 from autointerp_core.labels.scoring.scorers import SCORERS, Scorer, ScorerRun, Tools
@@ -54,12 +56,25 @@ class EmbeddingScorer(Scorer):
             run.answered = len(run.windows)
         for run in runs:
             if run.around is not None and not run.baseline:
-                self._look_around(run, run.around, tools.known)
+                active = sum(window.active for window in run.windows)
+                first = start[id(run.windows[0])]
+                self._look_around(
+                    run, run.around, (every, slice(first, first + active)), tools.known
+                )
 
-    def _look_around(self, run: ScorerRun, around: Around, known: KnownTexts) -> None:
-        """The random silent windows, and on test those of them that are most like the label."""
-        said = likeness(self.reads(run.label), around, known)
+    def _look_around(
+        self, run: ScorerRun, around: Around, active: tuple[Texts, slice], known: KnownTexts
+    ) -> None:
+        """The random silent windows, and on test those of them that are most like the label.
+
+        Args:
+            active: the run's active windows, which come first of its windows.
+        """
+        label, texts = self.reads(run.label), background(around, known)
+        said = texts.like([label])[0]
         run.said_around = said[around.silent]
+        peaks = [whole_word(window.example) for window in run.windows if window.active]
+        run.fit = label_fit(label, peaks, active, texts, around.silent, known)
         if run.part == TEST:
             run.also(*near_windows(run.feature, around, said))
 
