@@ -25,11 +25,13 @@ def cores() -> int:
 
 
 @contextmanager
-def children(module: str, job: Path, count: int) -> Iterator[Sequence[subprocess.Popen[str]]]:
+def children(
+    module: str, job: Path, count: int, *, asking: bool = False
+) -> Iterator[Sequence[subprocess.Popen[str]]]:
     """``count`` processes that get ``job``, their number and ``count``; ended however this ends.
 
-    Their standard output is theirs to write lines to. What they print on standard error is
-    told where they fail.
+    Their standard output is theirs to write lines to, and where they are ``asking``, their
+    standard input is for the answers. What they print on standard error is told where they fail.
     """
     root = str(Path(__file__).parents[1])
     path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH", "")]))
@@ -39,7 +41,7 @@ def children(module: str, job: Path, count: int) -> Iterator[Sequence[subprocess
         subprocess.Popen(
             [sys.executable, "-m", module, str(job), str(number), str(count)],
             env={**os.environ, **threads, "PYTHONPATH": path},
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE if asking else subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -63,5 +65,7 @@ def check_ended(child: subprocess.Popen[str], doing: str) -> None:
     """
     _, told = child.communicate()
     if child.returncode:
-        said = told.strip().splitlines()[-1:] or [f"status {child.returncode}"]
+        ended = f"it was killed (signal {-child.returncode}); what was recorded stays, run it again"
+        status = ended if child.returncode < 0 else f"status {child.returncode}"
+        said = told.strip().splitlines()[-1:] or [status]
         raise AutointerpError(f"{doing} failed in a process of its own: {said[0]}")

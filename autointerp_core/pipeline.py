@@ -79,6 +79,7 @@ def run_labeling(
     candidates: int = 2,
     scoring: str = "none",
     score_windows: int = 20,
+    harder_windows: bool = False,
     embedder: str = "auto",
     search_embedder: str = "wordllama",
     control: str | None = None,
@@ -152,6 +153,8 @@ def run_labeling(
             two ask the judge model. Also measures, which rank no label: ``"intruder"``,
             ``"generation"``, ``"output"``, ``"ablation"``.
         score_windows: Activating windows a score is measured on; as many silent ones.
+        harder_windows: Ask a detection judge about silent windows of similar features and those
+            most like the label as well, reported apart.
         embedder: Of the embedding scores: ``"auto"`` (minilm where it is installed, else
             wordllama), ``"minilm"``, ``"wordllama"``, or
             ``"sentence-transformers:<model>"`` where that package is installed.
@@ -230,6 +233,7 @@ def run_labeling(
             budget_tokens=budget_tokens,
             scorers=parse_scoring(scoring),
             score_windows=score_windows,
+            harder_windows=harder_windows,
             embedder=embedder,
             search_embedder=search_embedder,
             control=control,

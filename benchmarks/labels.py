@@ -2,14 +2,18 @@
 
     make bench-labels                              (or: python -m benchmarks.labels --no-llm)
 
-Methods: ``naive`` (the three commonest peak words), ``search`` (the search label), and on a sample
-of features, by the demo's own language model, ``words`` (free-form), ``ranked`` (the search
+Methods: ``naive`` (the three commonest peak words), ``search`` (the search label), ``fitted`` (the
+search label whose words the scoring embedder chooses: ``--search-embedder auto``; on a sample of
+the demo's features, as it takes ten times as long), and on a smaller sample, by the demo's own
+language model, ``words`` (free-form), ``ranked`` (the search
 labeller's phrases, the likeliest) and ``chosen`` (``--candidates 3 --scoring embedding``: the
 best of these on validate documents). All see documents of the label part alone and are judged on
 the test part.
 
 Per method: concept named (the rule of :mod:`benchmarks.planted.concepts`); embedding AUROC,
-medians over features, against all, easy and hard silent windows, beside a floor of 0.5;
+medians over features, against all, easy and hard silent windows, beside a floor of 0.5: by the
+embedder that scores on this machine (MiniLM), and, with ``_wordllama`` behind the name, by the one
+that scored before it and that chose no word of ``fitted``;
 detection and fuzzing by a judge that knows the planted rules, and by the language model on a
 few demo features; labels a minute, tokens and cost.
 
@@ -33,7 +37,7 @@ from numpy.typing import NDArray
 from autointerp_core.home import home, studies_dir
 from autointerp_core.labels.config import LabelConfig
 from autointerp_core.labels.document_split import LABEL, TEST, Split, shown_examples
-from autointerp_core.labels.embedders import AUTO, KnownTexts, default_embedder, make_embedder
+from autointerp_core.labels.embedders import KnownTexts, default_embedder, make_embedder
 from autointerp_core.labels.explain.prompts import get_method
 from autointerp_core.labels.providers.base import Price
 from autointerp_core.labels.providers.local import LocalProvider
@@ -41,8 +45,8 @@ from autointerp_core.labels.run import label_features
 from autointerp_core.labels.scoring.evidence import FOLDER as EVIDENCE
 from autointerp_core.labels.scoring.judge import Judge
 from autointerp_core.labels.scoring.llm_judge import LLMJudge
-from autointerp_core.labels.scoring.sample_windows import EASY, HARD, WindowSampler, WindowSet
-from autointerp_core.labels.scoring.score_statistics import AUROC, mean_interval, value_of
+from autointerp_core.labels.scoring.sample_windows import WindowSampler, WindowSet
+from autointerp_core.labels.scoring.score_statistics import mean_interval
 from autointerp_core.labels.scoring.scorers import SCORERS, ScorerRun, Tools, answer_runs, judged
 from autointerp_core.labels.scoring.scorers.embedding import EMBEDDING
 from autointerp_core.labels.search.labeler import SearchLabeler
@@ -51,24 +55,30 @@ from autointerp_core.labels.search.record import search_labeler
 from autointerp_core.store.event_details import GenerationDetails
 from autointerp_core.store.history import LabelHistory
 from autointerp_core.store.study import Study
+from benchmarks.label_rows import (
+    Labels,
+    cut_alike,
+    difference_rows,
+    embedding_values,
+    floor,
+    median_rows,
+    scorers,
+    suffix,
+)
 from benchmarks.planted.build import Planted, build_planted
 from benchmarks.planted.concepts import LEXICAL, PATTERN
 from benchmarks.planted.judge import PlantedJudge
 from benchmarks.ranking import batching_saving, rank_saving
 from benchmarks.report import Row, publish
 
-NAIVE, SEARCH, WORDS, CHOSEN = "naive", "search", "words", "chosen"
+NAIVE, SEARCH, FITTED, WORDS, CHOSEN = "naive", "search", "fitted", "words", "chosen"
 TOKENS = ("tokens_in", "tokens_out")
 NAIVE_WORDS = 3
-DRAWS = 2000
-"""Bootstrap draws of features."""
+EQUAL_WORDS = {"search": 0.0, "fitted": 0.05}
+"""AUROC that search labels must have above naive ones of as many words, by the scoring embedder."""
 EXAMPLE_PRICE = Price(0.15, 0.60)
 """Dollars a million tokens: what a small hosted model costs; local models have no price."""
 MODEL = "demo"
-
-Labels = dict[int, str | None]
-Values = Mapping[int, tuple[float, float, float]]
-"""AUROC against all, easy and hard silent windows; NaN where there are none."""
 
 
 @dataclass(frozen=True)
@@ -141,85 +151,11 @@ def llm_labels(study: Study, features: Sequence[int]) -> dict[str, tuple[Labels,
     return out
 
 
-def cut_alike(one: Labels, other: Labels) -> tuple[dict[int, str], dict[int, str]]:
-    """Labels that both have, each pair cut to the words of the shorter."""
-    left: dict[int, str] = {}
-    right: dict[int, str] = {}
-    for feature, text in one.items():
-        against = other.get(feature)
-        if not text or not against:
-            continue
-        words, others = text.split(), against.split()
-        count = min(len(words), len(others))
-        left[feature], right[feature] = " ".join(words[:count]), " ".join(others[:count])
-    return left, right
-
-
-def embedding_values(
-    labels: Mapping[int, str | None], windows: Mapping[int, WindowSet], known: KnownTexts
-) -> Values:
-    """The embedding score of each label that has windows."""
-    runs = [
-        ScorerRun.of(EMBEDDING, text, windows[feature], 0)
-        for feature, text in labels.items()
-        if text and feature in windows
-    ]
-    out: dict[int, tuple[float, float, float]] = {}
-    for run in runs:
-        run.baseline = True  # what random windows say is not asked here
-    for first in range(0, len(runs), 64):
-        answer_runs(runs[first : first + 64], Tools(known))
-        for run in runs[first : first + 64]:
-            kind = np.asarray([window.kind for window in run.windows])
-            silent = (np.isin(kind, (EASY, HARD)), kind == EASY, kind == HARD)
-            active = run.said[~silent[0]]
-            values = [value_of(AUROC, active, run.said[part]) for part in silent]
-            whole, easy, hard = (np.nan if v is None else v for v in values)
-            out[run.feature] = (whole, easy, hard)
-    return out
-
-
 def sample_windows(study: Study, split: Split, features: Sequence[int]) -> dict[int, WindowSet]:
     """Test windows of the features that have enough of them."""
     sampler = WindowSampler(study, split)
     found = {feature: sampler.sample(feature, TEST) for feature in features}
     return {feature: drawn for feature, drawn in found.items() if drawn.problem is None}
-
-
-def median_rows(name: str, values: Values) -> list[Row]:
-    """Median AUROC against all, easy and hard windows."""
-    table = np.asarray(list(values.values()))
-    return [
-        Row(f"{name}_{kind}", float(np.nanmedian(table[:, i])), note=_floor(len(table)))
-        for i, kind in enumerate(("all", "easy", "hard"))
-    ]
-
-
-def difference_rows(name: str, one: Values, other: Values, limit: float | None) -> list[Row]:
-    """Difference of the medians of two labels of the same features, and its 95 % interval.
-
-    ``limit`` is for all windows; the lower end of its interval must be above 0 too.
-    """
-    # A label that the scorer cannot judge has no number; its pair is left out.
-    common = sorted(
-        f for f in set(one) & set(other) if not np.isnan([one[f][0], other[f][0]]).any()
-    )
-    a = np.asarray([one[feature] for feature in common])
-    b = np.asarray([other[feature] for feature in common])
-    generator = np.random.default_rng(0)
-    draws = generator.integers(0, len(common), (DRAWS, len(common)))
-    rows = []
-    for i, kind in enumerate(("all", "easy", "hard")):
-        x, y = a[:, i], b[:, i]
-        value = float(np.nanmedian(x) - np.nanmedian(y))
-        spread = np.nanmedian(x[draws], axis=1) - np.nanmedian(y[draws], axis=1)
-        low, high = (float(v) for v in np.nanpercentile(spread, (2.5, 97.5)))
-        judged = limit if kind == "all" else None
-        note = f"95 % interval {low:+.3f} to {high:+.3f}, {len(common)} features"
-        rows.append(Row(f"{name}_{kind}", value, judged, ">=", repeats=DRAWS, note=note))
-        if judged is not None:
-            rows.append(Row(f"{name}_{kind}_low", low, 0.0, ">="))
-    return rows
 
 
 def judged_rows(
@@ -238,7 +174,7 @@ def judged_rows(
         values = [v for t in runs if t.scorer == scorer and (v := t.value()) is not None]
         found = mean_interval(values)
         if found is not None:
-            note = f"interval {found.low:.3f} to {found.high:.3f}, {_floor(len(values))}"
+            note = f"interval {found.low:.3f} to {found.high:.3f}, {floor(len(values))}"
             rows.append(Row(f"{name}_{scorer}", found.value, note=note))
     return rows
 
@@ -278,10 +214,6 @@ def demo_study() -> Study:
     return Study(studies_dir() / json.loads((home() / "demo.json").read_bytes())["study"])
 
 
-def _floor(features: int) -> str:
-    return f"floor 0.5, {features} features"
-
-
 def _every(items: Sequence[int], wanted: int) -> list[int]:
     """At most ``wanted`` of the items, evenly spread."""
     step: NDArray[np.int64] = np.unique(
@@ -293,7 +225,14 @@ def _every(items: Sequence[int], wanted: int) -> list[int]:
 def planted_part(folder: Path, provider: LocalProvider | None, sample: int) -> list[Row]:
     """Everything measured on planted features."""
     planted = build_planted(folder)
-    labels: dict[str, Labels] = {NAIVE: {}, SEARCH: {}, WORDS: {}, RANKED: {}, CHOSEN: {}}
+    labels: dict[str, Labels] = {
+        NAIVE: {},
+        SEARCH: {},
+        FITTED: {},
+        WORDS: {},
+        RANKED: {},
+        CHOSEN: {},
+    }
     own: Labels = {}
     windows: dict[str, dict[int, WindowSet]] = {}
     for study in (planted.lexical, planted.pattern):
@@ -302,6 +241,7 @@ def planted_part(folder: Path, provider: LocalProvider | None, sample: int) -> l
         features = [int(feature) for feature in study.features]
         labels[NAIVE] |= naive_labels(labeler, split, features)
         labels[SEARCH] |= search_labels(labeler, features)[0]
+        labels[FITTED] |= search_labels(search_labeler(split, scorers()[0]), features)[0]
         own |= {feature: planted.concepts[feature].name for feature in features}
         windows[study.id] = sample_windows(study, split, features)
         if provider is not None:
@@ -311,16 +251,38 @@ def planted_part(folder: Path, provider: LocalProvider | None, sample: int) -> l
     rows = []
     for method in labels:
         if labels[method]:
-            rows += named_rows(method, labels[method], planted, method == SEARCH)
+            rows += named_rows(method, labels[method], planted, method in (SEARCH, FITTED))
     overall = [row.value for row in rows if row.name.endswith("_overall")]
     rows.append(Row("named_search_minus_naive", overall[1] - overall[0], 0.15, ">="))
     every = {f: found for drawn in windows.values() for f, found in drawn.items()}
-    for method, made in ((NAIVE, labels[NAIVE]), (SEARCH, labels[SEARCH]), ("own_name", own)):
+    for method in (NAIVE, SEARCH, FITTED, "own_name"):
+        made = labels.get(method, own)
         rows += judged_rows(f"planted_{method}", made, every, PlantedJudge())
+        for embedder in scorers():
+            known = KnownTexts(make_embedder(embedder))
+            for kind in (LEXICAL, PATTERN):
+                some = {f: text for f, text in made.items() if planted.concepts[f].kind == kind}
+                name = f"auroc_planted_{kind}_{method}{suffix(embedder)}"
+                rows += median_rows(name, embedding_values(some, every, known))
     return rows
 
 
-def demo_part(provider: LocalProvider | None, sample: int, judged: int) -> list[Row]:
+def compared_rows(
+    method: str, made: Labels, naive: Labels, windows: Mapping[int, WindowSet]
+) -> list[Row]:
+    """The demo's labels beside naive ones, alone and at equal word count, by each embedder."""
+    rows = []
+    for embedder in scorers():
+        known, mark = KnownTexts(make_embedder(embedder)), suffix(embedder)
+        rows += median_rows(f"auroc_{method}{mark}", embedding_values(made, windows, known))
+        cut = [embedding_values(part, windows, known) for part in cut_alike(made, naive)]
+        limit = EQUAL_WORDS.get(method) if not mark else None
+        name = f"auroc_{method}_minus_naive_equal_words{mark}"
+        rows += difference_rows(name, cut[0], cut[1], limit)
+    return rows
+
+
+def demo_part(provider: LocalProvider | None, sample: int, judged: int, fitted: int) -> list[Row]:
     """Everything measured on the demo's live features."""
     study = demo_study()
     split = Split(study)
@@ -329,16 +291,18 @@ def demo_part(provider: LocalProvider | None, sample: int, judged: int) -> list[
     naive = naive_labels(labeler, split, live)
     search, cost = search_labels(labeler, live)
     windows = sample_windows(study, split, live)
-    known = KnownTexts(make_embedder(AUTO))
     rows = cost_rows(SEARCH, cost)
-    values = {}
-    for method, labels in ((NAIVE, naive), (SEARCH, search)):
-        values[method] = embedding_values(labels, windows, known)
-        rows += median_rows(f"auroc_{method}", values[method])
-    cut = [embedding_values(part, windows, known) for part in cut_alike(search, naive)]
-    rows += difference_rows("auroc_search_minus_naive_equal_words", cut[0], cut[1], 0.05)
+    for embedder in scorers():
+        found = embedding_values(naive, windows, KnownTexts(make_embedder(embedder)))
+        rows += median_rows(f"auroc_{NAIVE}{suffix(embedder)}", found)
+    rows += compared_rows(SEARCH, search, naive, windows)
+    fitting = search_labeler(split, scorers()[0])
+    chosen_by, cost = search_labels(fitting, _every([f for f in live if f in windows], fitted))
+    rows += cost_rows(FITTED, cost) + compared_rows(FITTED, chosen_by, naive, windows)
     if provider is None:
         return rows
+    known = KnownTexts(make_embedder(scorers()[0]))
+    values = {SEARCH: embedding_values(search, windows, known)}
     some = _every([feature for feature in live if feature in windows], sample)
     made = llm_labels(study, some)
     for method, (labels, cost) in made.items():
@@ -398,12 +362,13 @@ def main() -> int:
     parser.add_argument("--no-llm", action="store_true", help="leave the language model out")
     parser.add_argument("--sample", type=int, default=60, help="features labelled by the model")
     parser.add_argument("--judged", type=int, default=8, help="features judged by the model")
+    parser.add_argument("--fitted", type=int, default=600, help="features for the slower search")
     arguments = parser.parse_args()
     provider = None if arguments.no_llm else LocalProvider(MODEL)
     begun = time.perf_counter()
     with TemporaryDirectory() as folder:
         rows = planted_part(Path(folder), provider, arguments.sample)
-    rows += demo_part(provider, arguments.sample, arguments.judged)
+    rows += demo_part(provider, arguments.sample, arguments.judged, arguments.fitted)
     rows.append(Row("seconds", time.perf_counter() - begun))
     return publish("labels", rows)
 

@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.label_speed import measure_labels, measure_scores, score_rows
 from benchmarks.report import Row, publish
 
 SIZES = {"1m": 1_250_000, "5m": 5_000_000, "10m": 10_000_000, "20m": 20_000_000}
@@ -31,7 +32,6 @@ SHARD_TOKENS, MORE_SHARDS = 32_768, 20
 RAY_TOKENS, RAY_SHARD = 40_000, 2_048
 NODES, KILLED = 3, 5
 LAYERS, LAYER_TOKENS, LAYER_WIDTH = range(4, 10), 200_000, 1_024
-LABELLED = 1_000
 PARTS = ("ray", "nodes", "layers", "labels", "summary")
 
 
@@ -42,6 +42,7 @@ def main() -> int:
     parser.add_argument("--one", help=argparse.SUPPRESS)
     parser.add_argument("--folder", help=argparse.SUPPRESS)
     parser.add_argument("--tokens", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--embedder", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.one:
         print(json.dumps(_ONE[given.one](given)))
@@ -51,6 +52,7 @@ def main() -> int:
         rows += _ray_rows()
     if "nodes" in given.parts:
         rows.append(_nodes_row())
+        rows += _driver_rows()
     if "layers" in given.parts:
         rows.append(_layers_row())
     if "labels" in given.parts:
@@ -168,6 +170,65 @@ def _measure_nodes() -> dict[str, float]:
     return {"equal": equal}
 
 
+def _driver_rows() -> list[Row]:
+    found = _in_process("driver")
+    return [
+        Row(
+            "ray_driver_killed_shards_kept",
+            found["kept"] / found["written"],
+            1.0,
+            ">=",
+            note=f"{found['written']:.0f} of {found['shards']:.0f} were written at kill -9",
+        ),
+        Row("ray_driver_killed_equal", found["equal"], 1.0, ">=", note="as the native engine's"),
+    ]
+
+
+def _measure_driver() -> dict[str, float]:
+    """``kill -9`` of the driver once some shards are written, and the same request again."""
+    from autointerp_core.extraction.run import extract
+    from tests.core.extraction_fixtures import data_files, make_tiny
+
+    with tempfile.TemporaryDirectory() as made:
+        folder = Path(made)
+        tiny = make_tiny(folder / "tiny", 1_600)
+        native = data_files(extract(tiny.request(), folder / "native").study.folder)
+        command = [sys.executable, "-m", "benchmarks.scale", "--one", "tiny", "--folder", made]
+        driver = subprocess.Popen(command, start_new_session=True)
+        while not (done := _shards(folder / "ray")) or len(done) < 4:
+            if driver.poll() is not None:
+                raise SystemExit("the driver ended before it could be killed")
+            time.sleep(0.01)
+        driver.kill()
+        driver.wait()
+        before = _shards(folder / "ray")
+        again = extract(tiny.request(engine="ray", workers=2, ray_address="local"), folder / "ray")
+        after = _shards(folder / "ray")
+        return {
+            "written": len(before),
+            "shards": len(after),
+            "kept": sum(after.get(path) == written for path, written in before.items()),
+            "equal": float(data_files(again.study.folder) == native),
+        }
+
+
+def _shards(folder: Path) -> dict[Path, int]:
+    """Shards on disk, and when each was written."""
+    return {path: path.stat().st_mtime_ns for path in folder.rglob("shards/0*")}
+
+
+def _run_tiny(folder: Path) -> dict[str, float]:
+    """The driver that is killed."""
+    from autointerp_core.extraction.run import extract
+    from tests.core.extraction_fixtures import Tiny
+
+    root = folder / "tiny"
+    tiny = Tiny(root / "model", root / "saelens", root / "sparsify", root / "data.jsonl")
+    config = tiny.request(engine="ray", workers=2, ray_address="local")
+    extract(config, folder / "ray")
+    return {}
+
+
 # ------------------------------------------------------------------ several SAEs, labels
 
 
@@ -223,27 +284,11 @@ def _label_rows() -> list[Row]:
             one["a_minute"],
             6_300,
             ">=",
-            note="counting each feature's words and contexts in Python",
+            note="2,100 a minute before",
         ),
         Row("search_labels_per_minute_2_processes", two["a_minute"], note="start-up included"),
+        *score_rows(_in_process),
     ]
-
-
-def _measure_labels(processes: int) -> dict[str, float]:
-    """Search labels of the demo study's features."""
-    from autointerp_core.home import studies_dir
-    from autointerp_core.labels.search.labeler import SearchLabeler
-    from autointerp_core.labels.search.processes import label_many
-    from autointerp_core.pipeline import built_demo
-    from autointerp_core.progress import silent
-    from autointerp_core.store.study import Study
-
-    study = Study(studies_dir() / str(built_demo()))
-    labeler = SearchLabeler(study)
-    labeler.label(int(study.features[0]))  # reads the corpus
-    start = time.perf_counter()
-    n = len(list(label_many(labeler, study.features[:LABELLED].tolist(), silent, processes)))
-    return {"a_minute": n * 60 / (time.perf_counter() - start)}
 
 
 # ------------------------------------------------------------------ summaries
@@ -354,8 +399,11 @@ _ONE: dict[str, Any] = {
     "native": lambda _: _measure_engine("native"),
     "ray": lambda _: _measure_engine("ray"),
     "nodes": lambda _: _measure_nodes(),
+    "driver": lambda _: _measure_driver(),
+    "tiny": lambda given: _run_tiny(Path(given.folder)),
     "layers": lambda _: _measure_layers(),
-    "labels": lambda given: _measure_labels(given.tokens),
+    "labels": lambda given: measure_labels(given.tokens),
+    "scores": lambda given: measure_scores(given.tokens, given.embedder),
     "summary": lambda given: _measure_summary(Path(given.folder), given.tokens),
 }
 

@@ -34,6 +34,9 @@ TERMS: Mapping[str, str] = MappingProxyType(
         "LLM label": "Written by a language model that was shown examples.",
         "Search label": "Made by counting: words and patterns that set the feature's examples "
         "apart from the rest of the text. No language model is asked.",
+        "Semantic regex": "The search label, written so that it says what kind of thing each part "
+        "is: symbol, text as it is written; lexeme, a word in any of its forms; field, words of a "
+        "meaning; context, what the text around is about. A|B is either.",
         "Score": "How well a label tells the windows on which the feature fires from silent "
         "ones, on documents that the label's maker never saw.",
         "Ranking scorer": "Every scorer has a number of its own, and they are never averaged. One "

@@ -20,6 +20,7 @@ from autointerp_core.home import home, studies_dir
 from autointerp_core.jobs import list_jobs
 from autointerp_core.jobs.old_scores import adopt_scores_of_jobs
 from autointerp_core.store.history import LabelHistory
+from autointerp_core.store.search_forms import search_forms
 from autointerp_core.store.studies import StudyList, list_studies, study_folder
 from autointerp_core.store.study import SPECIAL, Example, Study
 from autointerp_core.store.study_names import study_name
@@ -108,6 +109,12 @@ def history() -> LabelHistory:
 @st.cache_resource(max_entries=2, show_spinner=False)
 def _history(_url: str, _home: str) -> LabelHistory:
     return LabelHistory.open()
+
+
+def search_form(opened: OpenStudy, row: Row) -> str | None:
+    """The semantic regex of a feature's search label; None where it has none."""
+    states = {row.feature: row.state}
+    return search_forms(history(), opened.sae, states, opened.study.id).get(row.feature)
 
 
 def line(study: Study, example: Example) -> Line:

@@ -9,7 +9,8 @@ import orjson
 import pyarrow as pa
 
 from autointerp_core.exchange.explanations import explanations, result_of
-from autointerp_core.exchange.subject import Labelled, Subject
+from autointerp_core.exchange.subject import FeatureView, Labelled, Subject
+from autointerp_core.store.search_forms import forms_in
 from autointerp_core.store.study import GROUPS
 
 _TEXTS, _REALS, _WHOLES = (pa.list_(kind) for kind in (pa.string(), pa.float32(), pa.int32()))
@@ -26,6 +27,7 @@ SCHEMAS: Mapping[str, pa.Schema] = {
             ("label_source", pa.string()),
             ("label_llm", pa.string()),
             ("label_search", pa.string()),
+            ("form_search", pa.string()),
             ("note", pa.string()),
             ("input_score", pa.float64()),
             ("test_score", pa.float64()),
@@ -132,6 +134,7 @@ def _features(subject: Subject, features: Sequence[int]) -> Rows:
             "label_source": state.label_source,
             "label_llm": state.label_llm,
             "label_search": state.label_search,
+            "form_search": _form(view, subject),
             "note": state.note,
             "input_score": view.input_score,
             "test_score": state.test_score,
@@ -152,6 +155,12 @@ def _features(subject: Subject, features: Sequence[int]) -> Rows:
             "histogram_edges": view.histogram.edges,
             "histogram_counts": view.histogram.counts,
         }
+
+
+def _form(view: FeatureView, subject: Subject) -> str | None:
+    """The search label's semantic regex; None where it has none."""
+    states = {view.feature: view.labelled.state}
+    return forms_in(view.labelled.events, states, subject.study.id).get(view.feature)
 
 
 def _examples(subject: Subject, features: Sequence[int]) -> Rows:

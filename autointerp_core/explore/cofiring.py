@@ -6,10 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from autointerp_core.explore.first_shards import MOST_LOOKED_UP, tokens_read
 from autointerp_core.store.study import Study
-
-_MOST_FIRINGS = 40_000_000
-"""Beyond this the first shards stand for all: an estimate, at a bearable wait."""
 
 
 @dataclass(frozen=True)
@@ -22,9 +20,14 @@ class Companion:
 
 
 def companions(study: Study, feature: int, limit: int = 10) -> list[Companion]:
-    """The features that share most of ``feature``'s tokens, most alike first."""
+    """The features that share most of ``feature``'s tokens, most alike first.
+
+    Of a very large study only the first shards are looked at (``first_shards.share_read``).
+    """
+    stop = tokens_read(study, MOST_LOOKED_UP)
     on = np.zeros(study.tokens.n_tokens, dtype=bool)
     on[study.firings(feature).token] = True
+    on[stop:] = False
     own = int(on.sum())
     if not own:
         return []
@@ -32,14 +35,12 @@ def companions(study: Study, feature: int, limit: int = 10) -> list[Companion]:
     for found in study.passes:
         shared = np.zeros(len(found.features), dtype=np.int64)
         fired = np.zeros(len(found.features), dtype=np.int64)
-        read = 0
         for offset, here in found.each_shard():
-            if read > _MOST_FIRINGS:
+            if offset >= stop:
                 break
             hits = np.concatenate([[0], np.cumsum(on[offset + here.token])])
             shared += np.diff(hits[np.concatenate([[0], np.cumsum(here.counts)])])
             fired += here.counts
-            read += len(here.token)
         likeness = shared / np.sqrt(np.maximum(fired, 1) * own)
         likeness[found.features == feature] = 0
         best = np.argsort(-likeness, kind="stable")[:limit]

@@ -19,6 +19,7 @@ from autointerp_core.labels.search.labeler import DEAD
 from autointerp_core.store.files import atomic_file, write_json
 from autointerp_core.store.history import LabelHistory
 from autointerp_core.store.label_state import LabelState
+from autointerp_core.store.search_forms import search_forms
 from autointerp_core.store.study import Example, Study
 
 Scores = Mapping[int, float] | None
@@ -32,23 +33,27 @@ def label_rows(
 ) -> list[dict[str, Any]]:
     """The ``features`` rows of ``feature_labels.json``, in the order asked for.
 
-    ``label_error`` is there only where a label could not be made, ``score_error`` only where
-    it could not be scored.
+    ``form_search`` is there only where the search label has a semantic regex, ``label_error`` only
+    where a label could not be made, ``score_error`` only where it could not be scored.
 
     Raises:
         BadInput: a feature is not in the study.
     """
     wanted = [int(feature) for feature in features]
     known = {**study.input_scores(), **(scores or {})}
-    states = history.states(study.info.sae_fingerprint, wanted, study.id) if wanted else {}
+    sae = study.info.sae_fingerprint
+    states = history.states(sae, wanted, study.id) if wanted else {}
+    forms = search_forms(history, sae, states, study.id)
     counts = _column(study, wanted, "num_examples")
     return [
-        _row(feature, int(count), states[feature], _finite(known.get(feature)))
+        _row(feature, int(count), states[feature], _finite(known.get(feature)), forms.get(feature))
         for feature, count in zip(wanted, counts, strict=True)
     ]
 
 
-def _row(feature: int, count: int, state: LabelState, score: float | None) -> dict[str, Any]:
+def _row(
+    feature: int, count: int, state: LabelState, score: float | None, form: str | None
+) -> dict[str, Any]:
     shown = state.shown()
     row: dict[str, Any] = {
         "feature_index": feature,
@@ -63,6 +68,8 @@ def _row(feature: int, count: int, state: LabelState, score: float | None) -> di
         "scores_llm": _scores(state, state.label_llm, "llm:"),
         "scores_search": _scores(state, state.label_search, "search"),
     }
+    if form is not None:
+        row["form_search"] = form
     unscored = _unscored(state)
     if unscored is not None:
         row["score_error"] = unscored

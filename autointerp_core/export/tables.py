@@ -26,6 +26,7 @@ LABEL_COLUMNS = (
     "num_examples",
     "label_error",
     "score_error",
+    "form_search",
 )
 PARTS = ("low", "high", "shuffled", "n")
 _EVENT_FIELDS = ("id", "feature", "kind", "text", "source", "method", "author", "reason", "time")

@@ -159,6 +159,7 @@ class LabelConfig(ScoringConfig):
             scorers=self.scorers,
             score_windows=self.score_windows,
             embedder=self.embedder,
+            harder_windows=self.harder_windows,
         )
 
     def providers(self) -> list[LabelProvider]:

@@ -21,7 +21,7 @@ from autointerp_core.labels.scoring.judge import FitQuestion
 from autointerp_core.labels.scoring.llm_judge import prompt_for
 from autointerp_core.labels.scoring.measures import MEASURES
 from autointerp_core.labels.scoring.sample_windows import ACTIVE, Window
-from autointerp_core.labels.scoring.scorers import judged
+from autointerp_core.labels.scoring.scorers import SCORERS, judged
 from autointerp_core.labels.search.rank_phrases import RANKED, plan
 from autointerp_core.store.study import Example, Study
 
@@ -134,14 +134,16 @@ def _judging(split: Split, sample: Sample, config: ScoringConfig, proposals: int
     if not split.holds_out:
         return 0, 0, 0
     proposals = max(2, proposals)
-    each = 2 * config.score_windows * (proposals + min(_TESTED, proposals) + 1)
+    tested = min(_TESTED, proposals)
+    each = 2 * config.score_windows * (proposals + tested + 1)
     asked = [0.0, 0.0, 0.0]
     for measure in (MEASURES[name] for name in config.measures):
         requests, tokens_in, tokens_out = measure.asked
         _add(asked, (requests, requests * tokens_in, requests * tokens_out))
     for scorer in judged(config.window_scorers):
         tokens = _mean(_judge_tokens(scorer, examples[0]) for _, examples in sample)
-        _add(asked, (each, each * tokens, each))
+        asks = each + (SCORERS[scorer].harder * tested if config.harder_windows else 0)
+        _add(asked, (asks, asks * tokens, asks))
     return asked[0], asked[1], asked[2]
 
 

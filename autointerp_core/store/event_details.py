@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Self
 
 PROMPT_HASH = "prompt_hash"
@@ -220,25 +220,21 @@ class ScorerResult:
     def from_json(cls, name: str, raw: Any) -> Self:
         """From a mapping, or (of old or foreign events) from the value alone."""
         found: Mapping[str, Any] = raw if isinstance(raw, Mapping) else {"value": raw}
-        numbers = ("value", "low", "high", "shuffled", "easy", "hard", "floor", "auroc")
-        more = ("hit", "rejected")
+        numbers: dict[str, Any] = {key: _count(found.get(key)) for key in _COUNTS}
+        numbers |= {key: number(found.get(key)) for key in _VALUES}
         return cls(
             name=name,
-            n=_count(found.get("n")),
             n_missing=_count(found.get("n_missing")) or 0,
-            n_active=_count(found.get("n_active")),
-            n_easy=_count(found.get("n_easy")),
-            n_hard=_count(found.get("n_hard")),
-            n_neighbour=_count(found.get("n_neighbour")),
-            n_near=_count(found.get("n_near")),
-            n_random=_count(found.get("n_random")),
             measure=str(found.get("measure") or ""),
             judge=str(found.get("judge") or ""),
             reason=str(found["reason"]) if found.get("reason") else None,
-            **{key: number(found.get(key)) for key in (*numbers, *more)},
+            **numbers,
         )
 
 
+_COUNTS = tuple(f.name for f in fields(ScorerResult) if f.type == "int | None")
+_VALUES = tuple(f.name for f in fields(ScorerResult) if f.type == "float | None")
+"""Read by kind, so that a field that is written is a field that is read."""
 SINCE_VERSION_2 = frozenset(
     {
         *("hit", "rejected"),

@@ -146,6 +146,19 @@ class HistoryReader:
         with _no_cycle_search(), self._reading() as connection:
             return [read_event(row) for row in connection.execute(query.order_by(_E.id))]
 
+    def generated_by(
+        self, sae: str, source: str, features: Iterable[int], study: str
+    ) -> Iterator[LabelEvent]:
+        """Labels that a source made of some features from a study, oldest first a feature."""
+        wanted = sorted({int(feature) for feature in features})
+        query = all_columns().where(_E.sae == sae, _E.kind == GENERATED, _E.source == source)
+        query = query.where(or_(_E.study.is_(None), _E.study == study))
+        for start in range(0, len(wanted), _FEW):
+            few = query.where(_E.feature.in_(wanted[start : start + _FEW]))
+            with _no_cycle_search(), self._reading() as connection:
+                found = [read_event(row) for row in connection.execute(few.order_by(_E.id))]
+            yield from found
+
     def generated_index(
         self,
         sae: str,

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import unicodedata
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
+
+import regex
 
 
 @dataclass(frozen=True)
@@ -44,15 +47,19 @@ class Example:
     def units(self) -> tuple[tuple[int, int], ...]:
         """The window in ranges ``[first, stop)`` of tokens, each of them whole characters.
 
-        Most hold one token. Tokens that share a character are one unit, so are a letter and the
-        marks on it, and so are a ``▁`` without text (which SentencePiece tokenizers put before a
-        document) and the token after it. A token that has a name instead is a unit of its own.
+        Most hold one token. Tokens that share a character are one unit, so are those of what a
+        reader sees as one (a letter and the marks on it, a flag, a joined emoji, a syllable, the
+        two halves of a line's end: extended grapheme clusters of Unicode's UAX 29), and so are a
+        ``▁`` without text (which SentencePiece tokenizers put before a document) and the token
+        after it. A token that has a name instead is a unit of its own.
         """
         goes_on, named = set(self.continues), dict(self.named)
+        at, inside = len(self.opening), _inside_clusters(self.opening + self.text)
         cuts: list[int] = []
         bare = False  # whether the unit so far has no text that could be shown
         for i, text in enumerate(self.tokens):
-            joined = bare or i in goes_on or (text != "" and _is_mark(text[0]))
+            joined = bare or i in goes_on or (text != "" and (at in inside or _is_mark(text[0])))
+            at += len(text)
             if i == 0 or i in named or i - 1 in named or not joined:
                 cuts.append(i)
                 bare = text == "" and i not in named and not (self.opening and i in goes_on)
@@ -110,11 +117,20 @@ class Example:
 
 
 def _is_mark(letter: str) -> bool:
-    """Whether a character is seen only on the one before it."""
-    if letter < "\u0300":
-        return False
-    joiner, skin_tone = letter == "\u200d", "\U0001f3fb" <= letter <= "\U0001f3ff"
-    return joiner or skin_tone or unicodedata.category(letter).startswith("M")
+    """Whether a character is seen only on the one before it; some do not join by the rules."""
+    return letter >= "\u0300" and unicodedata.category(letter).startswith("M")
+
+
+def _inside_clusters(text: str) -> frozenset[int]:
+    """Offsets within what a reader sees as one character."""
+    if "\r" not in text and (text.isascii() or max(text) < "\u0300"):
+        return frozenset()
+    clusters = (found.span() for found in _CLUSTER.finditer(text))
+    within = (range(start + 1, stop) for start, stop in clusters if stop - start > 1)
+    return frozenset(itertools.chain.from_iterable(within))
+
+
+_CLUSTER = regex.compile(r"\X")
 
 
 @dataclass(frozen=True)

@@ -88,7 +88,8 @@ def database_url(given: str | Path | None) -> URL:
     A path stands for an SQLite file.
 
     Raises:
-        LabelStoreError: not a URL, or an in-memory database (nothing would be kept).
+        LabelStoreError: not a URL of SQLite or PostgreSQL, or an in-memory database (nothing would
+            be kept).
     """
     text = str(given or os.environ.get("AUTOINTERP_DB") or home() / "labels.db")
     if "://" not in text:
@@ -100,6 +101,11 @@ def database_url(given: str | Path | None) -> URL:
             "the label database's URL cannot be read; expected something like "
             "sqlite:////folder/labels.db or postgresql+psycopg://user@host/name"
         ) from error
+    if url.get_backend_name() not in ("sqlite", "postgresql"):
+        raise LabelStoreError(
+            f"labels are kept in SQLite or PostgreSQL, not in {url.get_backend_name()}; give a "
+            "file, sqlite:////folder/labels.db or postgresql+psycopg://user@host/name"
+        )
     if url.get_backend_name() == "sqlite" and url.database in (None, "", ":memory:"):
         raise LabelStoreError("an in-memory label database would keep nothing; give a file")
     return url

@@ -26,6 +26,16 @@ def is_name(text: str) -> bool:
     return bool(_NAME.fullmatch(text))
 
 
+def name_of(features: Iterable[int]) -> str:
+    """The name of a set of features, kept or not."""
+    return hashlib.sha256(_content(features)).hexdigest()[:12]
+
+
+def _content(features: Iterable[int]) -> bytes:
+    indices = sorted({int(feature) for feature in features})
+    return json.dumps({"feature_indices": indices}, separators=(",", ":")).encode()
+
+
 def keep(features: Iterable[int]) -> str:
     """Keep a set of features; returns its name.
 
@@ -33,8 +43,7 @@ def keep(features: Iterable[int]) -> str:
         DiskFull: no space is left.
         OutputError: the home folder cannot be written.
     """
-    indices = sorted({int(feature) for feature in features})
-    data = json.dumps({"feature_indices": indices}, separators=(",", ":")).encode()
+    data = _content(features)
     name = hashlib.sha256(data).hexdigest()[:12]
     if not _path(name).exists():
         write_bytes(_path(name), data)

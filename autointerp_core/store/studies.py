@@ -20,13 +20,15 @@ class StudyList(NamedTuple):
 def list_studies(folder: Path | None = None, *, controls: bool = False) -> StudyList:
     """Studies under ``folder`` (by default this installation's), and what cannot be read there.
 
+    What is only begun (:func:`begun_studies`) is neither.
+
     Args:
         controls: list the controls of studies, and not the studies.
     """
     root = studies_dir() if folder is None else folder
     found = StudyList([], [])
     for child in sorted(root.glob("*/")) if root.is_dir() else []:
-        if child.name.startswith("."):
+        if child.name.startswith(".") or _is_begun(child):
             continue
         try:
             record = read_record(child)
@@ -36,6 +38,16 @@ def list_studies(folder: Path | None = None, *, controls: bool = False) -> Study
         if record.complete and (record.control_of is not None) == controls:
             found.studies.append(record)
     return found
+
+
+def begun_studies(folder: Path | None = None) -> list[str]:
+    """Names of studies whose first pass is being made, or was stopped: not yet to be read."""
+    root = studies_dir() if folder is None else folder
+    return [child.name for child in sorted(root.glob("*/")) if _is_begun(child)]
+
+
+def _is_begun(folder: Path) -> bool:
+    return not (folder / FILE_NAME).exists() and (folder / "tokens").is_dir()
 
 
 def study_folder(study_id: str) -> Path:

@@ -91,6 +91,14 @@ class TokenStore:
         """
         sequence = self.sequence_of(token)
         strength = np.abs(activation)  # of a signed SAE a peak may be below zero
+        if len(token) and bool((token[1:] > token[:-1]).all()):  # as firings are read
+            start = np.flatnonzero(np.concatenate([[True], sequence[1:] != sequence[:-1]]))
+            length = np.diff(start, append=len(token))
+            highest = np.repeat(np.maximum.reduceat(strength, start), length)
+            top = np.flatnonzero(strength == highest)
+            first = top[np.concatenate([[True], sequence[top[1:]] != sequence[top[:-1]]])]
+            found: IntArray = first[np.argsort(-strength[first], kind="stable")]
+            return found
         order = np.lexsort((token, -strength, sequence))
         first = order[np.unique(sequence[order], return_index=True)[1]]
         peaks: IntArray = first[np.lexsort((token[first], -strength[first]))]

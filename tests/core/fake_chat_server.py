@@ -46,6 +46,14 @@ class Offers:
         return None
 
 
+@dataclass(frozen=True)
+class Raw:
+    """A body that is not a JSON object and nothing else: a page, an event stream, a BOM."""
+
+    text: str
+    kind: str = "application/json"
+
+
 @dataclass
 class ChatServer:
     url: str
@@ -207,6 +215,9 @@ def chat_server(
             self._send(status, {"error": error}, wait)
 
         def _send(self, status: int, body: object, wait: float | None = None) -> None:
+            if isinstance(body, Raw):
+                self._raw(status, body.text.encode(), body.kind, wait)
+                return
             self._raw(status, json.dumps(body).encode(), "application/json", wait)
 
         def _raw(self, status: int, body: bytes, kind: str, wait: float | None = None) -> None:

@@ -27,7 +27,8 @@ from autointerp_core.labels.scoring.measures.generation import (
     natural_windows,
 )
 from autointerp_core.labels.scoring.measuring import score_and_measure
-from autointerp_core.labels.scoring.written_texts import MIN_TEXTS, TEXTS, read_texts
+from autointerp_core.labels.scoring.read_written import read_texts
+from autointerp_core.labels.scoring.written_texts import MIN_TEXTS, TEXTS
 from autointerp_core.store.event_details import MeasuredDetails
 from autointerp_core.store.events import IMPORTED, MEASURED, NewEvent
 from autointerp_core.store.history import LabelHistory
@@ -196,3 +197,41 @@ def test_what_a_reply_holds_as_texts() -> None:
         "Rain fell on the hills all night.",
         "They met on Monday, at noon.",
     ]
+
+
+ROME, JANUARY = "The meeting is on May 5 in Rome.", "We left in January and came back."
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        f"plan</think>\n1. {ROME}\n2. {JANUARY}<|im_end|>",
+        f"Sure! Here are two texts:\n\n1) {ROME}\n2) {JANUARY}\n\nLet me know if I may go on!",
+        f'["{ROME}", "{JANUARY}"]',
+        f'```json\n[\n  "{ROME}",\n  "{JANUARY}"\n]\n```',
+        f'{{"texts": [{{"text": "{ROME}"}}, {{"text": "{JANUARY}"}}]}}',
+        f"**Text 1:** {ROME}\n**Text 2:** {JANUARY}",
+        f"### Text 1\n{ROME}\n\n### Text 2\n{JANUARY}\n---",
+        f"<texts>\n<text>{ROME}</text>\n<text>{JANUARY}</text>\n</texts>",
+        f"Okay, I will write the texts now.\n{ROME}\n{JANUARY}\nI hope these texts help you.",
+        f"| # | Text |\n|---|---|\n| 1 | {ROME} |\n| 2 | {JANUARY} |",
+        f"“{ROME}”\n„{JANUARY}“\n\nNote: all texts name a month.",
+    ],
+)
+def test_what_stands_around_written_texts_is_none(reply: str) -> None:
+    assert read_texts(reply) == [ROME, JANUARY]
+
+
+def test_texts_are_not_judged_by_what_they_say() -> None:
+    letters = [
+        "I hope this finds you well.",
+        "Sure, I said, come in.",
+        "Let me know when you land.",
+    ]
+    assert read_texts("\n".join(letters)) == letters
+    assert read_texts("3.5 percent was too much.\n7:30 is when it left.") == [
+        "3.5 percent was too much.",
+        "7:30 is when it left.",
+    ]
+    assert read_texts("1. 会议定于五月五日在罗马举行。\n2. 好") == ["会议定于五月五日在罗马举行。"]
+    assert read_texts("I'm sorry, but I can't help with that request.") == []

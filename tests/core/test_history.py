@@ -614,7 +614,8 @@ def test_files_that_are_no_label_database(tmp_path: Path, database: Path) -> Non
     ("url", "says"),
     [
         ("sqlite://", "in-memory"),
-        ("nonsense://host/x", "not a database we can use"),
+        ("nonsense://host/x", "SQLite or PostgreSQL, not in nonsense"),
+        ("mysql://host/x", "SQLite or PostgreSQL, not in mysql"),
         ("sqlite:////dev/null/labels.db", "cannot be written|cannot open"),
         ("://", "cannot be read"),
     ],

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from autointerp_core.errors import BadInput, Cancelled, ParameterError, StudyError
+from autointerp_core.explore import first_shards
 from autointerp_core.explore.cofiring import companions
 from autointerp_core.explore.compare.document_counts import document_counts
 from autointerp_core.explore.decoder_neighbours import neighbours
@@ -194,3 +195,25 @@ def test_a_kept_pass_whose_features_are_gone_is_a_damaged_study(few: Study) -> N
 def test_what_to_keep_is_one_of_three(tiny: Tiny) -> None:
     with pytest.raises(ParameterError, match="keep is 'some'; choose from asked, all, auto"):
         tiny.request(keep="some")
+
+
+def test_of_a_very_large_study_the_first_shards_stand_for_all(
+    plain: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    offsets = plain.passes[0].shard_offsets()
+    assert len(offsets) > 2
+    n = plain.tokens.n_tokens
+    assert first_shards.tokens_read(plain, first_shards.MOST_COMPARED) == n
+    assert first_shards.share_read(plain, 0) == offsets[1] / n
+    most = int(plain.passes[0].counts_in(0).sum())
+    stop = first_shards.tokens_read(plain, most)
+    assert stop == offsets[2]
+    monkeypatch.setattr("autointerp_core.explore.cofiring.MOST_LOOKED_UP", most)
+    on = {f: set(plain.firings(f).token.tolist()) & set(range(stop)) for f in range(D_SAE)}
+    feature = max(on, key=lambda f: len(on[f]))
+    expected = {f: len(on[f] & on[feature]) for f in on if f != feature and on[f] & on[feature]}
+    assert {c.feature: c.together for c in companions(plain, feature, D_SAE)} == expected
+    monkeypatch.setattr("autointerp_core.explore.compare.document_counts.MOST_COMPARED", most)
+    counted = np.flatnonzero(np.asarray(plain.tokens.counted) > 0).tolist()
+    fired = {f: len(on[f] & set(counted)) for f in range(D_SAE)}
+    assert document_counts(plain).fired.tolist() == [fired[f] for f in plain.features.tolist()]

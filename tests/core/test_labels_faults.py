@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy.stats import mannwhitneyu
 from sqlalchemy import event as sql_event
 
-from autointerp_core.errors import PromptTooLong
+from autointerp_core.errors import Cancelled, PromptTooLong
 from autointerp_core.labels.auroc import auroc_columns, auroc_value
 from autointerp_core.labels.config import LabelConfig, ScoreConfig
 from autointerp_core.labels.document_split import HELD_OUT, Split
@@ -26,6 +26,7 @@ from autointerp_core.labels.search.corpus_counts import CorpusCounts
 from autointerp_core.labels.search.rank_phrases import rank_labels
 from autointerp_core.labels.search.record import record_search_labels, search_labeler
 from autointerp_core.labels.search.word_lists import WordLists
+from autointerp_core.progress import Progress
 from autointerp_core.store.history import LabelHistory
 from autointerp_core.store.study import Study
 from tests.core.label_fixtures import on_words, write_study
@@ -190,3 +191,14 @@ def test_a_search_label_that_is_there_is_not_made_again(
     assert record_search_labels(study, [0], history).made == 1
     sae = study.info.sae_fingerprint
     assert [e.kind for e in history.history(sae, 0)] == ["generated"] * 3
+
+
+def test_search_labels_made_before_a_stop_stay(tmp_path: Path, history: LabelHistory) -> None:
+    study = concept_study(tmp_path / "study", 60)
+
+    def stop(_: Progress) -> None:
+        raise Cancelled("stopped")
+
+    with pytest.raises(Cancelled):
+        record_search_labels(study, [0, 1, 2], history, progress=stop)
+    assert record_search_labels(study, [0, 1, 2], history).reused == 3

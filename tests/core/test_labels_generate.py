@@ -24,6 +24,7 @@ from autointerp_core.labels.explain.prompts import (
     METHODS,
     get_method,
 )
+from autointerp_core.labels.explain.report import GenerationReport
 from autointerp_core.labels.providers.base import (
     GREEDY,
     ChatPrompt,
@@ -426,3 +427,14 @@ def test_strengths_mark_every_strong_token() -> None:
     assert whole_word(example([" poll", "ination", " of"], 1)) == "pollination"
     assert whole_word(example([" poll", "ination", " of"], 0)) == "pollination"
     assert whole_word(example(["the", ",", " of"], 1)) == ","
+
+
+def test_reasons_that_differ_in_amounts_alone_are_one() -> None:
+    report = GenerationReport()
+    for used in ("5900", "5,912", "12.5"):
+        report.fail(f"no answer after 6 attempts (status 429: Limit 6000, used {used})")
+    report.fail("no answer after 6 attempts (status 503: Limit 6000, used 1)")
+    assert report.reasons == {
+        "no answer after 6 attempts (status 429: Limit 6000, used 5900)": 3,
+        "no answer after 6 attempts (status 503: Limit 6000, used 1)": 1,
+    }

@@ -183,7 +183,7 @@ def test_attempts_end() -> None:
     limits = Limits(attempts=3, first_wait=0.01)
     with chat_server(lambda n, _: "500") as server:
         (found,) = provider(server, limits).complete(prompts(1))
-        assert found.error == "no answer after 3 attempts (status 500)"
+        assert found.error == "no answer after 3 attempts (status 500: fault 500)"
         assert len(server.asked) == 3
 
 

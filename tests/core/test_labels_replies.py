@@ -99,6 +99,8 @@ THOUGHT_TAGS = [
     ("<|think|>", "<|/think|>"),
     ("<unused94>thought", "<unused95>"),
     ("<|channel>thought\n", "<channel|>"),
+    ("<longcat_think>", "</longcat_think>"),
+    ("<|inner_prefix|>", "<|inner_suffix|>"),
     ("<|channel|>analysis<|message|>", "<|end|><|start|>assistant<|channel|>final<|message|>"),
     ('<details type="reasoning">', "</details>"),
 ]
@@ -110,6 +112,9 @@ _ENDS = """
 [/INST] <end_of_utterance> <|role_end|> <|EOT|> <eod> <eot> <|endofprompt|> <0x0A> <extra_id_1>
 <unused7> <|start_header_id|> <|end_header_id|> <|begin_of_box|> <|end_of_box|> <answer> </answer>
 <label> </label> <output> </output> <|message|> <|channel|> <|constrain|> <<SYS>> <</SYS>>
+<seed:eos> <longcat_s> </longcat_s> [e~[ ]~b]ai ]~!b[ [UNUSED_TOKEN_145] [unused12] <|content|>
+<|flush|> <SPECIAL_12> <|assistant_end|> <|tool_calls_section_begin|> <tool_call> </tool_call>
+<|python_tag|> [TOOL_CALLS] <｜tool▁calls▁begin｜> <function_calls> <|START_ACTION|> <|begin|>
 """
 ENDS = _ENDS.split()
 MARKERS = [*ENDS, *(marker for pair in THOUGHT_TAGS for marker in pair)]
@@ -207,6 +212,15 @@ def test_a_prompt_can_open_the_thought() -> None:
         "the user in software manuals",
         "words before a colon",
         "step by step instructions",
+        "HTML & XML files",
+        "sure, okay and the like",
+        "the party emoji 🎉",
+        "unicode escapes like \\u00e9",
+        "\\n and \\t in format strings",
+        "\\theta and other Greek letters",
+        '"the" - definite article',
+        "errors: undefined variables",
+        "tool calls of assistants",
     ],
 )
 def test_labels_that_only_look_odd_stand(label: str) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from autointerp_core.sources.dataset import open_dataset
 from autointerp_core.sources.demo import DEMO
-from benchmarks.labels import cut_alike
+from benchmarks.label_rows import cut_alike
 from benchmarks.planted.build import Planted, agreement, build_planted
 from benchmarks.planted.concepts import LEXICAL, LEXICAL_CONCEPTS, PATTERN, Concept
 from benchmarks.planted.judge import spans_of

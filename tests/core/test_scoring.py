@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,10 @@ from autointerp_core.labels.scoring import recording, run
 from autointerp_core.labels.scoring.evidence import read_evidence
 from autointerp_core.labels.scoring.judge import FitQuestion
 from autointerp_core.labels.scoring.run import ScoreReport, score_labels
+from autointerp_core.labels.scoring.sample_windows import HARDER
 from autointerp_core.labels.search.record import record_search_labels
 from autointerp_core.progress import Progress
+from autointerp_core.store.event_details import ScoreDetails
 from autointerp_core.store.events import GENERATED, IMPORTED, SCORED, LabelEvent, NewEvent
 from autointerp_core.store.history import LabelHistory
 from autointerp_core.store.study import Study
@@ -347,6 +350,37 @@ def test_a_scripted_judge_replaces_no_real_one(study: Study, history: LabelHisto
     assert report.scorers["detection"].mean == 0.5
     after = history.state(study.info.sae_fingerprint, 0)
     assert (after.score, after.test_score) == (before.score, before.test_score)
+
+
+def test_a_judge_is_asked_about_harder_windows_where_that_is_wanted(
+    study: Study, history: LabelHistory
+) -> None:
+    _propose(history, study, {0: "days of the week"})
+    plain = ScoreConfig(scorers=("detection",))
+    score_labels(study, [0], history, plain, judge=RuleJudge(oracle))
+    harder = replace(plain, harder_windows=True)
+    judge = RuleJudge(oracle)
+    score_labels(study, [0], history, harder, judge=judge)
+    without, found = (
+        ScoreDetails.from_json(event.details).result("detection")
+        for event in _scored(history, study)
+    )
+    assert without is not None
+    assert found is not None
+    assert without.near is without.neighbour is None
+    assert (found.value, found.n, found.auprc) == (without.value, without.n, without.auprc)
+    assert found.n_near == HARDER
+    asked = {q.window.kind for q in judge.asked}
+    assert {"near"} <= asked <= {"active", "easy", "hard", "near", "neighbour"}
+    near = [q.window for q in judge.asked if q.window.kind == "near"]
+    assert len({window.example.document_index for window in near}) == HARDER
+    fired = set(study.firings(0).token.tolist())
+    for window in near:
+        example = window.example
+        assert not any(example.values)
+        assert window.token not in fired
+    # The oracle says yes to no window in which the feature is silent.
+    assert found.near == 1.0
 
 
 def test_too_few_windows_to_mark_is_said(study: Study, history: LabelHistory) -> None:

@@ -185,26 +185,37 @@ texts = st.text(max_size=8)
 numbers = st.floats(-5, 5).map(lambda value: round(value, 4))
 
 
+KINDS = {
+    "float | None": st.none() | numbers,
+    "int | None": st.none() | st.integers(0, 99),
+    "int": st.integers(0, 99),
+    "str": texts,
+    "str | None": st.none() | texts.filter(bool),
+}
+
+
 @given(
+    result=st.builds(
+        ScorerResult,
+        **{each.name: KINDS[str(each.type)] for each in dataclasses.fields(ScorerResult)},
+    ),
     value=st.none() | numbers,
-    low=st.none() | numbers,
     n=st.integers(0, 99),
     reason=st.none() | texts.filter(bool),
     judge=texts,
 )
 def test_a_result_reads_as_it_was_written(
-    value: float | None, low: float | None, n: int, reason: str | None, judge: str
+    result: ScorerResult, value: float | None, n: int, reason: str | None, judge: str
 ) -> None:
-    result = ScorerResult("x", value, low, n=n, reason=reason, judge=judge, floor=0.5)
     stored = json.loads(json.dumps(result.to_json()))
-    assert ScorerResult.from_json("x", stored) == result
+    assert ScorerResult.from_json(result.name, stored) == result
     details = ScoreDetails(
-        score=value, validate={"x": value}, judges={"x": judge}, scores={"x": stored},
+        score=value, validate={"x": value}, judges={"x": judge}, scores={result.name: stored},
         unscored=reason, missing=n, lacking={"x": n}, documents_active=n, key=judge, seconds=0.25,
     )  # fmt: skip
     assert ScoreDetails.from_json(json.loads(json.dumps(details.to_json()))) == details
-    assert details.result("x") == result
-    assert details.result("y") is None
+    assert details.result(result.name) == result
+    assert details.result("of another name") is None
 
 
 def test_the_file_format_of_details() -> None:

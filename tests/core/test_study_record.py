@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from autointerp_core.errors import StudyError
-from autointerp_core.store.studies import find_study, list_studies, study_folder
+from autointerp_core.store.studies import begun_studies, find_study, list_studies, study_folder
 from autointerp_core.store.study_record import StudyRecord, read_record, write_record
 
 BEFORE = sorted((Path(__file__).parent / "data" / "before_house").rglob("study.json"))
@@ -82,6 +82,8 @@ def test_studies_are_found_by_id_or_folder(own_home: Path, tmp_path: Path) -> No
     for folder in (own_home / "studies" / record.id, tmp_path / "elsewhere"):
         write_record(folder, record)
     (own_home / "studies" / "broken").mkdir()
+    (own_home / "studies" / "begun" / "tokens").mkdir(parents=True)
+    assert begun_studies() == ["begun"]
     found = list_studies()
     assert [each.id for each in found.studies] == [record.id]
     assert len(found.errors) == 1

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import platform
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from autointerp_core.errors import BadInput
+from autointerp_core import jobs
+from autointerp_core.errors import BadInput, MissingDependency
 from autointerp_core.extraction import machine_speed
 from autointerp_core.extraction.estimate import estimate
 from autointerp_core.extraction.machine_speed import REFERENCE, MachineSpeed
@@ -128,3 +130,48 @@ def test_the_machine_is_measured_once(home: Path) -> None:
     assert probe.speed() == MachineSpeed(**kept)  # read, not measured again
     (home / machine_speed.FILE).write_text(json.dumps(kept | {"host": "another"}))
     assert machine_speed.known() is None
+
+
+@pytest.mark.slow
+def test_further_settings_go_with_the_job_and_are_refused_before_it(
+    home: Path, open_page: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = form(open_page, monkeypatch, "5, 2047")
+    sent: list[dict[str, Any]] = []
+    monkeypatch.setattr(jobs, "submit", lambda kind, params, title: sent.append(params))
+    help_texts = [app.selectbox(key=key).help for key in ("new_keep", "new_engine")]
+    assert "Whose firings to keep" in help_texts[0]
+    assert "Who computes activations" in help_texts[1]
+    app.selectbox(key="new_keep").set_value("asked").run()
+    app.button(key="new_start").click().run()
+    assert (sent[-1]["keep"], sent[-1]["engine"]) == ("asked", "native")
+    assert "workers" not in sent[-1]
+    asked: list[dict[str, Any]] = []
+
+    def answer(params: dict[str, Any]) -> None:
+        asked.append(params)
+        if params["ray_address"] == "nowhere":
+            look({"what": "engine", "params": params})
+
+    monkeypatch.setattr(probe, "engine", answer)
+    app.selectbox(key="new_engine").set_value("ray").run()
+    app.number_input(key="new_workers").set_value(2).run()
+    app.text_input(key="new_ray_address").set_value("nowhere").run()
+    assert "Ray_address is 'nowhere'; expected auto, local, host:port" in texts(app)
+    assert app.button(key="new_start").disabled
+    app.text_input(key="new_ray_address").set_value("ray://head:10001").run()
+    app.button(key="new_start").click().run()
+    expected = {"keep": "asked", "engine": "ray", "workers": 2, "ray_address": "ray://head:10001"}
+    assert asked[-1] == expected
+    assert {name: sent[-1][name] for name in expected} == expected
+
+
+def test_an_engine_that_is_not_installed_is_told_with_its_command(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(MissingDependency, match=r"needs the package ray.*pip install") as told:
+        look({"what": "engine", "params": {"keep": "auto", "engine": "ray"}})
+    assert "\n" not in str(told.value)
+    with pytest.raises(BadInput, match="keep is 'some'; choose from asked, all, auto"):
+        look({"what": "engine", "params": {"keep": "some", "engine": "native"}})

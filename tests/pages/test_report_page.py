@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,15 @@ def test_the_form_offers_measures_and_controls() -> None:
     assert config.measures == ("intruder",)
     assert config.controls == ("shuffled",)
     assert "control" not in RunSettings().params("score", "folder", [3])
+
+
+def test_the_form_offers_harder_windows_where_a_judge_looks_at_them() -> None:
+    settings = RunSettings(scorers=("embedding", "fuzzing"), harder_windows=True)
+    assert not settings.can_look_harder
+    assert not settings.config("score").harder_windows
+    settings = replace(settings, scorers=("detection",))
+    assert settings.can_look_harder
+    assert settings.config("score").harder_windows
 
 
 def test_what_a_job_found_of_controls_is_told(study: Path) -> None:

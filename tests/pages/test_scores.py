@@ -13,6 +13,7 @@ from streamlit.testing.v1 import AppTest
 
 from autointerp_core.explore.label_columns import agreement
 from autointerp_core.explore.view import View
+from autointerp_core.store.event_details import ScorerResult
 from autointerp_core.store.history import LabelHistory, NewEvent
 from tests.pages.conftest import SAE, Open, a_score, record_score
 from tests.pages.test_pages import element, texts
@@ -56,6 +57,20 @@ def test_scores_stand_beside_the_labels_and_the_title(study: Path, open_page: Op
     assert facts["Easy silent windows"] == "0.900"
     assert facts["Hard silent windows"] == "0.800"
     assert "validate" in search["about"]
+
+
+def test_what_is_recorded_at_the_natural_density_is_shown() -> None:
+    recorded = ScorerResult(
+        "embedding", 0.8, auprc=0.41, auprc_low=0.3, auprc_high=0.5, density=0.02, fit=0.7,
+        correlation=0.3, correlation_low=0.1, correlation_high=0.4, near=0.66, n_near=10,
+    )  # fmt: skip
+    facts = dict(Shown.read("embedding", recorded.to_json()).facts())
+    assert facts["AUPRC"] == "0.410 (0.30–0.50), floor 0.020"
+    assert facts["Correlation"] == "0.300 (0.10–0.40), floor 0.000"
+    assert facts["Silent windows most like the label"] == "0.660 of 10"
+    assert facts["Fires in"] == "2.00% of windows"
+    assert facts["Fit"] == "0.700, floor 0.500"
+    assert "F1" not in facts
 
 
 @pytest.mark.slow

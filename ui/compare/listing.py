@@ -66,3 +66,9 @@ def table(columns: dict[str, Any], configs: dict[str, Any], key: str) -> None:
 def finite(values: NDArray[Any]) -> NDArray[np.float64]:
     """Numbers as the table shows them, NaN where they are not known."""
     return np.where(np.isfinite(values), values, np.nan).astype(np.float64)
+
+
+def partly(whose: str, share: float) -> None:
+    """Say so where only the beginning of a very large study was read."""
+    if share < 1:
+        st.caption(f"{whose}, only the first {share:.0%} of the tokens are compared.")

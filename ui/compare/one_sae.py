@@ -6,6 +6,7 @@ import numpy as np
 import streamlit as st
 
 from autointerp_core.explore.compare.density_shift import DensityShift, density_shift
+from autointerp_core.explore.first_shards import MOST_COMPARED, share_read
 from ui import readers
 from ui.compare import listing, plots
 from ui.elements import charts
@@ -72,6 +73,8 @@ def show(a: readers.OpenStudy, b: readers.OpenStudy) -> None:
         "compare_table",
     )
     listing.cut(len(shift.features))
+    for name, opened in (("A", a), ("B", b)):
+        listing.partly(f"Of {name}", share_read(opened.study, MOST_COMPARED))
     st.caption(
         "The most certain shifts first. Labels that people decided on belong to the SAE and are "
         "the same in both studies; proposals of the other study stand on a feature's page under "

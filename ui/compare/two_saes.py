@@ -16,6 +16,7 @@ from autointerp_core.explore.compare.matching import (
     Partners,
     matches_path,
     read_matches,
+    share_compared,
     up_to_date,
 )
 from autointerp_core.explore.feature_index import Snapshot
@@ -61,6 +62,8 @@ def show(a: readers.OpenStudy, b: readers.OpenStudy) -> None:
             "Matched by", kinds, default=kinds[0], key="compare_by", required=True,
             format_func=_MEASURES.__getitem__,
         ) or kinds[0]  # fmt: skip
+    if found.by_firings is not None:
+        listing.partly("Of both", share_compared(a.study, b.study))
     partners = _partners(found, kind)
     assert partners is not None
     _line(partners)

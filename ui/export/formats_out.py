@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import typing
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import streamlit as st
-from annotated_doc import Doc
 
 from autointerp_core.errors import AutointerpError
 from autointerp_core.exchange.config import ExportConfig
@@ -18,6 +16,7 @@ from autointerp_core.exchange.run import preview
 from autointerp_core.exchange.subject import Subject
 from autointerp_core.home import home
 from ui import problems, readers
+from ui.config_help import help_of
 from ui.marks import marked
 from ui.runs import start
 
@@ -33,7 +32,6 @@ _TITLES = {
     "graph": "Graph file",
     "push_to": "Push to",
 }
-_HINTS = typing.get_type_hints(ExportConfig, include_extras=True)
 _LISTED = 8
 
 
@@ -84,7 +82,7 @@ def _settings(found: Format) -> dict[str, Any]:
         return given
     with st.container(horizontal=True, key=f"settings_{found.name}", gap="small"):
         for name in names:
-            key, told = f"set_{found.name}_{name}", _help(name)
+            key, told = f"set_{found.name}_{name}", help_of(ExportConfig, name)
             default = ExportConfig.__dataclass_fields__[name].default
             if isinstance(default, bool):
                 given[name] = st.checkbox(_TITLES[name], key=key, help=told)
@@ -92,11 +90,6 @@ def _settings(found: Format) -> dict[str, Any]:
                 text = st.text_input(_TITLES[name], default or "", key=key, help=told, width=260)
                 given |= {name: text.strip()} if text and text.strip() else {}
     return given
-
-
-def _help(name: str) -> str:
-    notes = typing.get_args(_HINTS[name])[1:]
-    return "".join(note.documentation for note in notes if isinstance(note, Doc))
 
 
 def _plan(found: Format, plan: Plan) -> None:

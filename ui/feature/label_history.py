@@ -49,7 +49,8 @@ def _event(event: LabelEvent, row: Row, sae: str, *, undone: bool) -> None:
                 parts += ["undone later"] if undone else []
                 parts += [event.reason] if event.reason else []
                 st.text(marked(" · ".join(parts)))
-        if event.text and event.kind not in ("noted", "undone", "failed"):
+        stands = event.id == row.state.current_event and row.state.status != "unreviewed"
+        if event.text and event.kind not in ("noted", "undone", "failed") and not stands:
             st.button(
                 "Revert to this",
                 key=f"revert_{event.id}",

@@ -64,7 +64,7 @@ def show(opened: readers.OpenStudy, row: Row) -> Screen:
     screen = Screen(opened.name, sae, row.feature, state.last_event or 0)
     with st.container(key="label_panel", border=True, gap="small"):
         actions = st.container(key="label_actions", horizontal=True, gap="small")
-        proposals.pair(row, sae)
+        proposals.pair(row, sae, form=readers.search_form(opened, row))
         edit(screen, state)
         _actions(opened, row, actions)
         with st.container(key="outcome"):

@@ -20,13 +20,16 @@ KEYS: dict[str, Kind] = {"1": "llm", "2": "search"}
 _PREFIXES = {"llm": "llm:", "search": "search"}
 
 
-def pair(row: Row, sae: str, then: int | None = None) -> None:
-    """The two machine labels side by side, each with its button and key."""
+def pair(row: Row, sae: str, then: int | None = None, form: str | None = None) -> None:
+    """The two machine labels side by side, each with its button and key.
+
+    ``form`` is the search label's semantic regex, shown below it.
+    """
     left, right = st.columns(2, gap="small")
     with left:
         _proposal("llm", row, sae, then)
     with right:
-        _proposal("search", row, sae, then)
+        _proposal("search", row, sae, then, form)
 
 
 def proposal_of(state: LabelState, name: Kind) -> Proposal | None:
@@ -37,7 +40,7 @@ def proposal_of(state: LabelState, name: Kind) -> Proposal | None:
     return next((p for p in same if p.test_score is not None), same[0] if same else None)
 
 
-def _proposal(name: Kind, row: Row, sae: str, then: int | None) -> None:
+def _proposal(name: Kind, row: Row, sae: str, then: int | None, form: str | None = None) -> None:
     state = row.state
     llm = name == "llm"
     text = state.label_llm if llm else state.label_search
@@ -53,6 +56,9 @@ def _proposal(name: Kind, row: Row, sae: str, then: int | None) -> None:
                 st.text("never fires" if row.dead else marked(error or "not made yet"))
         else:
             st.text(marked(text))
+            if form is not None:
+                with st.container(key="quiet_form"):
+                    st.text(marked(form), help=about("Semantic regex"))
         scoreview.panel(f"scores_{name}", shown)
         head.button(
             hint("Accept", "1" if llm else "2"),

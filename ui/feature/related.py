@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import streamlit as st
 
-from autointerp_core import jobs
 from autointerp_core.errors import AutointerpError
 from autointerp_core.explore.cofiring import Companion, companions
 from autointerp_core.explore.decoder_neighbours import Neighbour, neighbours
 from autointerp_core.explore.feature_index import Row, Snapshot
-from autointerp_core.jobs import JobState
+from autointerp_core.explore.first_shards import MOST_LOOKED_UP, share_read
 from ui import readers, session, url
 from ui.elements.component import register
 from ui.elements.table import feature_link, missing_reason
-from ui.runs import job_view
+from ui.runs.offer import Work, offer
 from ui.sentences import sentence
 
 _LIST = register("related", Path(__file__).parent)
@@ -42,7 +40,7 @@ def show(
                 "groups": [
                     {
                         "title": "Fires on the same tokens",
-                        "note": "cosine of the two sets of tokens",
+                        "note": _counted(opened),
                         "rows": [
                             _line(opened, snapshot, found.feature, f"{found.likeness:.2f}")
                             for found in together
@@ -63,12 +61,19 @@ def show(
             on_open_change=lambda: go_to(int(session.widget("related").open)),
         )
         if why_not:
-            _make(opened.name)
+            words = "Reads the SAE's weights once, in the background."
+            offer(_work(opened.name), words, "Work them out", ":material/hub:")
 
 
 @st.cache_data(max_entries=512, show_spinner="Counting shared tokens …")
 def _companions(folder: str, stamp: int, feature: int) -> Sequence[Companion]:
     return companions(readers.study_of(folder, stamp), feature)
+
+
+def _counted(opened: readers.OpenStudy) -> str:
+    share = share_read(opened.study, MOST_LOOKED_UP)
+    part = "" if share >= 1 else f", in the first {share:.0%} of the tokens"
+    return f"cosine of the two sets of tokens{part}"
 
 
 def _neighbours(opened: readers.OpenStudy, feature: int) -> tuple[Sequence[Neighbour], str]:
@@ -79,52 +84,8 @@ def _neighbours(opened: readers.OpenStudy, feature: int) -> tuple[Sequence[Neigh
         return [], f"not known: {error}"
 
 
-def _make(study: str) -> None:
-    """Offer to work neighbours out for a study that has none, and follow the job that does."""
-    job = _job(study)
-    if job is not None and job.active:
-        _follow(study)
-        return
-    why = session.study_memory(_Told).refused or (job.error if job is not None else "")
-    if why:
-        st.text(sentence(why))
-    st.button(
-        "Work them out",
-        key="neighbours_make",
-        type="tertiary",
-        help="Reads the SAE's weights once, in the background.",
-        on_click=_submit,
-        args=(study,),
-    )
-
-
-@dataclass
-class _Told:
-    refused: str = ""
-    """Why no job could be started."""
-
-
-def _submit(study: str) -> None:
-    told = session.study_memory(_Told)
-    try:
-        jobs.submit("neighbours", {"study": study}, f"Decoder neighbours of {study}")
-        told.refused = ""
-    except AutointerpError as error:
-        told.refused = str(error)
-
-
-@st.fragment(run_every=2.0)
-def _follow(study: str) -> None:
-    job = _job(study)
-    if job is None or not job.active:
-        st.rerun()
-    st.text(f"Being worked out: {job_view.progress_line(job)}")
-
-
-def _job(study: str) -> JobState | None:
-    """The newest job that works out neighbours for a study."""
-    found = (job for job in jobs.list_jobs() if job.kind == "neighbours")
-    return next((job for job in found if job.params.get("study") == study), None)
+def _work(study: str) -> Work:
+    return Work("neighbours", {"study": study}, f"Decoder neighbours of {study}")
 
 
 def _line(

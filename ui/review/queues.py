@@ -218,10 +218,13 @@ def _known(snapshot: Snapshot, queue: Queue) -> list[str]:
     return []
 
 
+_PACE_FROM = 6
+
+
 def _pace(left: int, sae: str) -> list[str]:
     """Decisions of this session, a minute, and what is left at that pace."""
     times = [made.at for made in decide.made(sae)]
-    if len(times) < 2:
+    if len(times) < _PACE_FROM:  # a pace of two or three says nothing of hours
         return [f"{len(times)} this session"] if times else []
     # Over the last ones only: a break for lunch says nothing about the pace.
     recent = times[-12:]

@@ -71,7 +71,17 @@ def scorers(settings: RunSettings, what: str) -> RunSettings:
         help=f"{about('Control')} The first run for a study loads its model and reads all of its "
         "text again, which takes as long as making the study did.",
     )
-    return replace(settings, controls=tuple(controls))
+    settings = replace(settings, controls=tuple(controls))
+    if not settings.can_look_harder:
+        return settings
+    harder = st.toggle(
+        "Harder windows for the judge",
+        settings.harder_windows,
+        key=key("harder"),
+        help="It is asked about silent windows of similar features, and those most like the label, "
+        "as well: up to 20 questions more a tested label. They are told apart from the score.",
+    )
+    return replace(settings, harder_windows=harder)
 
 
 def model(opened: readers.OpenStudy, settings: RunSettings) -> RunSettings:

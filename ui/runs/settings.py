@@ -60,6 +60,8 @@ class RunSettings:
     scorers: tuple[str, ...] = ("embedding",)
     controls: tuple[str, ...] = ()
     """Controls of the SAE that the same is done for."""
+    harder_windows: bool = False
+    """Whether a judge is asked about these too."""
     price_in: float | None = None
     price_out: float | None = None
     budget_dollars: float | None = None
@@ -79,6 +81,11 @@ class RunSettings:
         """Whether any scorer asks a language model."""
         return bool(asking(self.scorers))
 
+    @property
+    def can_look_harder(self) -> bool:
+        """Whether a scorer among them has harder windows to be asked for."""
+        return any(SCORERS[name].harder for name in self.scorers if name in SCORERS)
+
     def needs_model(self, what: str) -> bool:
         """Whether a language model is asked anything at all."""
         return self.judged() or (what == GENERATE and self.kind == "llm")
@@ -89,6 +96,8 @@ class RunSettings:
         found["scorers"] = list(self.scorers)
         if self.controls and self.scorers:
             found["control"] = ",".join(self.controls)
+        if self.harder_windows and self.can_look_harder:
+            found["harder_windows"] = True
         if self.needs_model(what):
             found |= {"provider": self.provider, "model_path": self.model or None}
             found |= {name: getattr(self, name) for name in ("budget_dollars", "budget_tokens")}

@@ -22,6 +22,7 @@ from ui import session
 from ui.glossary import about
 from ui.marks import marked
 from ui.sentences import sentence
+from ui.studies import advanced as advanced_settings
 from ui.studies import browse, probe
 
 _WHICH = {"all": "All", "list": "A list", "file": "A JSON file"}
@@ -77,6 +78,11 @@ def show() -> None:
             )
         with st.container(key="new_features_part", gap="small"):
             features, scores, ready = _features(sae)
+        try:
+            advanced = advanced_settings.show()
+        except BadInput as error:
+            _wrong(error)
+            advanced, ready = {}, False
         if sae is None or data is None or not model:
             st.text("Give an SAE, a model and a dataset; then it can start.")
             return
@@ -93,6 +99,7 @@ def show() -> None:
             "n_samples": int(rows),
             "context_size": int(context),
             "label_provider": labels,
+            **advanced,
             "output_dir": str(home() / "results" / time.strftime("%Y%m%d-%H%M%S")),
         }
         st.button(

@@ -10,7 +10,7 @@ import streamlit as st
 from autointerp_core import jobs
 from autointerp_core.errors import AutointerpError, OutputError
 from autointerp_core.home import studies_dir
-from autointerp_core.store.studies import controls_of
+from autointerp_core.store.studies import begun_studies, controls_of
 from ui import problems, readers, session
 from ui.runs import job_view
 from ui.sentences import sentence
@@ -50,6 +50,12 @@ def show() -> None:
         called = readers.names(found)
         for info in found:
             card.show(info, called[info.id])
+        if begun := begun_studies():
+            with st.container(key="quiet_begun"):
+                st.text(
+                    f"Begun: {', '.join(begun)}. Where no run is at it, the same request goes on "
+                    "where it stopped."
+                )
         for error in damaged:
             with st.container(border=True):
                 st.text(sentence(str(error)))

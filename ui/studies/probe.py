@@ -43,6 +43,18 @@ def dataset(path: str) -> dict[str, Any]:
     return _ask(json.dumps({"what": "dataset", "path": path, "rows": ROWS}))
 
 
+def engine(params: dict[str, Any]) -> None:
+    """See that an engine can run here, and that a Ray cluster elsewhere answers.
+
+    Args:
+        params: ``engine``, ``workers``, ``ray_address`` and ``keep``, as of ``run_labeling``.
+
+    Raises:
+        BadInput: it cannot; with the command that installs what is missing.
+    """
+    _ask(json.dumps({"what": "engine", "params": params}))
+
+
 def speed() -> MachineSpeed:
     """How fast this machine is: measured once, kept in the home folder."""
     found = known()

@@ -25,6 +25,8 @@ def look(asked: dict[str, Any]) -> dict[str, Any]:
         from autointerp_core.extraction.machine_speed import known, measure
 
         return asdict(known() or measure())
+    if asked["what"] == "engine":
+        return _engine(asked["params"])
     from autointerp_core.sources.hook_check import check_hook
     from autointerp_core.sources.model_files import inspect_model
     from autointerp_core.sources.sae import check_fits, inspect_sae
@@ -49,6 +51,26 @@ def look(asked: dict[str, Any]) -> dict[str, Any]:
         check_hook(sae.hook, model)
         found["model"] = {"n_layers": model.n_layers, "d_model": model.d_model}
     return found
+
+
+def _engine(params: dict[str, Any]) -> dict[str, Any]:
+    """The device that an engine's model would run on elsewhere; nothing for this machine.
+
+    Raises:
+        ParameterError: a value means nothing, or no cluster answers.
+        MissingDependency: the engine's package is absent.
+    """
+    from autointerp_core.extraction.config import ExtractionConfig
+    from autointerp_core.extraction.engines import Elsewhere, load_engine
+
+    elsewhere = params.get("ray_address") not in (None, "local")
+    config = ExtractionConfig.from_params(
+        {"model_path": "", "sae_path": "", "dataset_path": "", **params}
+    )
+    engine = load_engine(config.engine)
+    if elsewhere and isinstance(engine, Elsewhere):
+        return {"device": engine.computes_on(config)}
+    return {}
 
 
 def demo_is_prepared() -> bool:

@@ -13,11 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autointerp_core.arrays import Float64Array
+from autointerp_core.explore.first_shards import MOST_COMPARED, tokens_read
 from autointerp_core.store.feature_shards import Pass
 from autointerp_core.store.study import Study
-
-MOST_FIRINGS = 60_000_000
-"""Beyond so many in a pass, the first shards stand for the study."""
 
 
 @dataclass(frozen=True)
@@ -56,9 +54,9 @@ class DocumentCounts:
 
 
 def document_counts(study: Study) -> DocumentCounts:
-    """Read every firing of a study once."""
+    """Read every firing of a study once; of a very large one, those of its first shards."""
     tokens = study.tokens
-    stop = _until(study)
+    stop = tokens_read(study, MOST_COMPARED)
     document = tokens.document_of(np.arange(stop)) if stop else np.zeros(0, dtype=np.int64)
     counted = np.asarray(tokens.counted[:stop]) > 0
     sizes = np.bincount(document[counted], minlength=1).astype(np.float64)
@@ -75,19 +73,6 @@ def document_counts(study: Study) -> DocumentCounts:
         token_squares=float((sizes**2).sum()),
         n_documents=int((sizes > 0).sum()),
     )
-
-
-def _until(study: Study) -> int:
-    """The token up to which the firings are read; where there are not too many, all of them."""
-    stop: int = study.tokens.n_tokens
-    for found in study.passes:
-        read = 0
-        for shard, offset in enumerate(found.shard_offsets()):
-            if read > MOST_FIRINGS:
-                stop = min(stop, offset)
-                break
-            read += int(found.counts_in(shard).sum())
-    return stop
 
 
 def _of_pass(

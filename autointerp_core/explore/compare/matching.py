@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from autointerp_core.arrays import Float64Array
 from autointerp_core.errors import SAESourceError
 from autointerp_core.explore.compare import how_to_compare
-from autointerp_core.explore.compare.document_counts import MOST_FIRINGS
+from autointerp_core.explore.first_shards import MOST_COMPARED, tokens_read
 from autointerp_core.extraction.feature_map import decoder_of
 from autointerp_core.extraction.memory import Blocks
 from autointerp_core.extraction.study_lock import study_lock
@@ -120,10 +120,17 @@ def activation_rows(study: Study, counted: NDArray[np.bool_]) -> csr_array:
 def _looked_at(a: Study, b: Study) -> NDArray[np.bool_]:
     """The tokens that count in both studies; where there are very many firings, the first ones."""
     counted = (np.asarray(a.tokens.counted) > 0) & (np.asarray(b.tokens.counted) > 0)
-    most = max(sum(int(found.counts().sum()) for found in study.passes) for study in (a, b))
-    if most > MOST_FIRINGS:
-        counted[int(len(counted) * MOST_FIRINGS / most) :] = False
+    counted[_until(a, b) :] = False
     return counted
+
+
+def share_compared(a: Study, b: Study) -> float:
+    """Share of the tokens whose firings are compared: 1, but where there are very many firings."""
+    return _until(a, b) / max(a.tokens.n_tokens, 1)
+
+
+def _until(a: Study, b: Study) -> int:
+    return min(tokens_read(study, MOST_COMPARED) for study in (a, b))
 
 
 def by_cosine(

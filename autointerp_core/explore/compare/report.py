@@ -9,7 +9,14 @@ import numpy as np
 from autointerp_core.errors import ParameterError, StudyError
 from autointerp_core.explore.compare import how_to_compare
 from autointerp_core.explore.compare.density_shift import density_shift
-from autointerp_core.explore.compare.matching import NOBODY, match, read_matches, up_to_date
+from autointerp_core.explore.compare.matching import (
+    NOBODY,
+    match,
+    read_matches,
+    share_compared,
+    up_to_date,
+)
+from autointerp_core.explore.first_shards import MOST_COMPARED, share_read
 from autointerp_core.progress import ProgressCallback
 from autointerp_core.store.history import LabelHistory
 from autointerp_core.store.study import Study
@@ -30,7 +37,8 @@ def compare(
     Returns:
         Of one SAE: ``density_a``, ``density_b``, documents, ``log2_ratio`` with its interval,
         ``p`` and ``q`` of each feature. Of two: ``feature_a``, ``feature_b``, ``cosine``,
-        ``correlation``, ``jaccard``, ``mutual``, labels. None: not known.
+        ``correlation``, ``jaccard``, ``mutual``, labels. None: not known. ``share_read``: of the
+        tokens, 1 but in studies of very many firings, of which the first are read.
 
     Raises:
         BadInput: they cannot be compared.
@@ -48,7 +56,15 @@ def compare(
         for row in rows:
             row["label"] = labels.get(row["feature"])
         significant = int((shift.q <= 0.05).sum())
-        return about | {"n_features": len(order), "n_significant": significant, "features": rows}
+        return about | {
+            "share_read": {
+                name: round(share_read(study, MOST_COMPARED), 4)
+                for name, study in (("a", a), ("b", b))
+            },
+            "n_features": len(order),
+            "n_significant": significant,
+            "features": rows,
+        }
     matches = read_matches(a.folder, b.id)
     if matches is None or not up_to_date(matches, a, b):
         matches = match(a, b, progress)
@@ -80,6 +96,7 @@ def compare(
         )
     return about | {
         "by": by,
+        "share_read": None if matches.by_firings is None else round(share_compared(a, b), 4),
         "n_features": len(matches.features),
         "n_mutual": int(partners.mutual.sum()),
         "left_out": {

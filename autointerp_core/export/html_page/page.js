@@ -105,6 +105,11 @@ function show(feature) {
       article.append(line)
     }
   }
+  if (label.form_search) {
+    const line = make("div")
+    line.append(make("span", "note", "as a semantic regex: "), plain("code", "", label.form_search))
+    article.append(line)
+  }
   if (Object.keys(label.scores).length) article.append(make("h3", "", "Scores of the label, on documents its maker never saw"), scores(label.scores))
   article.append(make("h3", "", `Top examples (${data.examples.length}), one a sequence`))
   if (!data.examples.length) article.append(make("p", "note", "It never fires on the counted tokens of this study."))

@@ -64,6 +64,8 @@ class Embedder(ABC):
     """Labels of anything: what they have in common says nothing about one of them."""
     usual_share: float = 0.0
     """So much of their mean vector is taken off a label's."""
+    one_for_all: bool = True
+    """Whether a machine should hold one alone, for all processes that need vectors of it."""
 
     @abstractmethod
     def embed(self, texts: Sequence[str]) -> Float32Array:

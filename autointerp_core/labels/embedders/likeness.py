@@ -8,11 +8,22 @@ otherwise words that are near every label, such as "thing" or "group", decide.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from autointerp_core.arrays import Float32Array, Float64Array, Int64Array
+from autointerp_core.arrays import BoolArray, Float32Array, Float64Array, Int64Array
 from autointerp_core.labels.embedders import KnownTexts
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """The distinct pieces of some texts: their vectors, and which of them each cell holds."""
+
+    place: Int64Array
+    vectors: Float32Array
+    missing: BoolArray
+    """At most the first: cells beyond a text's last piece."""
 
 
 class Texts:
@@ -30,6 +41,7 @@ class Texts:
         for cells, pieces in zip(self._cells, cut, strict=True):
             cells[: len(pieces)] = pieces
         self._pieces = known.vectors(list(row))
+        self._whole: _Seen | None = None
 
     def __len__(self) -> int:
         return len(self._cells)
@@ -40,15 +52,21 @@ class Texts:
         out = np.zeros((len(labels), len(cells)))
         if not len(labels) or not cells.size:
             return out
-        used, place = np.unique(cells, return_inverse=True)
-        place = place.reshape(cells.shape)
-        missing = used < 0  # at most the first: cells beyond a text's last piece
-        like = label_vectors(labels, self._known) @ self._pieces[np.maximum(used, 0)].T
-        like[:, missing] = -np.inf
+        if rows == slice(None):  # put to many labels, so it is looked at once
+            seen = self._whole = self._whole or self._seen(cells)
+        else:
+            seen = self._seen(cells)
+        like = label_vectors(labels, self._known) @ seen.vectors.T
+        like[:, seen.missing] = -np.inf
         weights = np.asarray(self._known.embedder.weights)
         for one, found in zip(like, out, strict=True):
-            found[:] = likest(one[place], weights)
+            found[:] = likest(one[seen.place], weights)
         return out
+
+    def _seen(self, cells: Int64Array) -> _Seen:
+        used, place = np.unique(cells, return_inverse=True)
+        vectors = self._pieces[np.maximum(used, 0)]
+        return _Seen(place.reshape(cells.shape), vectors, used < 0)
 
 
 def label_vectors(labels: Sequence[str], known: KnownTexts) -> Float32Array:

@@ -27,6 +27,7 @@ class WordLlamaEmbedder(Embedder):
     """wordllama's static vectors, from the files in its own package: 30,000 texts/s on a core."""
 
     name = WORDLLAMA
+    one_for_all = False
 
     def embed(self, texts: Sequence[str]) -> Float32Array:
         if not len(texts):

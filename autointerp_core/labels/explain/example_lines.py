@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from autointerp_core.labels.marks import mark, plain
+from autointerp_core.labels.marks import is_visible, mark, plain
+from autointerp_core.labels.word_pieces import goes_on, is_word
 from autointerp_core.store.study import Example, Study
 
 BEFORE, AFTER = 14, 8
@@ -54,13 +55,17 @@ def whole_word(example: Example) -> str:
     example = example.whole
     tokens, peak = example.tokens, example.peak_index
     first = last = peak
-    if not tokens[peak].strip().isalpha():
-        return " ".join(tokens[peak].split())
-    while first > 0 and tokens[first].isalpha() and tokens[first - 1].strip().isalpha():
+    if not is_word(tokens[peak].strip()):
+        return " ".join(tokens[peak].split()) if is_visible(tokens[peak]) else ""
+    while first > 0 and _continues(tokens[first - 1].strip(), tokens[first]):
         first -= 1
-    while last + 1 < len(tokens) and tokens[last + 1].isalpha():
+    while last + 1 < len(tokens) and _continues(tokens[last], tokens[last + 1]):
         last += 1
     return "".join(tokens[first : last + 1]).strip()
+
+
+def _continues(before: str, token: str) -> bool:
+    return is_word(before.strip()) and is_word(token) and goes_on(before, token)
 
 
 def mark_strengths(example: Example, top: float) -> str:
@@ -72,7 +77,7 @@ def mark_strengths(example: Example, top: float) -> str:
     shown = zip(example.tokens[low:high], example.values[low:high], strict=True)
     for n, (token, value) in enumerate(shown, start=low):
         peak = n == example.peak_index
-        if peak or (token.strip() and abs(value) >= 0.3 * abs(example.activation)):
+        if peak or (is_visible(token) and abs(value) >= 0.3 * abs(example.activation)):
             out.append(mark(token, f"({strength(value, top)})"))
         else:
             out.append(plain(token))

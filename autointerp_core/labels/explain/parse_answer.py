@@ -14,6 +14,7 @@ import regex
 from autointerp_core.labels.explain.prose import (
     EMPTY_WORDS,
     REFUSAL,
+    bold_name,
     first_sentence,
     is_talk,
     without_opening,
@@ -42,14 +43,19 @@ _LEADS_UP = regex.compile(
     regex.I,
 )
 _COUNTED = regex.compile(
-    r"\s*[(\[](?:\d+ words?|note\b|word count|words?:)[^()\[\]]*[)\]]\s*$", regex.I
+    r"\s*[(\[](?:\d+ words?|note\b|word count|words?:)[^()\[\]]*[)\]]\s*$"
+    # A switch of the prompt's, repeated, and small flags of joy.
+    r"|\s+/(?:no_?)?think\s*$|(?<=\p{L}\W{0,3})(?<!emojis?\W{0,3})\s+[🎉✨👍🚀😊🙂✅✔☑👌💯🤗]\ufe0f?\s*$",
+    regex.I,
 )
 _RULE = regex.compile(r"^[\s|:=_*~-]+$")
 _ROW = regex.compile(r"^\s*\|([^|]*)\|\s*$")
 _WRAPPING_TAG = regex.compile(r"^<(\w+)(?:\s[^<>]*)?>([^<>]+)</\1>[.\s]*$")
 _LINE_BREAK = regex.compile(r"\s*<br\s*/?>\s*$", regex.I)
 _ODD_MARKS = regex.compile(r"(?<=\p{L})(?:\*\*|<<|>>)|(?:\*\*|<<|>>)(?=\p{L})")
-_BULLET = regex.compile(r"^(?:[-*•>#–—→➤►▶✅✔☑👉]+\ufe0f?\s+|\(?\d{1,2}[.)]\s+)")
+_BULLET = regex.compile(
+    r"^(?:[-*•>#–—→➤►▶✅✔☑👉🏷📌🔖📝💡🎯]+\ufe0f?\s+|\(?\d{1,2}[.)]\s+|\d\ufe0f?\u20e3\s*)"
+)
 _WRAPPERS = "\"'`*_“”‘’«»„「」『』 \t"
 _MARKS = regex.compile(r"<<(.*?)>>|\*\*(.*?)\*\*|__(.*?)__|`(.*?)`")
 _HAS_WORD = regex.compile(r"[\p{L}\p{N}]")
@@ -90,6 +96,9 @@ def _labelled_line(said: str) -> str | None:
     found: str | None = None
     for number, line in enumerate(lines):
         line = without_opening(line)
+        named = bold_name(line)
+        if named is not None and stated_label(f"{named}:") is None:
+            line = f"**{named}**"
         stated = line if awaited else stated_label(line)
         awaited = stated is not None and not stated.strip(_WRAPPERS)
         if awaited:
@@ -159,15 +168,16 @@ def _without_repeats(label: str) -> str:
     return ", ".join(first[part] for part in kept)
 
 
-_AROUND = [
-    (pair[0], pair[1])
-    for pair in ['""', "''", "“”", "‘’", "«»", "「」", "『』", "()", "[]", "{}", "~~"]
-]
+_QUOTES = (
+    *('""', "''", "“”", "„“", "„”", "””", "‘’", "‚‘", "‹›", "«»", "»«"),
+    *("「」", "『』", "《》", "〈〉"),
+)
+_AROUND = [(pair[0], pair[1]) for pair in [*_QUOTES, "()", "[]", "{}", "~~"]]
 
 
 def _unwrap(label: str) -> str:
     """Quotes and emphasis around the whole of it; quotes around a part of it stay."""
-    label = label.strip(" \t*_`")
+    label = label.strip(" \t*_`\ufffd")
     for pair in _AROUND:
         opening, closing = pair[0], pair[1]
         inner = label[1:-1]

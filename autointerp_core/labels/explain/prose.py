@@ -89,7 +89,10 @@ LONGEST_EAST = 40
 """Letters of a script without spaces; a longer line is a sentence."""
 
 REFUSAL = regex.compile(
-    r"^(?:i(?:['’]m| am)\s+(?:sorry|unable|not (?:able|sure|certain)|an? (?:ai|language|assistant))"
+    # What a gateway says in a model's place.
+    r"^(?:error\s*[:：].*(?:overload|try again|time[d ]?\s?out|rate limit|server|request|quota"
+    r"|api key)"
+    r"|i(?:['’]m| am)\s+(?:sorry|unable|not (?:able|sure|certain)|an? (?:ai|language|assistant))"
     r"|i\s+(?:can(?:['’]t|not|\s+not)|could(?: not|n['’]t)|do(?:n['’]t| not) (?:know|have|see)"
     r"|apologi[sz]e|(?:won['’]t|will not) )"
     r"|i['’]d be happy|i would be happy|i['’]ll (?:help|try|need)"
@@ -116,8 +119,39 @@ def without_opening(line: str) -> str:
     words = regex.findall(r"\p{L}+", bare.casefold())
     # A label may well be a list of such words.
     if not all(word in _INTERJECTIONS for word in words):
-        bare = _OPENING_COMMA.sub("", bare)
+        rest = _OPENING_COMMA.sub("", bare)
+        first = regex.match(r"\p{L}*", rest)
+        listed = first is not None and first[0].casefold() in _INTERJECTIONS
+        bare = bare if listed else rest
     return bare
+
+
+def bold_name(line: str) -> str | None:
+    """What a line sets apart by its type and talks about; None of any other line.
+
+    ``**net losses** - the words name losses`` gives the first of several proposals its reason, and
+    ``The common theme is **net losses**.`` says the same the other way round.
+    """
+    found = _BOLD_FIRST.match(line) or _QUOTED_FIRST.match(line) or _BOLD_LAST.match(line)
+    if found is None or _FURNITURE.match(f"{found['said']}:"):
+        return None
+    return str(found["said"])
+
+
+_QUOTED_FIRST = regex.compile(
+    r"^\s*[\"“](?P<said>[^\"“”\n]{2,120})[\"”],?\s+(?:[-–—]\s+)?"
+    r"(?:because|since|as (?:all|the|they))\b",
+    regex.I,
+)
+_BOLD_LAST = regex.compile(
+    rf"^\s*(?:the|my|their|what|a|this|i|based|all)\b[^*\n]{{0,100}}\b(?:is|be|as|to|{_DOES})[:：]?\s+"
+    r"\*\*[\"“]?(?P<said>[^*\n\"“”]{2,120}?)[\"”]?\*\*[.!]?\s*$",
+    regex.I,
+)
+_BOLD_FIRST = regex.compile(
+    r"^\s*(?:[-*•>]\s+|\(?\d{1,2}[.)]\s+)?(?P<mark>\*\*|__)(?P<said>[^*_\n:：]{2,120})(?P=mark)"
+    r"\s+[-–—]\s+\S"
+)
 
 
 def first_sentence(line: str) -> str:

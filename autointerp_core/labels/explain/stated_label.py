@@ -51,6 +51,7 @@ _STATED = regex.compile(
 _ALONE = regex.compile(
     rf"^(?:{_LEAD_IN}|final|best)?\s*(?:{_ENGLISH}|{_LATIN}|{_SPACELESS})\W*$", regex.I
 )
+_SIGNS_AROUND = regex.compile(r"^[\p{So}\ufe0f\s]+|[\p{So}\ufe0f\s]+$")
 _BULLET = regex.compile(r"^(?:[-*•>#]+\s+|\(?\d{1,2}[.)]\s+)")
 
 
@@ -60,7 +61,7 @@ def stated_label(line: str) -> str | None:
     None where it names nothing so; empty where the label must stand on the next line.
     """
     bare = _undecorated(line)
-    if _ALONE.match(bare):
+    if _ALONE.match(_SIGNS_AROUND.sub("", bare)):
         return ""
     for pattern in (_EXPLICIT, _STATED):
         found = pattern.match(bare)

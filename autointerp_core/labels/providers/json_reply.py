@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -82,7 +83,7 @@ def read_json(reply: str, field: str = "label") -> InJson | None:
         reply: what the model wrote, without its thoughts.
         field: the name that the answer was asked for under.
     """
-    text = _FENCE.sub("", reply).strip()
+    text = _without_comments(_FENCE.sub("", reply)).strip()
     if regex.match(r'[{\[]\s*\\"', text):
         text = text.replace('\\"', '"')
     if len(text) > LONGEST or not regex.search(r'[{\[]|^"', text):
@@ -94,6 +95,13 @@ def read_json(reply: str, field: str = "label") -> InJson | None:
     return InJson(found[-1] if found else None)
 
 
+def ends_in_json(reply: str) -> bool:
+    """Whether a reply ends inside an object: its last word may be half of one."""
+    text = _FENCE.sub("", reply).strip()
+    begin = regex.search(r"^\{\s*[\"']", text, regex.MULTILINE)
+    return begin is not None and len(text) <= LONGEST and not _values(text[begin.start() :])
+
+
 def answer_text(reply: str | None, field: str = "label") -> str:
     """What is left of a reply without thoughts, markers and JSON; empty where nothing is."""
     said = spoken(reply or "").text
@@ -103,6 +111,46 @@ def answer_text(reply: str | None, field: str = "label") -> str:
             break
         said = spoken(found.text or "").text
     return said
+
+
+def json_strings(reply: str) -> list[str] | None:
+    """Every string in a reply that is JSON; None of one that is not, or only quotes some.
+
+    Args:
+        reply: what the model wrote, without its thoughts.
+    """
+    text = _without_comments(_FENCE.sub("", reply)).strip()
+    if len(text) > LONGEST or not regex.search(r"[{\[]", text):
+        return None
+    found = [said for value in _values(text) for said in _strings(value, 0)]
+    # Names, brackets and quotes are the rest of it.
+    return found if sum(map(len, found)) * 2 > len(text) else None
+
+
+def _strings(value: Any, depth: int) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif depth < DEEPEST and isinstance(value, list | dict):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from _strings(inner, depth + 1)
+
+
+_STRING_OR_COMMENT = regex.compile(
+    r"(?P<string>\"(?:[^\"\\\n]|\\.)*+\")|(?<![:\w])//[^\n]*|/\*.*?\*/|(?<=[,{\[]|^)[^\S\n]*+\#[^\n]*",
+    regex.DOTALL | regex.MULTILINE,
+)
+_STRING_OR_COMMA = regex.compile(r"(?P<string>\"(?:[^\"\\\n]|\\.)*+\")|,(?=\s*[}\]])")
+
+
+def _without_comments(text: str) -> str:
+    """An object without what JSON itself has not: comments, and a comma after the last entry."""
+    begin = regex.search(r"^\s*\{", text, regex.MULTILINE)
+    if begin is None or len(text) > LONGEST:
+        return text
+    head, said = text[: begin.start()], text[begin.start() :]
+    for pattern in (_STRING_OR_COMMENT, _STRING_OR_COMMA):
+        said = pattern.sub(lambda found: found["string"] or "", said)
+    return head + said
 
 
 def _values(text: str) -> list[Any]:

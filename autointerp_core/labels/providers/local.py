@@ -30,6 +30,7 @@ from autointerp_core.labels.providers.base import (
     Verdict,
     cut_off,
 )
+from autointerp_core.labels.providers.json_reply import ends_in_json
 from autointerp_core.labels.providers.local_tokens import (
     continuation_ids,
     prompt_ids,
@@ -228,7 +229,7 @@ class LocalProvider(LabelProvider):
             written, n_out, full = found
             self.count(size, n_out)
             said = spoken(written)
-            thought = said.unfinished or looks_like_thought(said.text)
+            thought = said.unfinished or looks_like_thought(said.text) or ends_in_json(said.text)
             answer = Completion(i, said.text, None, size, n_out, seconds, self.cost(size, n_out))
             yield i, answer, not (full and thought)
 

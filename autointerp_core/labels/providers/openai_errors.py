@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -84,6 +85,8 @@ def in_body(body: Any, parameter: Any = None, otherwise: str = "") -> Words:
 
 
 _HOLDS_WORDS = ("message", "msg", "detail", "details", "error", "errors", "reason", "title")
+_PASSED_ON = ("metadata", "raw")
+"""Where a router keeps what the server behind it said."""
 DEEPEST = 6
 
 
@@ -100,7 +103,7 @@ def _pieces(value: Any, depth: int) -> Iterator[tuple[str, str]]:
             if inner:
                 yield from inner
                 return
-        yield value, ""
+        yield _of_page(value), ""
     elif isinstance(value, list):
         for item in value:
             yield from _pieces(item, depth + 1)
@@ -108,10 +111,18 @@ def _pieces(value: Any, depth: int) -> Iterator[tuple[str, str]]:
         # What was given is left out: it may be a whole prompt.
         loc = value.get("loc")
         place = ".".join(str(p) for p in loc if p != "body") if isinstance(loc, list) else ""
-        for key in _HOLDS_WORDS:
+        for key in (*_HOLDS_WORDS, *_PASSED_ON):
             if value.get(key):
                 for text, inner_place in _pieces(value[key], depth + 1):
                     yield (f"{place}: {text}" if place else text), inner_place or place
+
+
+def _of_page(text: str) -> str:
+    """The title of a page that something on the way sent in place of an answer; other text."""
+    if not regex.match(r"\s*<(?:!doctype|html|head|\?xml)", text, regex.IGNORECASE):
+        return text
+    title = regex.search(r"<(title|h1)[^<>]*>([^<]+)</\1", text, regex.IGNORECASE)
+    return f"a page titled {html.unescape(title[2]).strip()!r}" if title else "a page of HTML"
 
 
 def said(error: Any) -> str:
@@ -153,7 +164,8 @@ def from_status(error: Any, base_url: str, model: str) -> Exception:
     if status >= 500 and _TEMPLATE.search(message):
         return Refused(f"the server's chat template refused the prompt ({status}): {message}")
     if status in (408, 409, 429) or status >= 500:
-        return Again(f"status {status}", retry_after(error.response.headers))
+        words = f"status {status}: {message}" if message else f"status {status}"
+        return Again(words, retry_after(error.response.headers))
     return Refused(f"the server refused the prompt ({status}): {message}")
 
 

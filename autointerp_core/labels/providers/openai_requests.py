@@ -23,6 +23,7 @@ from autointerp_core.errors import ParameterError, ProviderError, ProviderSetupE
 from autointerp_core.labels.providers import openai_errors as errors
 from autointerp_core.labels.providers import openai_wire as wire
 from autointerp_core.labels.providers.base import ChatPrompt, Completion, Settings, Usage, cut_off
+from autointerp_core.labels.providers.json_reply import ends_in_json
 from autointerp_core.labels.providers.openai_errors import (
     Again,
     Fatal,
@@ -334,6 +335,9 @@ class Requests:
                 self._count(question, raw, spent)
                 if self._is_cut_off(raw):
                     raw = await self._with_more_room(client, question, raw, spent)
+                if wire.finish(raw) == "broken":
+                    words = errors.tidy(errors.in_body(wire.why_broken(raw)).text)
+                    raise Again(f"the server broke its answer off{': ' * bool(words)}{words}")
             except asyncio.CancelledError:
                 self._possibly_paid(question)
                 raise
@@ -377,11 +381,12 @@ class Requests:
         return replace(answer, text=text), None if chance is None else chance.probability
 
     def _is_cut_off(self, raw: Any) -> bool:
-        """Whether the token limit came while the model was still thinking."""
+        """Whether the token limit came in a thought, or in an object that holds the answer."""
         if wire.finish(raw) != "length" or (self.judged and wire.chance_of_yes(raw).given):
             return False
         said = spoken(wire.content(raw) or "")
-        return said.unfinished or not said.text or looks_like_thought(said.text)
+        thought = said.unfinished or not said.text or looks_like_thought(said.text)
+        return thought or ends_in_json(said.text)
 
     async def _with_more_room(
         self, client: Any, question: Question, raw: Any, spent: _Spent

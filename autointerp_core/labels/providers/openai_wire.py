@@ -316,14 +316,25 @@ def _text(part: Any) -> str:
 
 
 def finish(reply: Any) -> str:
-    """Why an answer ended: ``stop``, ``length`` (the token limit), ``filter`` or another."""
+    """Why an answer ended: ``stop``, ``length`` (the token limit), ``filter``, ``broken`` (by the
+    server, midway) or another."""
     try:
         said = str(reply.choices[0].finish_reason or "").casefold()
     except (AttributeError, IndexError, TypeError):
         return ""
     if said in ("length", "max_tokens", "max_length", "max_output_tokens", "model_length"):
         return "length"
+    if regex.search(r"error|abort|cancel|fail|timeout|interrupt", said):
+        return "broken"
     return "filter" if regex.search("filter|safety|moderat|blocklist|prohibited", said) else said
+
+
+def why_broken(reply: Any) -> Any:
+    """The error that a choice holds, as the server wrote it; None where it gives none."""
+    try:
+        return getattr(reply.choices[0], "error", None)
+    except (AttributeError, IndexError, TypeError):
+        return None
 
 
 def has_words(reply: Any) -> bool:

@@ -13,83 +13,11 @@ from dataclasses import dataclass
 
 import regex
 
-_THOUGHT_NAMES = (
-    r"think|thinking|thoughts?|reasoning|reason|reflection|reflect|analysis|scratchpad|rationale"
-    r"|cot|monologue|deliberation|chain_of_thought"
-)
-_THOUGHT = rf"(?:[\w-]{{1,20}}[:_.-])?(?:{_THOUGHT_NAMES})(?:[:_-][\w-]{{1,20}})?"
-_BRACKETED = r"think|thinking|reasoning|thoughts?"
-_ANSWERS = (
-    # The later kinds count only where there is none of the earlier.
-    r"label|short_label|final_label|feature_label|concept|name|title",
-    r"answer|final|final_answer|response|output|result|solution|verdict|judge?ment",
-    r"explanation|description|summary",
-)
-_ANSWER = "|".join(_ANSWERS)
-_BAR = r"[|｜]"
-_ROLES = (
-    r"assistant|model|user|system|human|bot|tool|developer|ai|gpt|chatbot|ipython|function"
-    r"|observation"
-)
+from autointerp_core.labels.providers.reply_escapes import plain
+from autointerp_core.labels.providers.reply_markers import ANSWERS, MARKER
+
 _OTHERS = "user system human tool developer ipython function observation"
 _OTHERS_TURN = frozenset(_OTHERS.split())
-
-_MARKER = regex.compile(
-    rf"""
-    # -- channels: harmony, and Gemma's
-      (?P<channel> <\|channel\|>\s*(?P<name>analysis|commentary|final|\w+)
-          (?:[^<]*(?:<\|constrain\|>[^<]*)?<\|message\|>)? )
-    | (?P<channel_open> <\|channel> \s*(?P<gemma>\w+)[^\S\n]*\n? )
-    | (?P<channel_close> <channel\|> )
-    # -- thoughts
-    | (?P<close>
-        <\s*/\s*{_BAR}?\s*(?P<c1>{_THOUGHT})\s*{_BAR}?\s*>
-      | <{_BAR}\s*/\s*(?P<c2>{_THOUGHT})\s*{_BAR}>
-      | <{_BAR}end[_▁]?(?:of[_▁])?(?P<c3>{_THOUGHT_NAMES}){_BAR}>
-      | <{_BAR}(?P<c4>{_THOUGHT_NAMES})_end{_BAR}> | (?P<inner_close><\|inner_suffix\|>)
-      | \[/(?P<c5>{_BRACKETED})\] | ◁/(?P<c6>{_THOUGHT})▷ | 【/(?P<c7>{_BRACKETED})】
-      | (?P<unused_close><unused95>) | (?P<details_close></details>)
-      | (?P<granite_close>\bHere(?:['’]s|\s+is)\ my\ response:)
-      | (?P<spoken_close>(?m:^)[^\S\n]*\.\.\.\s?done\ thinking\.?[^\S\n]*(?m:$)) )
-    | (?P<open>
-        <\s*{_BAR}?\s*(?P<o1>{_THOUGHT})(?:\s[^<>\n]{{0,120}}(?<!/))?\s*{_BAR}?\s*>
-      | <{_BAR}(?:begin|start)[_▁]?(?:of[_▁])?(?P<o3>{_THOUGHT_NAMES}){_BAR}>
-      | <{_BAR}(?P<o4>{_THOUGHT_NAMES})_start{_BAR}> | (?P<inner_open><\|inner_prefix\|>)
-      | \[(?P<o5>{_BRACKETED})\] | ◁(?P<o6>{_THOUGHT})▷ | 【(?P<o7>{_BRACKETED})】
-      | (?P<unused_open><unused94>(?:thought\b)?)
-      | (?P<details_open><details\b[^<>]*\breasoning\b[^<>]*>)
-      | (?P<granite_open>\A\s*Here(?:['’]s|\s+is)\ my\ thought\ process:)
-      | (?P<spoken_open>\A\s*Thinking\.\.\.[^\S\n]*(?m:$)) )
-    # -- the answer's own tags
-    | (?P<answer_close>
-        <\s*/\s*(?P<b1>{_ANSWER})\s*> | <{_BAR}end_(?:of_)?(?:{_ANSWER}|box){_BAR}>
-      | \[/(?P<b2>{_ANSWER})\] )
-    | (?P<answer_open>
-        <\s*(?P<a1>{_ANSWER})(?:\s[^<>\n]{{0,120}})?\s*>
-      | <{_BAR}(?:begin|start)_(?:of_)?(?P<a2>{_ANSWER}|box){_BAR}>
-      | \[(?P<a3>final_answer|answer|label)\] )
-    # -- turns
-    | (?P<turn>
-        (?: <{_BAR}(?:im_start|start|start_header_id|start_of_role|begin_of_turn|turn_start){_BAR}>
-          | <\|turn> | <start_of_turn> | <extra_id_1> | <{_BAR}sep{_BAR}> )
-        \s*(?P<role>{_ROLES})?\b
-        (?:<{_BAR}(?:end_header_id|end_of_role|im_sep|message){_BAR}>)?
-      | <{_BAR}(?P<role2>{_ROLES}){_BAR}> | \[\|(?P<role3>{_ROLES})\|\]
-      | <{_BAR}(?P<role4>user|system|chatbot)_token{_BAR}> | \|(?P<role5>assistant|user|system)\| )
-    # -- ends, and every other token that is no text
-    | (?P<token>
-        <{_BAR}[^<>|｜\n]{{1,60}}{_BAR}> | <\|[^\s<>|]{{1,60}}> | <[^\s<>|/]{{1,60}}\|>
-      | \[\|[^\[\]|\n]{{1,40}}\|\] | ◁[^◁▷\n]{{1,40}}▷
-      | <(?:unused|extra_id_|reserved_|reserved_token_|special_token_)\d+> | <0x[0-9A-F]{{2}}>
-      | <{_THOUGHT}\s*/>
-      | </?(?:s|bos|eos|eot|eod|eom|eop|pad|unk|sep|cls|mask|bot|sop|stop|end|human|gmask|n)>
-      | <(?:start|end|begin)[_-]?of[_-]?\w{{1,20}}>
-      | \[/?(?:INST|SYS|EOS|BOS|SEP|CLS|PAD|UNK|MASK|gMASK|sMASK|EOT|END|STOP|BOT|USER|ASSISTANT
-          |SYSTEM_PROMPT|TOOL_CALLS|TOOL_RESULTS|AVAILABLE_TOOLS|ARGS|CALL_ID|TOOL_CONTENT)\]
-      | <</?SYS>> | \|(?:im_end|im_start|endoftext|eot_id|end)\| )
-    """,
-    regex.VERBOSE | regex.IGNORECASE,
-)
 _STARTS = regex.compile(r"^(?:s|bos|start|begin|sop|gmask|smask|/?inst|/?sys)", regex.IGNORECASE)
 _CUT_MARKER = regex.compile(
     r"\s*(?:<[/|｜][^<>\s]{0,40}|◁[^◁▷\s]{0,20}|<(?:think|answer|label)\w*)$"
@@ -118,6 +46,7 @@ _MARKUP = regex.compile(
     r"""
       <[/!?|｜]?\p{L}[^<>\n]*> | <\s\p{L}+\s>         # a tag of any name
     | </ | <[|｜] | [|｜]> | [◁▷｜] | \[/?[A-Z_]{3,}\] | \[/\w+\] | <0x[0-9A-Fa-f]{2}>
+    | (?<=\p{L})\ufffd | \ufffd(?=\p{L}) | \]~!?b[\[\]] | \[e~\[
     | ``` | ~~~ | \\(?:boxed|text\w*|begin|end|frac|mathrm)\b
     | \A\s*[{\[]\s*["'{\[\]}] | \{\s*["']?\w+["']?\s*: | ["']\w+["']\s*:\s*["'\[{]
     | &(?:lt|gt|quot|amp|nbsp|\#\d+); | \]\(\s*https?: | \|\s*-{3,}
@@ -148,7 +77,7 @@ def spoken(reply: str) -> Spoken:
     text = _prepared(reply)
     scan = _Scan()
     at = 0
-    for found in _MARKER.finditer(text):
+    for found in MARKER.finditer(text):
         if found.start() < at:
             continue
         scan.add(text[at : found.start()])
@@ -162,25 +91,26 @@ def spoken(reply: str) -> Spoken:
 
 def is_markup(text: str) -> bool:
     """Whether something in a text is for a machine to read: tags, tokens, JSON, TeX, fences."""
-    return bool(_MARKUP.search(text) or _MARKER.search(text))
+    return bool(_MARKUP.search(text) or MARKER.search(text))
 
 
 def opens_thought(prompt_end: str) -> bool:
     """Whether a prompt ends in an opening tag, so that the reply begins inside a thought."""
     bare = prompt_end.rstrip()
-    return any(m["open"] and m.end() == len(bare) for m in _MARKER.finditer(bare))
+    return any(m["open"] and m.end() == len(bare) for m in MARKER.finditer(bare))
 
 
 def is_marker(token: str) -> bool:
     """Whether the text of one token is a marker that :func:`spoken` knows."""
-    return bool(_MARKER.fullmatch(token.strip()))
+    return bool(MARKER.fullmatch(token.strip()))
 
 
 def _prepared(reply: str) -> str:
     """The reply with its markers in the one form that the scan reads."""
     text = reply.replace("\r\n", "\n").replace("\r", "\n")
-    if "&lt;" in text and _MARKER.search(html.unescape(text)):
+    if "&lt;" in text and MARKER.search(html.unescape(text)):
         text = html.unescape(text)
+    text = plain(text)
     text = regex.sub(r"\\([<>|])", r"\1", text)
     text = _HALF_CHANNEL.sub(r"<|channel|>\1", text)
     if "<|channel" not in text:
@@ -248,7 +178,12 @@ class _Scan:
             if found["turn"] or (found["token"] and not _message(found["token"])):
                 self.thought = None
         elif self.thought is not None:
-            return not _ends(found["token"])
+            if found["turn"] and _role(found) in _ANSWERERS:
+                # The turn that was thought is over, and the one that is said begins.
+                self.thought, self.closed = None, True
+            return not _ends(found["token"]) or _another_turn(found)
+        elif found["call"]:
+            return False
         elif found["answer_open"]:
             self._open_answer(found)
         elif found["answer_close"]:
@@ -257,7 +192,7 @@ class _Scan:
             return self._turn(found)
         else:
             token = found["token"]
-            if token.casefold() == "[/inst]" and _rest(found).strip():
+            if token.casefold() == "[/inst]" and _answers_follow(found):
                 self.text = ""  # the question, repeated
             if _ends(token) and self._has_words():
                 return False
@@ -284,7 +219,7 @@ class _Scan:
             if rest.strip():
                 self.add(found[0])  # a tag that a sentence speaks of
             return
-        kind = next((n for n, names in enumerate(_ANSWERS) if name in names.split("|")), 1)
+        kind = next((n for n, names in enumerate(ANSWERS) if name in names.split("|")), 1)
         self.kinds.append(kind)
         self.answers.append((kind, ""))
 
@@ -298,13 +233,13 @@ class _Scan:
             return
         if not _WORDS.search(self.text):
             return
-        kind = next((n for n, names in enumerate(_ANSWERS) if name in names.split("|")), 1)
+        kind = next((n for n, names in enumerate(ANSWERS) if name in names.split("|")), 1)
         # Only a closing tag: what stands before it is the answer.
         self.answers.append((kind, self.text))
         self.text = ""
 
     def _turn(self, found: regex.Match[str]) -> bool:
-        role = next((found[key] for key in _ROLE_KEYS if found[key]), "assistant").casefold()
+        role = _role(found)
         if self._has_words() or role in _OTHERS_TURN:
             return False
         self.add("\n")
@@ -329,7 +264,8 @@ class _Scan:
 
 
 _WORDS = regex.compile(r"[^\s\p{P}]|\p{P}\p{P}")
-_ROLE_KEYS = ("role", "role2", "role3", "role4", "role5")
+_ROLE_KEYS = ("role", "role2", "role3", "role4", "role5", "role6")
+_ANSWERERS = frozenset(("assistant", "model", "bot", "ai", "gpt", "chatbot"))
 _NAMED = ("inner", "unused", "details", "granite", "spoken")
 
 
@@ -347,7 +283,25 @@ def _family(found: regex.Match[str], side: str) -> str:
 
 def _rest(found: regex.Match[str]) -> str:
     """What follows a marker, without further markers."""
-    return _MARKER.sub("", found.string[found.end() :])
+    return MARKER.sub("", found.string[found.end() :])
+
+
+def _answers_follow(found: regex.Match[str]) -> bool:
+    """Whether words follow the end of a question before the next one begins."""
+    said, _, _ = found.string[found.end() :].partition("[INST]")
+    return bool(MARKER.sub("", said).strip())
+
+
+def _role(found: regex.Match[str]) -> str:
+    """Whose turn begins; the model's own where it is not said."""
+    return next((str(found[key]) for key in _ROLE_KEYS if found[key]), "assistant").casefold()
+
+
+def _another_turn(found: regex.Match[str]) -> bool:
+    """Whether a marker is followed at once by another turn of whoever answers."""
+    rest = found.string[found.end() :].lstrip()
+    turn = MARKER.match(rest)
+    return turn is not None and bool(turn["turn"]) and _role(turn) in _ANSWERERS
 
 
 def _mid_line(text: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -10,9 +11,15 @@ import regex
 
 from autointerp_core.labels.providers.base import ChatPrompt, LabelProvider, Message, Settings
 from autointerp_core.labels.providers.json_reply import answer_text
+from autointerp_core.labels.providers.reply_markup import spoken
 from autointerp_core.labels.scoring.sample_windows import Window
 
 _NUMBER = regex.compile(r"(?<![\p{L}\p{N}.])(\d{1,2})(?![\p{L}\p{N}]|\.\d)")
+_BESIDE_HAN = regex.compile(r"(?<=[\p{Han}\p{Hangul}])(?=\d)|(?<=\d)(?=[\p{Han}\p{Hangul}])")
+_FIELD = regex.compile(
+    r"[\"'](?:answer|number|choice|text|index|result|odd\w*)[\"']\s*:\s*(\d{1,2})(?!\d|\.\d)",
+    regex.IGNORECASE,
+)
 _ROOM = Settings(max_new_tokens=12)
 
 
@@ -91,12 +98,21 @@ class LLMChoiceJudge(ChoiceJudge):
 
 def read_choice(text: str | None, count: int) -> int | None:
     """The one place from 0 that an answer names by its number from 1; None: none or several."""
-    spoken = answer_text(text, "answer")
-    named = {int(found) for found in _NUMBER.findall(spoken)}
+    said = _in_field(text) or answer_text(text, "answer")
+    # ③ and ３ are 3; 第3个 has its number between letters.
+    said = _BESIDE_HAN.sub(" ", unicodedata.normalize("NFKC", said))
+    named = {int(found) for found in _NUMBER.findall(said)}
     if len(named) != 1:
         return None
     place = named.pop() - 1
     return place if 0 <= place < count else None
+
+
+def _in_field(text: str | None) -> str | None:
+    """The bare number under a name of JSON's: ``{"answer": 3}``."""
+    said = spoken(text or "").text
+    found = _FIELD.findall(said) if "{" in said else []
+    return str(found[0]) if len(found) == 1 else None
 
 
 def odd_one_out(

@@ -47,6 +47,13 @@ class ScoringConfig(ProviderConfig):
             "wordllama, or sentence-transformers:<model> where that package is installed."
         ),
     ] = AUTO
+    harder_windows: Annotated[
+        bool,
+        Doc(
+            "Ask a detection judge about silent windows of similar features and those most like "
+            "the label as well, reported apart: up to 20 questions more a tested label."
+        ),
+    ] = False
     control: Annotated[
         str | None,
         Doc(

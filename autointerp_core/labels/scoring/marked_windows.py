@@ -19,8 +19,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from autointerp_core.labels.document_split import PARTS
-from autointerp_core.labels.marks import mark, plain
+from autointerp_core.labels.marks import is_visible, mark, plain
 from autointerp_core.labels.scoring.sample_windows import HARD, MIN_ACTIVE, Window, WindowSet
+from autointerp_core.labels.word_pieces import goes_on
 from autointerp_core.store.study import Example
 
 SHARE = 0.3
@@ -70,18 +71,13 @@ def silent_tokens(example: Example) -> list[int]:
     silent: list[int] = []
     word: list[int] = []
     for i, token in enumerate((*example.tokens, " ")):
-        joined = i > 0 and _goes_on(example.tokens[i - 1], token)
+        joined = i > 0 and goes_on(example.tokens[i - 1], token)
         if not joined or i == len(example.tokens):
             if not any(example.values[j] for j in word):
                 silent += word
             word = []
         word.append(i)
-    return [i for i in silent if example.tokens[i].strip()]
-
-
-def _goes_on(before: str, token: str) -> bool:
-    """Whether a token is a further piece of the word before it."""
-    return not token or (before[-1:].isalnum() and token[:1].isalnum())
+    return [i for i in silent if is_visible(example.tokens[i])]
 
 
 def _some(generator: np.random.Generator, positions: list[int], count: int) -> tuple[int, ...]:

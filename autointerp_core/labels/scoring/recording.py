@@ -1,30 +1,32 @@
-"""What came of a chunk of features: the judged windows kept, an event a text, and the report."""
+"""What came of a chunk of features: the judged windows kept, an event a text, and the report.
+
+Nothing here writes to the label database: whoever scores records the events.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from autointerp_core.errors import OutputError
 from autointerp_core.labels.document_split import SMALLEST, TEST, VALIDATE
 from autointerp_core.labels.scoring.evidence import ProposalRun, new_name, write_evidence
 from autointerp_core.labels.scoring.feature_scoring import FeatureScoring
-from autointerp_core.labels.scoring.report import ScoreReport, summarise
+from autointerp_core.labels.scoring.report import ScoreReport
 from autointerp_core.labels.scoring.sample_windows import MIN_ACTIVE
 from autointerp_core.labels.scoring.scored_proposals import ScoredProposal
 from autointerp_core.labels.scoring.scorers import SCORERS, ScorerRun
 from autointerp_core.store.event_details import ScoreDetails, ScorerResult, ranking_value
 from autointerp_core.store.events import SCORED, NewEvent
-from autointerp_core.store.history import LabelHistory
 from autointerp_core.store.study import Study
 
 
 class ScoreRecorder:
-    """Writes scores down, and counts them.
+    """Says what is to be recorded of scores, and counts them.
 
     Args:
         study: whose windows were judged.
-        history: where events go.
         scorers: that were asked.
         judge_of: who judged for a scorer, as it is recorded.
         holds_out: whether the study keeps documents back at all.
@@ -34,19 +36,18 @@ class ScoreRecorder:
     def __init__(
         self,
         study: Study,
-        history: LabelHistory,
         scorers: Sequence[str],
         judge_of: Callable[[str], str],
         holds_out: bool,
         report: ScoreReport,
     ):
-        self._study, self._history, self._scorers = study, history, scorers
+        self._study, self._scorers = study, scorers
         self._judge_of, self._holds_out, self._report = judge_of, holds_out, report
-        self._shown: list[Mapping[str, ScorerResult]] = []
-        """Test results of the label that stands, of each feature."""
+        self.shown: list[dict[str, Any]] = []
+        """Test results of the label that stands, of each feature, as they are recorded."""
 
-    def record(self, chunk: Sequence[FeatureScoring]) -> None:
-        """Record what is new about the texts of some features."""
+    def events(self, chunk: Sequence[FeatureScoring]) -> list[NewEvent]:
+        """What is new about the texts of some features; the judged windows are written."""
         name = self._keep([found for entry in chunk for found in _finished(entry)])
         events = []
         for entry in chunk:
@@ -63,17 +64,7 @@ class ScoreRecorder:
                     self._report.reused += 1
                 known[one.event] = before if details is None else before.joined(details)
             self._count(entry, new, known)
-        self._history.record_many(events)
-
-    def finish(self, *, labelled: bool) -> None:
-        """Sum the scorers up, once all chunks are recorded."""
-        for scorer in self._scorers:
-            results = [found[scorer] for found in self._shown if scorer in found]
-            summary = summarise(results)
-            if summary is not None:
-                self._report.scorers[scorer] = summary
-            elif labelled:
-                self._report.explain(scorer, [r.reason for r in results if r.reason])
+        return events
 
     def ranking(self, one: ScoredProposal) -> ScoreDetails:
         """What of the details of a scored event decides which label stands."""
@@ -174,7 +165,7 @@ class ScoreRecorder:
         if standing is None:  # somebody took the label back while this ran
             return
         details = known[standing.event]
-        self._shown.append(details.results())
+        self.shown.append(dict(details.scores))
         if ranking_value(details.scores) is not None:
             self._report.features += 1
             return

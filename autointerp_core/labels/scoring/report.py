@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any, Self
 
 from autointerp_core.labels.scoring.calibration import read_calibrations
 from autointerp_core.labels.scoring.score_statistics import FLOOR, mean_interval
@@ -93,8 +94,43 @@ class ScoreReport:
             sentence = _commonest(said) if said else self.stopped or "nothing was judged"
         self.without[scorer] = f"no score, {sentence}"
 
+    def add(self, other: ScoreReport) -> None:
+        """Count what another report counted; summaries are made of results, not of reports."""
+        for name in ("features", "labels", "reused", "unlabelled", "missing"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.tokens_in += other.tokens_in
+        self.tokens_out += other.tokens_out
+        if other.cost is not None:
+            self.cost = (self.cost or 0.0) + other.cost
+        self.unscored = dict(Counter(self.unscored) + Counter(other.unscored))
+        self.missing_by = dict(Counter(self.missing_by) + Counter(other.missing_by))
+        self.too_few |= other.too_few
+        for scorer, why in other._why.items():
+            self._why.setdefault(scorer, Counter()).update(why)
+        self.stopped = other.stopped or self.stopped
+        self.notices += other.notices
+
+    def to_json(self) -> dict[str, Any]:
+        """What was counted, for another process."""
+        counts = {name: getattr(self, name) for name in _COUNTED}
+        too_few = [[feature, documents] for feature, documents in self.too_few.items()]
+        return {**counts, "too_few": too_few, "why": self._why}
+
+    @classmethod
+    def from_json(cls, raw: Mapping[str, Any]) -> Self:
+        """What :meth:`to_json` gave."""
+        made = cls(**{name: raw[name] for name in _COUNTED}, too_few=dict(raw["too_few"]))
+        made._why = {scorer: Counter(why) for scorer, why in raw["why"].items()}
+        return made
+
     def add_unscored(self, reason: str) -> None:
         self.unscored[reason] = self.unscored.get(reason, 0) + 1
+
+
+_COUNTED = (
+    *("features", "labels", "reused", "unlabelled", "unscored", "missing", "missing_by"),
+    *("tokens_in", "tokens_out", "cost", "stopped", "notices"),
+)
 
 
 def summarise(results: Sequence[ScorerResult]) -> ScorerSummary | None:

@@ -26,6 +26,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 
@@ -232,7 +233,8 @@ class WindowSampler:
     def __init__(self, study: Study, split: Split, per_class: int = PER_CLASS, seed: int = 0):
         self.study, self.per_class, self.seed = study, per_class, seed
         self._pools = DocumentPools(study, split, seed)
-        self._related = RelatedFeatures(study)
+        self._alike = lru_cache(maxsize=64)(RelatedFeatures(study).of)
+        """Asked once for both parts."""
 
     def sample(self, feature: int, part: str) -> WindowSet:
         """The window set of a feature in a part.
@@ -317,7 +319,7 @@ class WindowSampler:
     ) -> list[int]:
         """Peaks of features much like this one where it is silent: a turn a feature, then again."""
         turns: list[Int64Array] = []
-        for other in self._related.of(feature):
+        for other in self._alike(feature):
             peak = self._pools.peaks_of(other)
             peak = peak[pool.inside[self._pools.owner(peak)]]
             turns.append(self._pools.silent(peak[:_CENTRES], fired))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, Self
 
 import numpy as np
 
@@ -31,19 +32,34 @@ class OtherLabels:
     def __init__(self, labels: Mapping[int, str], further: Further, enough: int, seed: int = 0):
         generator = np.random.default_rng([seed, 0x4F4C])
         cycle = generator.permutation(np.array(sorted(labels), dtype=np.int64)).tolist()
+        self._cycle: list[int] = cycle
         self._texts = [labels[feature] for feature in cycle]
-        self._place = {feature: place for place, feature in enumerate(cycle)}
         if labels and len({text.casefold() for text in self._texts}) <= enough:
             self._texts += further(generator)
+        self._place = {feature: place for place, feature in enumerate(cycle)}
+
+    def to_json(self) -> dict[str, Any]:
+        """For another process."""
+        return {"cycle": self._cycle, "texts": self._texts}
+
+    @classmethod
+    def from_json(cls, raw: Mapping[str, Any]) -> Self:
+        """What :meth:`to_json` gave."""
+        made = cls({}, lambda _: (), 0)
+        made._cycle, made._texts = list(raw["cycle"]), list(raw["texts"])
+        made._place = {feature: place for place, feature in enumerate(made._cycle)}
+        return made
 
     def of(self, feature: int, own: Collection[str], wanted: int) -> list[str]:
         """At most ``wanted`` different labels, none of them one of its ``own``."""
         known = {text.casefold() for text in own}
         found: list[str] = []
         place = self._place[feature]
-        for text in (*self._texts[place + 1 :], *self._texts[:place]):
+        count = len(self._texts)
+        for step in range(1, count):
             if len(found) == wanted:
                 break
+            text = self._texts[(place + step) % count]
             if text.casefold() not in known:
                 known.add(text.casefold())
                 found.append(text)

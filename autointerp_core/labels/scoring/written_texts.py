@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-import regex
-
 from autointerp_core.labels.providers.base import (
     ChatPrompt,
     Completion,
@@ -14,7 +12,7 @@ from autointerp_core.labels.providers.base import (
     Message,
     Settings,
 )
-from autointerp_core.labels.providers.reply_markup import spoken
+from autointerp_core.labels.scoring.read_written import read_texts
 
 TEXTS = 10
 """Wanted for the label, and as many against it."""
@@ -36,9 +34,6 @@ _AGAINST = (
     "Label: {label}\nWrite {count} different texts that contain nothing of what the label names: "
     "no such words, signs or topics, nor anything near them. Batch {batch}."
 )
-_MARK = regex.compile(r"^\s*(?:[-*•–]\s+|\(?\d{1,2}[.):]\s*)")
-_QUOTED = regex.compile(r"^[\"“'](.*)[\"”']$")
-_PREFACE = regex.compile(r"(?:here (?:are|is)|sure|certainly|of course)\b.*:\s*$", regex.IGNORECASE)
 
 
 @dataclass
@@ -80,7 +75,11 @@ class WrittenTexts:
             return
         into = self.fitting if fitting else self.unfitting
         known = {text.casefold() for text in into}
-        for text in read_texts(answer.text):
+        texts = read_texts(answer.text)
+        if not texts:
+            said = " ".join((answer.text or "").split())[:80]
+            self.errors.append(f"no texts (it answered: {said!r})")
+        for text in texts:
             if text.casefold() not in known and len(into) < TEXTS:
                 known.add(text.casefold())
                 into.append(text)
@@ -119,16 +118,6 @@ def writing_prompt(label: str, *, fitting: bool, batch: int) -> ChatPrompt:
         label=" ".join(label.split()), count=A_PROMPT, batch=batch
     )
     return ChatPrompt((Message("system", _SYSTEM), Message("user", ask)))
-
-
-def read_texts(reply: str | None) -> list[str]:
-    """The lines of a reply that are texts: numbers, bullets and quotes off, prefaces left out."""
-    texts = []
-    for line in spoken(reply or "").text.splitlines():
-        bare = _QUOTED.sub(r"\1", _MARK.sub("", line).strip())
-        if len(bare.split()) >= 3 and not _PREFACE.match(bare):
-            texts.append(" ".join(bare.split()))
-    return texts
 
 
 def _first_gap(whole: Sequence[int]) -> int:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
 
 import numpy as np
 
@@ -54,15 +55,22 @@ class Composer:
             return f"{head} near {', '.join(near[: min(room, 3)])}", f"{main.kind} in context"
         return head, main.kind
 
-    def listed(self, fired: Firings, keys: Sequence[int]) -> str:
-        """Words of a list, as they are spelt where it fires, else as they are mostly spelt."""
+    def lister(self, fired: Firings) -> Callable[[Sequence[int]], str]:
+        """Writes lists of words as they are spelt where it fires, else as they are mostly spelt."""
         own = set(self.words.key[fired.word].tolist())
-        if len(keys) == 1 and keys[0] in own:
-            return self._phrases.of(fired, keys[0], quoted=True)
-        return ", ".join(
-            self._phrases.of(fired, key, quoted=False) if key in own else self.counts.spelling(key)
-            for key in keys
-        )
+
+        @cache
+        def spelt(key: int) -> str:
+            if key in own:
+                return self._phrases.of(fired, key, quoted=False)
+            return self.counts.spelling(key)
+
+        def listed(keys: Sequence[int]) -> str:
+            if len(keys) == 1 and keys[0] in own:
+                return self._phrases.of(fired, keys[0], quoted=True)
+            return ", ".join(map(spelt, keys))
+
+        return listed
 
     def examples(self, fired: Firings, count: int) -> str:
         """Words it peaks on, as they are spelt there."""

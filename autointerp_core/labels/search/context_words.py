@@ -12,8 +12,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from autointerp_core.arrays import Float64Array, Int64Array
+from autointerp_core.labels.search import ordering
 from autointerp_core.labels.search.corpus_counts import CorpusCounts, Firings
 from autointerp_core.labels.search.descriptions import Describer
+from autointerp_core.labels.search.ordering import Table
 
 WINDOWS = 80
 BEFORE, AFTER = 20, 10
@@ -31,6 +33,7 @@ class ContextWords:
         self.counts = counts
         self.words = counts.words
         self.describer = describer
+        self._table = Table(counts.size)
 
     def find(self, fired: Firings, skip: Sequence[int]) -> tuple[list[int], list[float]]:
         """Keys that mark the windows around the peaks, best first, and their window shares."""
@@ -47,27 +50,23 @@ class ContextWords:
         near = np.where(offset <= 0, np.exp(offset / 12.0), 0.7 * np.exp(-offset / 6.0))
         near = np.broadcast_to(near[None, :], cell.shape)[inside]
         key = self.words.key[cells]
-        pair = key * len(peaks) + window
-        found, inverse = np.unique(pair, return_inverse=True)
-        closeness = np.zeros(len(found))
-        np.maximum.at(closeness, inverse, near)
-        keys, windows = found // len(peaks), found % len(peaks)
+        distinct, place = self._table.distinct(key)
+        pair = place * len(peaks) + window
+        nearest = np.zeros(len(distinct) * len(peaks))
+        np.maximum.at(nearest, pair, near)
+        found = np.flatnonzero(nearest)
+        closeness = nearest[found]
+        group, windows = found // len(peaks), found % len(peaks)
         weight = strength[windows]
-        distinct, group = np.unique(keys, return_inverse=True)
         total = strength.sum()
         share = np.bincount(group, weight) / (total + 1.0)
         drawn = np.bincount(group, weight * closeness) / (total + 1.0)
         support = np.bincount(group)
         documents = np.unique(document)
-        from_documents = np.bincount(
-            np.searchsorted(
-                distinct,
-                np.unique(keys * len(self.counts.document_bounds) + document[windows])
-                // len(self.counts.document_bounds),
-            ),
-            minlength=len(distinct),
-        )
-        rate = self._background(peaks, low, high, cells)[distinct]
+        n_documents = len(self.counts.document_bounds)
+        of_document = ordering.distinct(group * n_documents + document[windows])
+        from_documents = np.bincount(of_document // n_documents, minlength=len(distinct))
+        rate = self._background(peaks, low, high, cells, distinct)
         expected = -np.expm1(-len(cells) / len(peaks) * rate)
         lift = np.log(np.maximum(share / np.maximum(expected, 1e-9), 1e-9))
         enough = (support >= (3 if len(peaks) >= 10 else 2)) & (
@@ -102,9 +101,14 @@ class ContextWords:
         return order[np.argsort(rank // 4, kind="stable")][:WINDOWS]
 
     def _background(
-        self, peaks: Int64Array, low: Int64Array, high: Int64Array, cells: Int64Array
+        self,
+        peaks: Int64Array,
+        low: Int64Array,
+        high: Int64Array,
+        cells: Int64Array,
+        keys: Int64Array,
     ) -> Float64Array:
-        """Rate of every key outside the windows: near by in the same documents, and everywhere."""
+        """Rate of keys outside the windows: near by in the same documents, and everywhere."""
         first = np.maximum(peaks - NEARBY, low)
         last = np.minimum(peaks + NEARBY, high)
         # The stretches overlap where peaks share a document; each word counts once.
@@ -114,10 +118,12 @@ class ContextWords:
         length = np.maximum(last - first, 0)
         start = np.cumsum(length) - length
         area = np.arange(length.sum()) - np.repeat(start, length) + np.repeat(first, length)
-        around = np.bincount(self.words.key[area], minlength=self.counts.size)
-        around = around - np.bincount(self.words.key[np.unique(cells)], minlength=self.counts.size)
+        size = self.counts.size
+        around = np.bincount(self.words.key[area], minlength=size)[keys]
+        inside = self.words.key[ordering.distinct(cells)]
+        around = around - np.bincount(inside, minlength=size)[keys]
         local = np.maximum(around, 0) / max(len(area), 1)
-        return 0.5 * local + 0.5 * self.counts.rate + 0.25 / max(len(self.words), 1)
+        return 0.5 * local + 0.5 * self.counts.rate[keys] + 0.25 / max(len(self.words), 1)
 
     def _speaks(self, key: int) -> bool:
         """Words describe a context; marks, line breaks, and words that stand everywhere do not."""

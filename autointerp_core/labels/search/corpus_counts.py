@@ -9,9 +9,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from autointerp_core.arrays import Float64Array, Int64Array
-from autointerp_core.labels.search.corpus_words import CorpusWords, mark_name
+from autointerp_core.arrays import BoolArray, Float64Array, Int64Array
+from autointerp_core.labels.search.corpus_words import CLASSES, CorpusWords, mark_name
+from autointerp_core.labels.search.ordering import first_of_order
 from autointerp_core.store.study import Pass, Study
 
 STRONGEST = 300
@@ -20,6 +22,9 @@ SHARPNESS = 3
 """Power of the activation that a firing weighs: what is strong says what a feature is about."""
 BLOCK = 128
 """Features whose firings are read together."""
+
+_MEMBERS = (np.arange(1 << len(CLASSES))[:, None] >> np.arange(len(CLASSES)) & 1).astype(np.float64)
+"""``[combination of classes, class]``: whether it is in it."""
 
 
 @dataclass(frozen=True)
@@ -83,9 +88,13 @@ class CorpusCounts:
         self.next_count = np.bincount(self.next[seen] + 1, minlength=size + 1)
         self.class_count = words.classes[:, seen].sum(axis=1)
         self.class_before_count = words.classes_before[:, seen].sum(axis=1)
+        self.class_bits, self.class_before_bits = (
+            _as_bits(of) for of in (words.classes, words.classes_before)
+        )
         self.token_count = np.bincount(
             np.asarray(tokens.ids)[self.usable].astype(np.int64), minlength=1
         )
+        self._spelt: dict[int, str] = {}
         self.affix_text: dict[tuple[bool, int], list[str]] = {}
         self.ends, self.end_count = self._affixes(seen, last=True)
         self.starts, self.start_count = self._affixes(seen, last=False)
@@ -155,8 +164,7 @@ class CorpusCounts:
 
     def _weigh(self, word: Int64Array, activation: Float64Array) -> tuple[Int64Array, Float64Array]:
         """Indices of the strongest firings in text order, and their weights (sum 1)."""
-        order = np.argsort(-activation, kind="stable")[:STRONGEST]
-        order = np.sort(order)
+        order = np.sort(first_of_order(-activation, STRONGEST))
         weight = (activation[order] / activation.max()) ** SHARPNESS
         document = self.words.document[word[order]]
         _, inverse = np.unique(document, return_inverse=True)
@@ -166,11 +174,18 @@ class CorpusCounts:
 
     def spelling(self, key: int) -> str:
         """A word as it is most often written where the model was asked about it."""
-        at = self.where[self.where_bounds[key] : self.where_bounds[key + 1]]
-        if not len(at):
-            return self.words.keys[key]
-        found, count = np.unique(self.words.surface[at], return_counts=True)
-        return self.words.surfaces[int(found[int(np.argmax(count))])].text
+        if key not in self._spelt:
+            at = self.where[self.where_bounds[key] : self.where_bounds[key + 1]]
+            found, count = np.unique(self.words.surface[at], return_counts=True)
+            text = self.words.surfaces[int(found[np.argmax(count)])].text if len(at) else None
+            self._spelt[key] = text or self.words.keys[key]
+        return self._spelt[key]
+
+    def in_classes(self, bits: NDArray[np.uint16], word: Int64Array) -> Int64Array:
+        """How many of some words are of each class; ``bits``: by word, ``class_bits`` or before."""
+        times = np.bincount(bits[word], minlength=1 << len(CLASSES)).astype(np.float64)
+        found: Int64Array = (times @ _MEMBERS).astype(np.int64)
+        return found
 
     def key_text(self, key: int, quoted: bool = False) -> str:
         """How a word is written in a label."""
@@ -178,3 +193,11 @@ class CorpusCounts:
         if not text[0].isalnum():
             return mark_name(text) if text not in ("'s", "’s") else '"\'s"'
         return f'"{text}"' if quoted else text
+
+
+def _as_bits(classes: BoolArray) -> NDArray[np.uint16]:
+    """Of every word, the classes that it is of, a bit each."""
+    bits = np.zeros(classes.shape[1], dtype=np.uint16)
+    for number, of_class in enumerate(classes):
+        bits |= of_class.astype(np.uint16) << np.uint16(number)
+    return bits

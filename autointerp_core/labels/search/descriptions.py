@@ -13,6 +13,7 @@ import numpy as np
 from autointerp_core.arrays import Float64Array, Int64Array
 from autointerp_core.labels.search.corpus_counts import CorpusCounts, Firings
 from autointerp_core.labels.search.corpus_words import CLASSES
+from autointerp_core.labels.search.ordering import Table
 from autointerp_core.labels.search.phrases import Phrases
 
 PEAKS = 60
@@ -47,6 +48,7 @@ class Describer:
         self.counts = counts
         self.words = counts.words
         self.phrases = Phrases(counts)
+        self._table = Table(counts.size)
 
     def best(self, fired: Firings) -> Description:
         """The best description of the words fired on."""
@@ -70,7 +72,7 @@ class Describer:
 
     def _words(self, fired: Firings) -> list[Description]:
         key = self.words.key[fired.word]
-        found, inverse = np.unique(key, return_inverse=True)
+        found, inverse = self._table.distinct(key)
         share = np.bincount(inverse, fired.weight)
         every = self.words.key[fired.every]
         at = np.searchsorted(found, every)
@@ -133,7 +135,7 @@ class Describer:
         counts = self.counts.previous_count if before else self.counts.next_count
         kind = "after" if before else "before"
         neighbour = beside[fired.word]
-        found, inverse = np.unique(neighbour, return_inverse=True)
+        found, inverse = self._table.distinct(neighbour)
         share = np.bincount(inverse, fired.weight)
         every = beside[fired.every]
         at = np.minimum(np.searchsorted(found, every), len(found) - 1)
@@ -159,7 +161,7 @@ class Describer:
             ("phrase", 0, self.words.key[fired.word]),
             ("after", 1, self.counts.previous[fired.word]),
         ):
-            found, inverse = np.unique(keys, return_inverse=True)
+            found, inverse = self._table.distinct(keys)
             share = np.bincount(inverse, fired.weight)
             i = int(np.argmax(share))
             key = int(found[i])
@@ -210,14 +212,14 @@ class Describer:
 
     def _classes(self, fired: Firings) -> list[Description]:
         share = self.words.classes[:, fired.word] @ fired.weight
-        hits = self.words.classes[:, fired.every].sum(axis=1)
+        hits = self.counts.in_classes(self.counts.class_bits, fired.every)
         out = [
             Description("class", name, float(r), float(h / max(int(c), 1)))
             for name, r, h, c in zip(CLASSES, share, hits, self.counts.class_count, strict=True)
             if r >= 0.6
         ]
         share = self.words.classes_before[:, fired.word] @ fired.weight
-        hits = self.words.classes_before[:, fired.every].sum(axis=1)
+        hits = self.counts.in_classes(self.counts.class_before_bits, fired.every)
         # Marks before are told one by one: "after comma" says more than "after punctuation".
         out += [
             Description("after class", f"after {name}", float(r), float(h / max(int(c), 1)))
@@ -233,10 +235,10 @@ class Describer:
         key, every = self.words.key[fired.word], self.words.key[fired.every]
         columns = self.counts.ends if last else self.counts.starts
         counts = self.counts.end_count if last else self.counts.start_count
-        distinct = len(np.unique(key))
+        distinct = len(self._table.distinct(key)[0])
         for length, column, count in zip((4, 3, 2), columns[::-1], counts[::-1], strict=True):
             affix = column[key]
-            found, inverse = np.unique(affix, return_inverse=True)
+            found, inverse = self._table.distinct(affix)
             share = np.bincount(inverse, fired.weight)
             if found[0] < 0:
                 share[0] = 0.0

@@ -36,14 +36,15 @@ from autointerp_core.labels.search.context_words import ContextWords
 from autointerp_core.labels.search.corpus_counts import CorpusCounts, Firings
 from autointerp_core.labels.search.corpus_words import CorpusWords
 from autointerp_core.labels.search.descriptions import Describer, Description, is_form_of
+from autointerp_core.labels.search.fitting_words import LISTS as FITTED
 from autointerp_core.labels.search.fitting_words import FittingWords
 from autointerp_core.labels.search.semantic_form import semantic_form
-from autointerp_core.labels.search.word_lists import FeatureWindows, WordLists
+from autointerp_core.labels.search.word_lists import Choice, FeatureWindows, WordLists
 from autointerp_core.progress import Progress, ProgressCallback, silent
 from autointerp_core.store.event_details import SearchEvidence
 from autointerp_core.store.study import Study
 
-METHOD, FITTED_METHOD = "search-v3", "search-v4"
+METHOD, FITTED_METHOD = "search-v3", "search-v5"
 """Raised where the same study gives another label: those that are there are then made anew. The
 second one's words are chosen by another embedder than wordllama (``search_embedder``)."""
 DEAD = "never fires in this study"
@@ -93,12 +94,9 @@ class _Look:
     """What most of the words it peaks on are kinds of, in the plural."""
     dominant: int | None
     """Key of the word that most of the strongest peaks are on, if there is one."""
-    lists: list[tuple[int, ...]]
+    choice: Choice | None
+    """What lists of words about it are made of."""
     windows: FeatureWindows | None
-    peaks: Int64Array
-    """Words it peaks on, one a sequence, strongest first."""
-    choice: Int64Array
-    """Keys that a list may be made of, where :class:`.FittingWords` makes them."""
 
 
 class SearchLabeler:
@@ -128,7 +126,7 @@ class SearchLabeler:
     def _fitting(self) -> FittingWords | None:
         if self.method == METHOD:
             return None
-        return FittingWords(self.words, KnownTexts(self.embedder))
+        return FittingWords(self.counts, self._word_lists.vocabulary, KnownTexts(self.embedder))
 
     @cached_property
     def counts(self) -> CorpusCounts:
@@ -239,23 +237,26 @@ class SearchLabeler:
         main = self._describer.best(fired)
         topic, shares = self._context.find(fired, main.keys)
         peaks = self._peaks(token, activation)
-        choice = np.zeros(0, dtype=np.int64)
-        keys: list[tuple[int, ...]] = []
-        if self._fitting is None:
-            keys = [found.keys for found in self._word_lists.best(peaks, fired.every)]
-        else:
-            choice = self._word_lists.choice(peaks)
-        listed = bool(keys) or bool(len(choice))
-        windows = self._word_lists.windows(peaks, fired.every) if listed else None
+        choice = self._word_lists.choice(peaks)
+        windows = self._word_lists.windows(peaks, fired.every) if choice is not None else None
         found, times = np.unique(self.words.key[peaks], return_counts=True)
         order = np.argsort(-times, kind="stable")[:CATEGORY_WORDS]
         named = category({self.words.keys[found[i]]: float(times[i]) for i in order.tolist()})
         common = found[order].tolist()
         kinds = plural(named.name) if named else None
         dominant = self._dominant(self.words.key[peaks[:STRONGEST]])
-        return _Look(
-            fired, main, topic, shares, common, kinds, dominant, keys, windows, peaks, choice
-        )
+        return _Look(fired, main, topic, shares, common, kinds, dominant, choice, windows)
+
+    def _lists(self, look: _Look, count: int) -> list[str]:
+        """The best lists of words about a feature, written out."""
+        if look.choice is None or look.windows is None:
+            return []
+        written = self._composer.lister(look.fired)
+        if self._fitting is not None:
+            found = self._fitting.lists(look.choice, look.fired.every, written)
+            return [text for text, _ in found[:count]]
+        best = self._word_lists.best(look.choice, look.fired.every)
+        return [written(listed.keys) for listed in best[:count]]
 
     def _dominant(self, strongest: Int64Array) -> int | None:
         """The one word behind most of the strongest peaks; marks and numbers are no words."""
@@ -308,7 +309,7 @@ class SearchLabeler:
             return text, kind, value
         if look.windows is None or value is None:
             return named, "category", None
-        with_category = self._auroc([named], look.windows)[0]
+        with_category = self._auroc([named], look, look.windows)[0]
         # A category says more to a person, so it may cost a little.
         if with_category >= value - WORTH:
             return named, "category", with_category
@@ -319,26 +320,19 @@ class SearchLabeler:
     ) -> tuple[str, str, float]:
         """What counting found or a list of words, whichever tells the windows apart better."""
         texts = [text]
-        if self._fitting is not None and not told:
-
-            def written(keys: list[int]) -> str:
-                return self._composer.listed(look.fired, keys)
-
-            found = self._fitting.lists(look.choice, windows, look.peaks, written)
-            texts += [listed for listed, _ in found]
-        elif not told:
-            texts += [self._composer.listed(look.fired, keys) for keys in look.lists[:COMPARED]]
-        auroc = self._auroc(texts, windows)
+        if not told:
+            texts += self._lists(look, COMPARED if self._fitting is None else FITTED)
+        auroc = self._auroc(texts, look, windows)
         value = auroc
-        if self._fitting is not None:
-            value = self._fitting.values(texts, windows, look.peaks)
+        if self._fitting is not None and look.choice is not None:
+            value = self._fitting.values(texts, look.choice.peaks, look.fired.every)
         best = int(np.argmax(value))
         return texts[best], "near words" if best else kind, auroc[best]
 
-    def _auroc(self, texts: Sequence[str], windows: FeatureWindows) -> list[float]:
+    def _auroc(self, texts: Sequence[str], look: _Look, windows: FeatureWindows) -> list[float]:
         """How well whole labels tell the feature's windows from silent ones."""
-        if self._fitting is not None:
-            return self._fitting.auroc(texts, windows)
+        if self._fitting is not None and look.choice is not None:
+            return self._fitting.auroc(texts, look.choice.peaks, look.fired.every)
         found: list[float] = self._word_lists.texts_auroc(texts, windows).tolist()
         return found
 
@@ -356,15 +350,7 @@ class SearchLabeler:
         described = sorted(self._describer.all(fired), key=lambda c: -c.score)
         texts = [self._composer.label(fired, main, look.topic, look.shares)[0]]
         texts += [look.category] if look.category else []
-        texts += [self._composer.listed(fired, keys) for keys in look.lists[:2]]
-        if self._fitting is not None and look.windows is not None:
-            found = self._fitting.lists(
-                look.choice,
-                look.windows,
-                look.peaks,
-                lambda keys: self._composer.listed(fired, keys),
-            )
-            texts += [listed for listed, _ in found[:2]]
+        texts += self._lists(look, 2)
         texts += [self._composer.render(fired, description) for description in described]
         context = [self.counts.key_text(key) for key in look.topic]
         if context:

@@ -16,8 +16,8 @@ class Phrases:
 
     def of(self, fired: Firings, key: int, *, quoted: bool) -> str:
         """The word, with the neighbours it nearly always has where the feature fires on it."""
-        at = fired.word[self.words.key[fired.word] == key]
-        weight = fired.weight[self.words.key[fired.word] == key]
+        here = self.words.key[fired.word] == key
+        at, weight = fired.word[here], fired.weight[here]
         if not self.words.keys[key][0].isalnum():
             name = self.counts.key_text(key, quoted=True)
             mark = self.words.keys[key]
@@ -82,6 +82,12 @@ class Phrases:
     def spelt(self, at: Int64Array, weight: Float64Array, before: int, after: int) -> str:
         """The commonest exact spelling of the phrase, from the text of the documents."""
         counted: dict[str, float] = {}
+        if not before and not after and len(at):
+            surface, inverse = np.unique(self.words.surface[at], return_inverse=True)
+            for number, w in zip(surface.tolist(), np.bincount(inverse, weight), strict=True):
+                text = " ".join(self.words.surfaces[number].text.split())
+                counted[text] = counted.get(text, 0.0) + float(w)
+            return min(counted, key=lambda text: (-round(counted[text], 9), text))
         for place, w in zip(at.tolist(), weight.tolist(), strict=True):
             low, high = place - before, place + after
             if low < 0 or high >= len(self.words):

@@ -1,32 +1,25 @@
 """Search labels of many features by several processes; the same labels for any number of them.
 
-A label depends on its feature and the corpus alone. Each process reads the corpus once and labels
-every so manieth block of features; the blocks are read back in order.
+A label depends on its feature and the corpus alone. Each process reads the corpus once.
 """
 
 from __future__ import annotations
 
-import json
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
-import orjson
-
-from autointerp_core.children import check_ended, children, cores
-from autointerp_core.errors import AutointerpError
-from autointerp_core.labels.embedders import make_embedder
+from autointerp_core.children import cores
+from autointerp_core.labels import workers
+from autointerp_core.labels.embedders import Embedder
 from autointerp_core.labels.search.corpus_counts import BLOCK
 from autointerp_core.labels.search.labeler import SearchLabel, SearchLabeler
 from autointerp_core.progress import Progress, ProgressCallback
 from autointerp_core.store.event_details import SearchEvidence
-from autointerp_core.store.files import write_json
 from autointerp_core.store.study import Study
-
-MANY = 4_000
-"""Features from which starting processes, which read the corpus each, pays."""
 
 
 def label_many(
@@ -44,58 +37,42 @@ def label_many(
         AutointerpError: a process failed.
         Cancelled: raised by ``progress``; the processes are ended.
     """
-    count = processes or (cores() if len(features) >= MANY else 1)
+    many = len(features) >= workers.MANY and workers.can_share(labeler.embedder)
+    count = processes or (cores() if many else 1)
     if count == 1:
         yield from labeler.label_all(features, progress)
         return
     wanted = sorted(features)
     blocks = [wanted[at : at + BLOCK] for at in range(0, len(wanted), BLOCK)]
-    with tempfile.TemporaryDirectory() as folder:
-        job = Path(folder) / "job.json"
-        documents = labeler.documents
-        write_json(
-            job,
-            {
-                "study": str(labeler.study.folder),
-                "documents": None if documents is None else list(documents),
-                "embedder": labeler.embedder.name,
-                "blocks": blocks,
-            },
-        )
-        with children(__name__, job, min(count, len(blocks))) as started:
-            done = 0
-            for number, block in enumerate(blocks):
-                child = started[number % len(started)]
-                assert child.stdout is not None
-                for feature in block:
-                    line = child.stdout.readline()
-                    if not line:
-                        check_ended(child, "making search labels")
-                        raise AutointerpError(f"feature {feature} got no search label")
-                    yield _read(line)
-                done += len(block)
-                progress(Progress("search labels", done, len(wanted), "features"))
-            for child in started:
-                check_ended(child, "making search labels")
+    documents = labeler.documents
+    job = {
+        "study": str(labeler.study.folder),
+        "documents": None if documents is None else list(documents),
+    }
+    done = 0
+    shared = workers.in_processes(
+        __name__,
+        job,
+        blocks,
+        min(count, len(blocks)),
+        embedder=labeler.embedder,
+        doing="making search labels",
+    )
+    with closing(shared):
+        for made in shared:
+            yield from map(_read, made)
+            done += len(made)
+            progress(Progress("search labels", done, len(wanted), "features"))
 
 
-def _read(line: str) -> SearchLabel:
-    raw = orjson.loads(line)
+def _read(raw: dict[str, Any]) -> SearchLabel:
     return SearchLabel(**{**raw, "evidence": SearchEvidence(**raw["evidence"])})
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Print the labels of every so manieth block of a job, a line each."""
-    job = json.loads(Path(arguments[0]).read_bytes())
-    number, step = int(arguments[1]), int(arguments[2])
-    embedder = make_embedder(job["embedder"])
+def _labels(job: dict[str, Any], embedder: Embedder) -> workers.Task:
     labeler = SearchLabeler(Study(Path(job["study"])), job["documents"], embedder)
-    for block in job["blocks"][number::step]:
-        for label in labeler.label_all(block):
-            print(orjson.dumps(asdict(label), option=orjson.OPT_SERIALIZE_NUMPY).decode())
-        sys.stdout.flush()
-    return 0
+    return lambda block: [asdict(label) for label in labeler.label_all(block)]
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(workers.serve(sys.argv[1:], _labels))

@@ -51,6 +51,7 @@ def record_search_labels(
 
     Raises:
         BadInput: a feature is not in the study.
+        AutointerpError: a process of its own failed; labels made so far are recorded.
     """
     wanted = sorted({int(feature) for feature in features})
     report = GenerationReport()
@@ -79,24 +80,26 @@ def record_search_labels(
         else:
             todo.append(feature)
     batch: list[NewEvent] = []
-    for found in label_many(labeler, todo, progress) if todo else ():
-        if found.text is None:
-            report.failed += 1
-            batch.append(_event(study, method, found.feature, FAILED, reason=HELD_OUT))
-            continue
-        key = _key(method, found.text, split)
-        details = SearchDetails(
-            study=study.id, documents=split.shown, prompt_hash=key, evidence=found.evidence
-        )
-        made = _event(
-            study, method, found.feature, GENERATED, found.text, details=details.to_json()
-        )
-        batch.append(made)
-        report.made += 1
-        if len(batch) >= _AT_ONCE:
-            history.record_many(batch)
-            batch = []
-    history.record_many(batch)
+    try:
+        for found in label_many(labeler, todo, progress) if todo else ():
+            if len(batch) >= _AT_ONCE:
+                full, batch = batch, []
+                history.record_many(full)
+            if found.text is None:
+                report.failed += 1
+                batch.append(_event(study, method, found.feature, FAILED, reason=HELD_OUT))
+                continue
+            key = _key(method, found.text, split)
+            details = SearchDetails(
+                study=study.id, documents=split.shown, prompt_hash=key, evidence=found.evidence
+            )
+            made = _event(
+                study, method, found.feature, GENERATED, found.text, details=details.to_json()
+            )
+            batch.append(made)
+            report.made += 1
+    finally:  # where a process failed or somebody cancelled, what is done stays done
+        history.record_many(batch)
     report.seconds = time.perf_counter() - started
     return report
 

@@ -25,6 +25,7 @@ from autointerp_core.errors import MissingDependency
 from autointerp_core.labels.auroc import auroc_columns
 from autointerp_core.labels.embedders import Embedder, default_embedder
 from autointerp_core.labels.search.corpus_counts import CorpusCounts
+from autointerp_core.labels.search.ordering import Table, first_of_order
 
 MOST_WORDS = 3
 REACH = 12
@@ -55,12 +56,29 @@ class WordList:
 
 
 @dataclass(frozen=True)
+class Choice:
+    """The words (keys) that lists of a feature are made of.
+
+    ``middle`` is the unit vector in the middle of its peak words; ``peaks`` are its peaks without
+    those on characters of scripts written without spaces.
+    """
+
+    keys: Int64Array
+    middle: Float32Array
+    peaks: Int64Array
+
+
+@dataclass(frozen=True)
 class FeatureWindows:
     """Windows of one feature, as rows of words with a mask; ``active`` come first."""
 
     cells: Int64Array
     inside: BoolArray
     n_active: int
+    words: Int64Array
+    """Keys of the words in them, ascending."""
+    place: Int64Array
+    """Where among ``words`` that of each cell is; ``[windows, width]``."""
 
 
 class WordLists:
@@ -69,6 +87,9 @@ class WordLists:
     def __init__(self, counts: CorpusCounts, embedder: Embedder | None = None):
         self.counts, self.words = counts, counts.words
         self._embedder = embedder or default_embedder()
+        self._table = Table(counts.size)
+        self._last: tuple[Int64Array, Int64Array, FeatureWindows] | None = None
+        self._seen: tuple[FeatureWindows, Float32Array] | None = None
 
     @cached_property
     def vectors(self) -> Float32Array | None:
@@ -86,7 +107,17 @@ class WordLists:
         return mean
 
     @cached_property
-    def _words(self) -> Int64Array:
+    def _alpha(self) -> BoolArray:
+        """Whether each key begins with a letter."""
+        return np.asarray([key[0].isalpha() for key in self.words.keys], dtype=np.bool_)
+
+    @cached_property
+    def _word_vectors(self) -> Float32Array:
+        assert self.vectors is not None
+        return self.vectors[self.vocabulary]
+
+    @cached_property
+    def vocabulary(self) -> Int64Array:
         """Keys that a label may say: words seen often enough, of scripts with spaces."""
         keys = self.words.keys
         spoken = [key[0].isalpha() and (len(key) > 1 or not key.isascii()) for key in keys]
@@ -101,60 +132,50 @@ class WordLists:
         generator = np.random.default_rng(_SEED)
         return generator.permutation(words)[: 4 * WINDOWS]
 
-    def best(self, peaks: Int64Array, every: Int64Array, count: int = LISTS) -> list[WordList]:
-        """The best lists of up to ``MOST_WORDS`` words, best first.
+    def best(self, choice: Choice, every: Int64Array) -> list[WordList]:
+        """The best lists of up to ``MOST_WORDS`` words, best first; ``LISTS`` at most.
 
         Args:
-            peaks: words of the feature's peaks, one a sequence, strongest first.
+            choice: what they are made of.
             every: all words it fires in, ascending.
         """
-        vectors = self.vectors
-        peaks = peaks[~self.counts.bare[self.words.key[peaks]]] if len(peaks) else peaks
-        if vectors is None or len(peaks) < 3:
-            return []
-        found, times = np.unique(self.words.key[peaks], return_counts=True)
-        spoken = np.asarray([self.words.keys[key][0].isalpha() for key in found], dtype=np.bool_)
-        if times[spoken].sum() < 0.5 * times.sum():
-            return []  # marks and numbers are described, not listed
-        choice, middle = self._words_to_list(vectors, found, times, spoken)
-        if middle is None or not len(choice):
-            return []
-        lists = self._beam(vectors[choice], middle)
-        windows = self.windows(peaks, every)
-        means = np.stack([vectors[choice[list(places)]].sum(0) for places in lists])
+        assert self.vectors is not None
+        vectors, middle = self.vectors[choice.keys], choice.middle
+        lists = self._beam(vectors, middle)
+        windows = self.windows(choice.peaks, every)
+        means = _sums(vectors, lists)
         means /= np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-9)
         auroc = self.auroc(means, windows)
         likeness = means @ middle
         order = np.argsort(-(auroc + LIKENESS * likeness), kind="stable")
         return [
             WordList(
-                tuple(int(choice[place]) for place in lists[i]),
+                tuple(int(choice.keys[place]) for place in lists[i]),
                 float(auroc[i]),
                 float(likeness[i]),
             )
-            for i in order[:count].tolist()
+            for i in order.tolist()
         ]
 
-    def choice(self, peaks: Int64Array) -> Int64Array:
-        """Keys that a label of the feature may be made of; empty where it peaks on no words."""
+    def choice(self, peaks: Int64Array) -> Choice | None:
+        """What lists of the feature may be made of; None where it peaks on no words.
+
+        Args:
+            peaks: words of the feature's peaks, one a sequence, strongest first.
+        """
         vectors = self.vectors
         peaks = peaks[~self.counts.bare[self.words.key[peaks]]] if len(peaks) else peaks
         if vectors is None or len(peaks) < 3:
-            return np.zeros(0, dtype=np.int64)
+            return None
         found, times = np.unique(self.words.key[peaks], return_counts=True)
-        spoken = np.asarray([self.words.keys[key][0].isalpha() for key in found], dtype=np.bool_)
+        spoken = self._alpha[found]
         if times[spoken].sum() < 0.5 * times.sum():
-            return np.zeros(0, dtype=np.int64)
-        return self._words_to_list(vectors, found, times, spoken)[0]
-
-    def _words_to_list(
-        self, vectors: Float32Array, found: Int64Array, times: Int64Array, spoken: BoolArray
-    ) -> tuple[Int64Array, Float32Array | None]:
-        """Keys to make lists of, and the unit vector in their middle."""
+            return None  # marks and numbers are described, not listed
         middle = self._middle(vectors, found, times)
         if middle is None:
-            return np.zeros(0, dtype=np.int64), None
-        return self._choice(vectors, found[spoken], times[spoken], middle), middle
+            return None
+        keys = self._choice(found[spoken], times[spoken], middle)
+        return Choice(keys, middle, peaks) if len(keys) else None
 
     def _middle(
         self, vectors: Float32Array, found: Int64Array, times: Int64Array
@@ -167,13 +188,11 @@ class WordLists:
         length = float(np.linalg.norm(middle))
         return middle / np.float32(length) if length > 1e-6 else None
 
-    def _choice(
-        self, vectors: Float32Array, found: Int64Array, times: Int64Array, middle: Float32Array
-    ) -> Int64Array:
+    def _choice(self, found: Int64Array, times: Int64Array, middle: Float32Array) -> Int64Array:
         """Keys to make lists of, in a settled order."""
         own = found[np.argsort(-times, kind="stable")][:PEAK_WORDS]
-        near = self._words[np.argsort(-(vectors[self._words] @ middle), kind="stable")]
-        return np.asarray(list(dict.fromkeys([*own.tolist(), *near[:NEAR_WORDS].tolist()])))
+        near = self.vocabulary[first_of_order(-(self._word_vectors @ middle), NEAR_WORDS)]
+        return np.asarray(list(dict.fromkeys([*own.tolist(), *near.tolist()])))
 
     def _beam(self, vectors: Float32Array, middle: Float32Array) -> list[tuple[int, ...]]:
         """Lists of rows of ``vectors`` whose sum points nearly where ``middle`` does."""
@@ -199,7 +218,16 @@ class WordLists:
         return [places for _, places in kept]
 
     def windows(self, peaks: Int64Array, every: Int64Array) -> FeatureWindows:
-        """Windows around peaks (at even steps of strength) and silent ones, half of them near."""
+        """Windows around peaks (at even steps of strength) and silent ones, half of them near.
+
+        Those made last are kept: a feature's are asked for more than once.
+        """
+        last = self._last
+        if last is None or last[1] is not every or not np.array_equal(last[0], peaks):
+            last = self._last = (peaks, every, self._windows(peaks, every))
+        return last[2]
+
+    def _windows(self, peaks: Int64Array, every: Int64Array) -> FeatureWindows:
         step = np.linspace(0, len(peaks) - 1, min(len(peaks), WINDOWS)).astype(np.int64)
         active = peaks[step]
         generator = np.random.default_rng([_SEED, len(peaks), int(peaks[0])])
@@ -214,7 +242,9 @@ class WordLists:
         cell = centres[:, None] + np.arange(-REACH, REACH + 1)
         document = self.words.document[centres]
         inside = (cell >= bounds[document][:, None]) & (cell < bounds[document + 1][:, None])
-        return FeatureWindows(np.where(inside, cell, centres[:, None]), inside, len(active))
+        cells = np.where(inside, cell, centres[:, None])
+        words, place = self._table.distinct(self.words.key[cells])
+        return FeatureWindows(cells, inside, len(active), words, place.reshape(cells.shape))
 
     def _silent(self, centres: Int64Array, every: Int64Array) -> Int64Array:
         """Centres whose window has no firing."""
@@ -229,10 +259,30 @@ class WordLists:
         n, m = windows.n_active, len(windows.cells) - windows.n_active
         if not n or not m:
             return np.full(len(labels), 0.5)
-        words, place = np.unique(self.words.key[windows.cells], return_inverse=True)
-        like = (vectors[words] @ labels.T)[place.reshape(windows.cells.shape)].max(axis=1)
-        return auroc_columns(like, n)
+        like = self._vectors_of(windows, vectors) @ labels.T
+        likest = like[windows.place[:, 0]]
+        here = np.empty_like(likest)
+        for column in windows.place.T[1:]:
+            np.take(like, column, axis=0, out=here, mode="clip")  # "raise" would copy
+            np.maximum(likest, here, out=likest)
+        return auroc_columns(likest, n)
+
+    def _vectors_of(self, windows: FeatureWindows, vectors: Float32Array) -> Float32Array:
+        """Vectors of the windows' words; those of the windows seen last are kept."""
+        if self._seen is None or self._seen[0] is not windows:
+            self._seen = (windows, vectors.take(windows.words, axis=0))
+        return self._seen[1]
 
     def texts_auroc(self, texts: Sequence[str], windows: FeatureWindows) -> Float64Array:
         """AUROC of whole label texts."""
         return self.auroc(self._embedder.embed(list(texts)), windows)
+
+
+def _sums(vectors: Float32Array, lists: Sequence[tuple[int, ...]]) -> Float32Array:
+    """Sum of the rows of each list: ``[lists, d]``."""
+    sums = np.empty((len(lists), vectors.shape[1]), dtype=np.float32)
+    size = np.asarray([len(places) for places in lists])
+    for count in set(size.tolist()):
+        rows = np.flatnonzero(size == count)
+        sums[rows] = vectors[np.asarray([lists[row] for row in rows.tolist()])].sum(axis=1)
+    return sums

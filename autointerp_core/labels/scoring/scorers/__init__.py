@@ -70,6 +70,8 @@ class Scorer(ABC):
     """Whether a language model is asked, which takes time and may cost money."""
     others: int = 1
     """Labels of other features put to the same windows, at most 5: the shuffled baseline."""
+    harder: int = 0
+    """Windows of :meth:`harder_windows`, at most."""
     no_windows: str = "no windows could be judged"
     """Why a window set may leave it nothing to judge."""
 
@@ -88,6 +90,10 @@ class Scorer(ABC):
     def windows(self, found: WindowSet, seed: int) -> list[tuple[Window, tuple[int, ...] | None]]:
         """The windows to judge, active, easy, hard, and the positions marked in each, if any."""
         return [(window, None) for window in found.windows]
+
+    def harder_windows(self, label: str, found: WindowSet, tools: Tools) -> Sequence[Window]:
+        """Harder silent windows to put a label to as well, where somebody asks for them."""
+        return ()
 
     @abstractmethod
     def answer(self, runs: Sequence[ScorerRun], tools: Tools) -> None:
@@ -182,6 +188,11 @@ class ScorerRun:
             tuple(marks) if marks else None,
             around=found.around,
         )
+
+    def widen(self, windows: Sequence[Window]) -> None:
+        """Further windows to be answered; they do not change the value."""
+        self.also(windows, np.full(len(windows), np.nan))
+        self.answered -= len(windows)
 
     def also(self, windows: Sequence[Window], said: Float64Array) -> None:
         """Further windows, and what is said of them; they do not change the value."""

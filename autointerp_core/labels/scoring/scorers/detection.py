@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from autointerp_core.labels.embedders import unquoted
 from autointerp_core.labels.marks import plain
 from autointerp_core.labels.providers.base import ChatPrompt
 from autointerp_core.labels.scoring.judge import FitQuestion
-from autointerp_core.labels.scoring.scorers import SCORERS, JudgedScorer
+from autointerp_core.labels.scoring.near_windows import likeness, near_windows
+from autointerp_core.labels.scoring.sample_windows import HARDER, Window, WindowSet
+from autointerp_core.labels.scoring.scorers import SCORERS, JudgedScorer, Tools
 from autointerp_core.labels.scoring.yes_no_prompts import yes_no_prompt
 
 DETECTION = "detection"
@@ -27,6 +32,14 @@ class DetectionScorer(JudgedScorer):
 
     name = DETECTION
     about = "a language model says which windows the label fits"
+    harder = 2 * HARDER
+
+    def harder_windows(self, label: str, found: WindowSet, tools: Tools) -> Sequence[Window]:
+        if found.around is None:
+            return found.neighbour
+        like = likeness(unquoted(label), found.around, tools.known)
+        near, _ = near_windows(found.feature, found.around, like)
+        return [*found.neighbour, *near]
 
     def prompt(self, question: FitQuestion) -> ChatPrompt:
         text = plain(question.window.example.text)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from autointerp_core.labels.document_split import TEST
 from autointerp_core.labels.embedders import KnownTexts, unquoted
 from autointerp_core.labels.embedders.likeness import Texts
-from autointerp_core.labels.scoring.sample_windows import HARDER, Around, Window, WindowSet
+from autointerp_core.labels.scoring.near_windows import likeness, near_windows
+from autointerp_core.labels.scoring.sample_windows import Around, Window, WindowSet
 from autointerp_core.labels.scoring.score_statistics import AUROC
 from autointerp_core.labels.scoring.scorers import SCORERS, Scorer, ScorerRun, Tools
 from autointerp_core.labels.scoring.unseen_patterns import unseen_pattern
@@ -59,18 +58,10 @@ class EmbeddingScorer(Scorer):
 
     def _look_around(self, run: ScorerRun, around: Around, known: KnownTexts) -> None:
         """The random silent windows, and on test those of them that are most like the label."""
-        texts = known.kept.get(around.background.texts)
-        if texts is None:
-            texts = known.kept[around.background.texts] = Texts(around.background.texts, known)
-        said = texts.like([self.reads(run.label)])[0]
+        said = likeness(self.reads(run.label), around, known)
         run.said_around = said[around.silent]
-        if run.part != TEST:
-            return
-        rows = np.flatnonzero(around.silent)
-        order = rows[np.argsort(-said[rows], kind="stable")]
-        _, first = np.unique(around.background.document[order], return_index=True)
-        near = order[np.sort(first)[:HARDER]]
-        run.also(around.near(run.feature, near.tolist()), said[near])
+        if run.part == TEST:
+            run.also(*near_windows(run.feature, around, said))
 
 
 SCORERS.register(EMBEDDING, EmbeddingScorer())

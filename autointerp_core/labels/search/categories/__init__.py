@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import math
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,6 +16,8 @@ LEAST = 3
 NARROWEST = 1 / 60
 """Of all nouns at most: "entity" or "artifact" says nothing."""
 MOST_WORDS = 3
+RARER = 0.8
+"""What a word counts for kinds of a rarer sense of it, which is a weaker reason."""
 _TABLE = Path(__file__).with_name("nouns.txt.gz")
 
 
@@ -47,18 +49,16 @@ def category(words: Mapping[str, float]) -> Category | None:
     share: dict[int, float] = {}
     holds: dict[int, int] = {}
     for word, weight in words.items():
-        reached: dict[int, float] = {}
-        for rank, sense in enumerate(table.nouns.get(lemma(word), ())):
-            for synset in ancestors(sense):
-                # A rarer sense is a weaker reason.
-                reached[synset] = max(reached.get(synset, 0.0), 1.0 if rank == 0 else 0.8)
-        for synset, trust in reached.items():
-            share[synset] = share.get(synset, 0.0) + trust * weight / total
+        certain, less = weight / total, RARER * weight / total
+        for synset, trust in _kinds(word):
+            share[synset] = share.get(synset, 0.0) + (certain if trust == 1.0 else less)
             holds[synset] = holds.get(synset, 0) + 1
     best: tuple[float, int] | None = None
     for synset, covered in share.items():
+        if covered < COVERS or holds[synset] < LEAST:
+            continue
         size = table.size[synset] / len(table.nouns)
-        if covered < COVERS or holds[synset] < LEAST or size > NARROWEST:
+        if size > NARROWEST:
             continue
         if len(table.names[synset].split()) > MOST_WORDS:
             continue
@@ -68,6 +68,16 @@ def category(words: Mapping[str, float]) -> Category | None:
     if best is None:
         return None
     return Category(table.names[-best[1]], share[-best[1]])
+
+
+@lru_cache(maxsize=50_000)
+def _kinds(word: str) -> tuple[tuple[int, float], ...]:
+    """The synsets that a word is a kind of, and how far that can be trusted."""
+    reached: dict[int, float] = {}
+    for rank, sense in enumerate(wordnet().nouns.get(lemma(word), ())):
+        for synset in ancestors(sense):
+            reached[synset] = max(reached.get(synset, 0.0), 1.0 if rank == 0 else RARER)
+    return tuple(reached.items())
 
 
 def plural(name: str) -> str:
