@@ -26,7 +26,7 @@ from autointerp_core.errors import (
 )
 from autointerp_core.explore.decoder_neighbours import neighbours
 from autointerp_core.extraction import native
-from autointerp_core.extraction.firings import Batching, Shard, plan_shards
+from autointerp_core.extraction.firings import Batching, Shard, begin_together, plan_shards
 from autointerp_core.extraction.pass_folder import OpenPass
 from autointerp_core.extraction.run import extract
 from autointerp_core.progress import Progress
@@ -434,7 +434,7 @@ def _stop_after(tokens: int) -> Callable[[Progress], None]:
 def _computed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Shards that the model is run for from now on."""
     done: list[int] = []
-    original = native.begin_together
+    original = begin_together
 
     def counting(extractors: Any, tokens: Any, shard: Shard) -> Any:
         done.append(shard.index)
