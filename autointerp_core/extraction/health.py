@@ -31,6 +31,8 @@ HEALTH_TOKENS = 2_000
 CONTROL_TOKENS = 600
 """Tokens of each comparison with something else than a neighbouring layer: the first of them."""
 _USUAL_LATENTS, _SPARSEST = 16_384, 8
+_SPREAD_CONTROL_TOKENS = 1_000
+"""The same where not every token is looked at: 125 of these, spread, tell what 200 in a row do."""
 _KINDS = ("resid_pre", "resid_mid", "resid_post", "attn_out", "mlp.hook_in", "mlp_out", "attn.z")
 _FACTORS = (0.25, 0.5, 2.0, 4.0)
 _SEED = 0
@@ -114,7 +116,8 @@ def measure_health(
         decoder_norms=sae.sae.W_dec.detach().float().norm(dim=-1).cpu().numpy(),
     )
     if reading is not None:
-        part = sample.first(CONTROL_TOKENS // every)
+        n_tokens = CONTROL_TOKENS if every == 1 else _SPREAD_CONTROL_TOKENS
+        part = sample.first(n_tokens // every)
         there = {each: vectors[each][: part.n_tokens] for each in vectors}
         findings = _with_controls(findings, model, sae, part, there, kinds, reading)
     measures = [

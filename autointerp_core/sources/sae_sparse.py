@@ -151,9 +151,8 @@ def decode_some(sae: SAE[Any], acts: torch.Tensor, latents: torch.Tensor) -> tor
 
 def decode_chosen(sae: SAE[Any], values: torch.Tensor, latents: torch.Tensor) -> torch.Tensor:
     """``decode`` of what a top-k family chose: values and latents ``[n, k]``."""
-    import torch
-
-    distinct, place = torch.unique(latents, return_inverse=True)
+    chosen = latents.new_zeros(len(sae.W_dec)).scatter_(0, latents.flatten(), 1)
+    distinct, place = chosen.nonzero()[:, 0], (chosen.cumsum(0) - 1)[latents]
     acts = values.new_zeros((len(values), len(distinct)))
     return decode_some(sae, acts.scatter_(-1, place, values), distinct)
 

@@ -7,6 +7,7 @@ import random
 import subprocess
 import sys
 import textwrap
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,17 @@ import pytest
 import torch
 from sae_lens.saes.topk_sae import TopKSAE
 
-from autointerp_core.errors import AutointerpError, Cancelled, FeatureRequestError, ParameterError
+from autointerp_core.errors import (
+    AutointerpError,
+    Cancelled,
+    DiskFull,
+    FeatureRequestError,
+    ParameterError,
+)
 from autointerp_core.explore.decoder_neighbours import neighbours
-from autointerp_core.extraction.firings import Batching, Extractor, plan_shards
+from autointerp_core.extraction import native
+from autointerp_core.extraction.firings import Batching, Shard, begin_together, plan_shards
+from autointerp_core.extraction.pass_folder import OpenPass
 from autointerp_core.extraction.run import extract
 from autointerp_core.progress import Progress
 from autointerp_core.sources.model import TruncatedModel
@@ -119,6 +128,41 @@ def test_same_run_twice_is_byte_identical(tiny: Tiny, plain: Study, tmp_path: Pa
     assert data_files(extract(tiny.request(), tmp_path).study.folder) == data_files(plain.folder)
 
 
+def test_shards_ended_in_a_thread_of_their_own_are_the_same(
+    tiny: Tiny, plain: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a GPU: sorted and written while the next one is computed, one at a time."""
+    monkeypatch.setattr(native, "_apart", lambda _device: True)
+    threads: list[str] = []
+    put = OpenPass.put
+
+    def watched(self: OpenPass, *given: Any) -> None:
+        threads.append(threading.current_thread().name)
+        put(self, *given)
+
+    monkeypatch.setattr(OpenPass, "put", watched)
+    assert data_files(extract(tiny.request(), tmp_path).study.folder) == data_files(plain.folder)
+    assert len(threads) > 3
+    assert threading.main_thread().name not in threads
+
+
+def test_a_shard_that_cannot_be_written_in_a_thread_is_told(
+    tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(native, "_apart", lambda _device: True)
+    put = OpenPass.put
+
+    def full(self: OpenPass, shard: Shard, firings: ShardFirings) -> None:
+        if shard.index == 2:
+            raise DiskFull("no space")
+        put(self, shard, firings)
+
+    monkeypatch.setattr(OpenPass, "put", full)
+    with pytest.raises(DiskFull, match="no space"):
+        extract(tiny.request(), tmp_path)
+    assert {path.stem for path in tmp_path.rglob("shards/0*")} == {"00000", "00001"}
+
+
 @pytest.mark.slow
 def test_out_of_memory_halves_the_batch(
     tiny: Tiny, plain: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -164,16 +208,16 @@ def test_out_of_memory_with_one_sequence_says_so(
 def test_out_of_memory_in_encode_halves_the_block(
     tiny: Tiny, plain: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    encode, sizes = TopKSAE.encode, []
+    encode, sizes = TopKSAE.process_sae_in, []
 
     def small_device(self: Any, x: torch.Tensor) -> torch.Tensor:
         if 100 < len(x) < 2000:  # the health check's 2,000 tokens are not meant
             raise error
         sizes.append(len(x))
-        acts: torch.Tensor = encode(self, x)
-        return acts
+        read: torch.Tensor = encode(self, x)
+        return read
 
-    monkeypatch.setattr(TopKSAE, "encode", small_device)
+    monkeypatch.setattr(TopKSAE, "process_sae_in", small_device)
     other = extract(tiny.request(), tmp_path).study
     assert max(size for size in sizes if size < 2000) > 10
     _assert_same(plain, other)
@@ -187,7 +231,7 @@ def test_out_of_memory_for_good_is_one_clear_line(
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9")
 
     place = {
-        "encode": "sae_lens.saes.topk_sae.TopKSAE.encode",
+        "encode": "sae_lens.saes.topk_sae.TopKSAE.process_sae_in",
         "health": "sae_lens.saes.topk_sae.TopKSAE.decode",
         "logits": "autointerp_core.extraction.logits.write_logits",
     }[where]
@@ -202,7 +246,7 @@ def test_other_errors_of_the_library_stay_what_they_are(
     def broken(*_: Any, **__: Any) -> Any:
         raise RuntimeError("shapes do not match")
 
-    monkeypatch.setattr(TopKSAE, "encode", broken)
+    monkeypatch.setattr(TopKSAE, "process_sae_in", broken)
     with pytest.raises(RuntimeError, match="shapes do not match"):
         extract(tiny.request(), tmp_path)
 
@@ -390,13 +434,13 @@ def _stop_after(tokens: int) -> Callable[[Progress], None]:
 def _computed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Shards that the model is run for from now on."""
     done: list[int] = []
-    original = Extractor.extract
+    original = begin_together
 
-    def counting(self: Extractor, tokens: Any, shard: Any) -> ShardFirings:
+    def counting(extractors: Any, tokens: Any, shard: Shard) -> Any:
         done.append(shard.index)
-        return original(self, tokens, shard)
+        return original(extractors, tokens, shard)
 
-    monkeypatch.setattr(Extractor, "extract", counting)
+    monkeypatch.setattr(native, "begin_together", counting)
     return done
 
 

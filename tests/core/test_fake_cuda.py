@@ -15,7 +15,8 @@ import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from autointerp_core.extraction.firings import Batching, Extractor, plan_shards
+from autointerp_core.extraction import firings
+from autointerp_core.extraction.firings import Batching, Extractor, begin_together, plan_shards
 from autointerp_core.extraction.health import Reading, measure_health
 from autointerp_core.extraction.logits import write_logits
 from autointerp_core.extraction.neighbours import write_neighbours
@@ -104,6 +105,39 @@ def test_model_and_encode(
     some: bool,
 ) -> None:  # fmt: skip
     extracted(tiny, saes[kind], tokens, mode, some)
+
+
+WAITS = ("cpu", "item", "tolist", "numpy", "nonzero", "__bool__", "__float__", "__int__")
+
+
+@pytest.mark.parametrize("kind", ["topk", "sparsify"])
+def test_nothing_waits_for_the_gpu_before_a_shard_is_ended(
+    tiny: Tiny, saes: dict[str, Path], tokens: TokenStore, mode: FakeTensorMode, kind: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """Batch after batch is begun; what they found is asked for at the end."""
+
+    def refusing(name: str) -> Callable[..., Any]:
+        method = getattr(torch.Tensor, name)
+
+        def asked(self: torch.Tensor, *given: Any, **named: Any) -> Any:
+            assert self.device.type != "cuda", f"{name} waits for the GPU"
+            return method(self, *given, **named)
+
+        return asked
+
+    sae = sae_of(saes[kind], mode)
+    features = np.arange(sae.config.d_sae, dtype=np.int32)
+    extractor = Extractor(loaded(tiny, mode), sae, OWN, features, Batching(2, 4096))
+    extractor.encoding.size = 8
+    shard = plan_shards(np.asarray(tokens.sequences), 200)[0]
+    with monkeypatch.context() as patch:
+        patch.setattr(firings, "on_its_way", lambda tensor: tensor)
+        for name in WAITS:
+            patch.setattr(torch.Tensor, name, refusing(name))
+        (made,) = begin_together([extractor], tokens, shard)
+    assert len(made.norms) > 3
+    assert len(made.parts) > len(made.norms)
 
 
 @pytest.mark.slow

@@ -16,6 +16,7 @@ from autointerp_core.explore import first_shards
 from autointerp_core.explore.cofiring import companions
 from autointerp_core.explore.compare.document_counts import document_counts
 from autointerp_core.explore.decoder_neighbours import neighbours
+from autointerp_core.extraction import native
 from autointerp_core.extraction.kept import bring_in
 from autointerp_core.extraction.run import extract
 from autointerp_core.progress import Progress
@@ -141,9 +142,11 @@ def test_asked_keeps_only_those(tiny: Tiny, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("apart", [False, True], ids=["at once", "in a thread"])
 def test_auto_keeps_only_those_where_the_disk_is_small_and_says_so(
-    tiny: Tiny, plain: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny: Tiny, plain: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, apart: bool
 ) -> None:
+    monkeypatch.setattr(native, "_apart", lambda _device: apart)
     whole = sum(path.stat().st_size for path in plain.passes[0].shards)
     free = shutil.disk_usage(tmp_path)._replace(free=9 * whole)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: free)

@@ -82,3 +82,43 @@ def test_rows_that_fire_decode_to_the_same(
     torch.testing.assert_close(sae.reconstruct(x, few()), whole, rtol=1e-5, atol=1e-5)
     assert decoded[0] <= 8
     assert sae.sae.W_dec.shape[0] == 64
+
+
+@pytest.mark.parametrize("how", [*TOPK, *OTHERS], ids=str)
+def test_what_fires_is_what_encode_gives(tmp_path: Path, how: dict[str, Any]) -> None:
+    """To the bit, for blocks of any size one after another, and for some latents alone."""
+    sae = loaded(tmp_path, how)
+    for latents in (None, [3, 50, 7]):
+        fires = sae.firing_encoder(latents)
+        for n in (300, 40, 301):
+            x = torch.randn(n, 32)
+            chosen = latents if sae.topk_encoder() is None else None
+            expected = sae.encoder(chosen)(x)
+            where, latent, value = fires(x)
+            found = torch.zeros_like(expected)
+            found[where, latent] = value
+            assert torch.equal(found, expected)
+
+
+@pytest.mark.parametrize("architecture", ["standard", "jumprelu"])
+def test_what_is_no_number_is_among_what_fires(tmp_path: Path, architecture: str) -> None:
+    sae = loaded(tmp_path, {"architecture": architecture})
+    x = torch.randn(4, 32)
+    x[2] = torch.nan
+    where, _, value = sae.firing_encoder()(x)
+    assert value[where == 2].isnan().all()
+    assert (where == 2).sum() == 64
+
+
+@pytest.mark.parametrize("how", TOPK, ids=str)
+def test_a_wide_top_k_sae_reconstructs_from_what_it_chose(
+    tmp_path: Path, how: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sae = loaded(tmp_path, how)
+    x = torch.randn(30, 32)
+    made, acts = sae.reconstruction(x)
+    monkeypatch.setattr(sae_module, "_WIDE", 1)
+    ours, chosen = sae.reconstruction(x)
+    torch.testing.assert_close(ours, made, rtol=1e-5, atol=1e-5)
+    assert chosen.shape == (30, 8)
+    assert torch.equal((chosen != 0).sum(1), (acts != 0).sum(1))
