@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from autointerp_core.exchange.subject import Labelled
-from autointerp_core.store.event_details import ScorerResult, value_of
 from autointerp_core.store.label_state import Proposal
+from autointerp_core.store.score_values import ScorerResult, value_of
 
 HUMAN = "human"
 _LLM = "llm:"

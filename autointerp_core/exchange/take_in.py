@@ -12,9 +12,10 @@ from dataclasses import dataclass, replace
 
 from autointerp_core.errors import LabelRejected, ParameterError
 from autointerp_core.exchange.incoming import Incoming, IncomingLabel, IncomingScore
-from autointerp_core.store.event_details import ScoreDetails, value_of
+from autointerp_core.store.event_details import ScoreDetails
 from autointerp_core.store.events import IMPORTED, SCORED, WITH_LABEL_TEXT, LabelEvent, NewEvent
 from autointerp_core.store.history import LabelHistory, derive
+from autointerp_core.store.score_values import value_of
 from autointerp_core.store.study import Study
 from autointerp_core.store.text_cleaning import (
     MAX_LABEL_CHARACTERS,

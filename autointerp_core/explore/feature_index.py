@@ -25,8 +25,8 @@ from autointerp_core.explore.text_search import TextSearch
 from autointerp_core.explore.topic_search import TopicSearch
 from autointerp_core.explore.view import STATUSES, View
 from autointerp_core.store import selections
-from autointerp_core.store.event_details import by_rank
 from autointerp_core.store.history import LabelHistory, LabelState
+from autointerp_core.store.score_values import by_rank
 from autointerp_core.store.study import Study
 
 _ORDERS_KEPT = 24

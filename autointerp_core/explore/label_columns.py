@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from autointerp_core.explore.view import STATUSES
-from autointerp_core.store.event_details import CHANCE, by_rank
 from autointerp_core.store.history import LabelState, Proposal
+from autointerp_core.store.score_values import CHANCE, by_rank
 
 
 def agreement(state: LabelState) -> float:

@@ -62,7 +62,7 @@ class View:
     size: int = 50
     by: str = ""
     """The scorer whose number ``score`` means; empty, or unknown to the study: the one that ranks
-    where nobody chose (``event_details.RANKING``)."""
+    where nobody chose (``score_values.RANKING``)."""
 
     @classmethod
     def from_params(cls, params: Mapping[str, str]) -> View:

@@ -18,11 +18,11 @@ from typing import Any
 import orjson
 
 from autointerp_core.errors import BadInput
-from autointerp_core.store.event_details import number
 from autointerp_core.store.events import KINDS, LabelEvent
 from autointerp_core.store.files import atomic_file
 from autointerp_core.store.history import LabelHistory
 from autointerp_core.store.input_scores import add_input_scores, read_input_scores
+from autointerp_core.store.score_values import number
 from autointerp_core.store.study_names import MAX_NAME, given_name, rename
 from autointerp_core.store.study_record import StudyRecord
 from autointerp_core.store.text_cleaning import one_line, safe_json

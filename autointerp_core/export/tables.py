@@ -11,8 +11,8 @@ import pandas as pd
 
 from autointerp_core.export.result_files import Scores, label_rows
 from autointerp_core.labels.scoring.scorers import SCORERS
-from autointerp_core.store.event_details import ScorerResult
 from autointerp_core.store.history import LabelHistory
+from autointerp_core.store.score_values import ScorerResult
 from autointerp_core.store.study import Study
 
 LABEL_COLUMNS = (

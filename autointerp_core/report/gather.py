@@ -22,10 +22,11 @@ from autointerp_core.labels.scoring.scorers import SCORERS
 from autointerp_core.report.cost import CostLine, cost_lines
 from autointerp_core.report.judges import JudgePair, judge_pairs
 from autointerp_core.report.rank_agreement import ScorerPair, scorer_pairs
-from autointerp_core.store.event_details import MeasuredDetails, ScorerResult
+from autointerp_core.store.event_details import MeasuredDetails
 from autointerp_core.store.events import FAILED, GENERATED, MEASURED, SCORED, LabelEvent
 from autointerp_core.store.history import LabelHistory
 from autointerp_core.store.label_state import EvidencePlace, LabelState
+from autointerp_core.store.score_values import ScorerResult
 from autointerp_core.store.studies import controls_of
 from autointerp_core.store.study import Study
 from autointerp_core.store.study_record import StudyRecord

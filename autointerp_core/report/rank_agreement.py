@@ -11,7 +11,7 @@ import numpy as np
 
 from autointerp_core.arrays import Float64Array
 from autointerp_core.labels.scoring.score_statistics import Z95, Interval
-from autointerp_core.store.event_details import ScorerResult
+from autointerp_core.store.score_values import ScorerResult
 
 LEAST = 8
 """Features below which a rank correlation says nothing."""

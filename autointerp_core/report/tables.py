@@ -9,7 +9,7 @@ from autointerp_core.labels.scoring.score_statistics import Interval
 from autointerp_core.report.cost import CostLine
 from autointerp_core.report.gather import ReportData, distances
 from autointerp_core.report.rank_agreement import LEAST
-from autointerp_core.store.event_details import ScorerResult
+from autointerp_core.store.score_values import ScorerResult
 
 SCORES = (
     "Each scorer apart, over the label that stands for each feature, on test documents: scorers "

@@ -7,24 +7,14 @@ is None or empty.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any, Self
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from autointerp_core.store.score_values import ScorerResult, count, number, ranking_value, rounded
 
 PROMPT_HASH = "prompt_hash"
 """The one key that the database knows: labels are found again by it."""
-RANKING = ("detection", "fuzzing", "embedding")
-"""Which scorer's number ranks where nobody chose another: the first of these that all labels to
-be compared have, then those that are not named here. Numbers of different scorers are never put
-together: they measure different things on different scales.
-
-A language model that reads the text sees what a label means; fuzzing asks besides whether the
-right tokens fire, which small judges answer worse; likeness of meaning is blind to patterns."""
-CHANCE = 0.5
-"""What every scorer gives to a label that says nothing: what a label is compared at that the
-ranking scorer cannot judge."""
-_CANNOT = "this scorer cannot judge it"
 FAILED_BY_PROVIDER, FAILED_BY_ANSWER = "provider", "answer"
 """``failure`` of an answer that could not be had, which a later run asks for again; and of one
 without a label in it, which it does not."""
@@ -131,9 +121,9 @@ class SearchEvidence:
             "method": self.method,
             "firings": self.firings,
             "kind": self.kind,
-            "recall": _rounded(self.recall, 3),
-            "precision": _rounded(self.precision, 3),
-            "auroc": _rounded(self.auroc, 3),
+            "recall": rounded(self.recall, 3),
+            "precision": rounded(self.precision, 3),
+            "auroc": rounded(self.auroc, 3),
             "context": {word: round(share, 3) for word, share in self.context.items()},
             **({} if self.form is None else {"form": self.form}),
         }
@@ -155,95 +145,6 @@ class SearchDetails(GenerationDetails):
         }
 
 
-@dataclass(frozen=True)
-class ScorerResult:
-    """How well a label tells active from silent windows, by one scorer."""
-
-    name: str
-    """The scorer's."""
-    value: float | None
-    """None where one of the classes has no judgement; ``reason`` says so."""
-    low: float | None = None
-    high: float | None = None
-    shuffled: float | None = None
-    """The same judge and windows with the label of another feature (mean of several)."""
-    n: int | None = None
-    """Judgements in the value."""
-    n_missing: int = 0
-    n_active: int | None = None
-    n_easy: int | None = None
-    n_hard: int | None = None
-    easy: float | None = None
-    """Against the easy silent windows alone."""
-    hard: float | None = None
-    measure: str = ""
-    judge: str = ""
-    floor: float | None = None
-    """What the measure gives for a judge that says the same of every window."""
-    reason: str | None = None
-    """Why there is no value."""
-    auroc: float | None = None
-    """Of a judge's probabilities, where they are more than yes and no: above the floor although
-    the balanced accuracy is not, where a judge can tell windows apart but leans to one answer."""
-    hit: float | None = None
-    """Of a judge that says yes or no: share of active windows that it said yes to."""
-    rejected: float | None = None
-    """Share of silent windows that it said no to."""
-    neighbour: float | None = None
-    """Against silent windows in which features much like it fire."""
-    near: float | None = None
-    """Against the silent windows of the part that are most like the label."""
-    n_neighbour: int | None = None
-    n_near: int | None = None
-    density: float | None = None
-    """Share of windows in which the feature fires: what AUPRC, F1 and correlation are at."""
-    n_random: int | None = None
-    """Random silent windows these three rest on. None: of an event before version 2."""
-    auprc: float | None = None
-    auprc_low: float | None = None
-    auprc_high: float | None = None
-    f1: float | None = None
-    f1_low: float | None = None
-    f1_high: float | None = None
-    correlation: float | None = None
-    correlation_low: float | None = None
-    correlation_high: float | None = None
-    fit: float | None = None
-    """What labels are compared by on validate, here on test; ``scored`` events of version 2 had
-    another figure here, correlation with every word counting once."""
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain JSON, numbers to four digits, null where unknown."""
-        written = {key: _rounded(value, 4) for key, value in asdict(self).items()}
-        return {k: v for k, v in written.items() if v is not None or k not in SINCE_VERSION_2}
-
-    @classmethod
-    def from_json(cls, name: str, raw: Any) -> Self:
-        """From a mapping, or (of old or foreign events) from the value alone."""
-        found: Mapping[str, Any] = raw if isinstance(raw, Mapping) else {"value": raw}
-        numbers: dict[str, Any] = {key: _count(found.get(key)) for key in _COUNTS}
-        numbers |= {key: number(found.get(key)) for key in _VALUES}
-        return cls(
-            name=name,
-            n_missing=_count(found.get("n_missing")) or 0,
-            measure=str(found.get("measure") or ""),
-            judge=str(found.get("judge") or ""),
-            reason=str(found["reason"]) if found.get("reason") else None,
-            **numbers,
-        )
-
-
-_COUNTS = tuple(f.name for f in fields(ScorerResult) if f.type == "int | None")
-_VALUES = tuple(f.name for f in fields(ScorerResult) if f.type == "float | None")
-"""Read by kind, so that a field that is written is a field that is read."""
-SINCE_VERSION_2 = frozenset(
-    {
-        *("hit", "rejected"),
-        *("neighbour", "near", "n_neighbour", "n_near", "density", "n_random", "fit"),
-        *(f"{n}{end}" for n in ("auprc", "f1", "correlation") for end in ("", "_low", "_high")),
-    }
-)
-"""What a result has only where it was measured."""
 _LEFT_OUT = frozenset({"score", "unscored"})
 
 
@@ -317,11 +218,11 @@ class ScoreDetails:
             tested=bool(found("tested")),
             evidence=found("evidence"),
             unscored=found("unscored"),
-            documents_active=_count(found("documents_active")),
+            documents_active=count(found("documents_active")),
             lacking=_mapping(found("lacking")),
-            missing=_count(found("missing")) or 0,
-            tokens_in=_count(found("tokens_in")) or 0,
-            tokens_out=_count(found("tokens_out")) or 0,
+            missing=count(found("missing")) or 0,
+            tokens_in=count(found("tokens_in")) or 0,
+            tokens_out=count(found("tokens_out")) or 0,
             seconds=number(found("seconds")) or 0.0,
             cost=number(found("cost")),
             leaves_out=_LEFT_OUT - details.keys(),
@@ -418,68 +319,13 @@ class MeasuredDetails:
             label=found("label"),
             study=found("study"),
             key=found("key"),
-            missing=_count(found("missing")) or 0,
-            tokens_in=_count(found("tokens_in")) or 0,
-            tokens_out=_count(found("tokens_out")) or 0,
+            missing=count(found("missing")) or 0,
+            tokens_in=count(found("tokens_in")) or 0,
+            tokens_out=count(found("tokens_out")) or 0,
             seconds=number(found("seconds")) or 0.0,
             cost=number(found("cost")),
         )
 
 
-def by_rank(names: Iterable[str]) -> list[str]:
-    """Names of scorers in the order of :data:`RANKING`, others by name after them."""
-    return sorted(names, key=lambda n: (RANKING.index(n) if n in RANKING else len(RANKING), n))
-
-
-def ranking_value(scores: Mapping[str, Any]) -> float | None:
-    """The value of the first scorer in :data:`RANKING` that has one; never a mixture of several.
-
-    Of scores by name, each a number or a mapping with a ``"value"``.
-    """
-    names = by_rank(scores) if len(scores) > 1 else scores
-    return next((found for n in names if (found := value_of(scores[n])) is not None), None)
-
-
-def value_of(score: Any) -> float | None:
-    """The value of a score: a number, or a mapping with a ``"value"``."""
-    return number(score.get("value") if isinstance(score, Mapping) else score)
-
-
-def refusal(why: str) -> str:
-    """The ``reason`` of a score of a label that its scorer cannot judge."""
-    return f"{_CANNOT}: {why}"
-
-
-def is_refusal(score: Any) -> bool:
-    """Whether a score says, in its ``reason``, that its scorer cannot judge the label."""
-    reason = score.get("reason") if isinstance(score, Mapping) else None
-    return value_of(score) is None and isinstance(reason, str) and reason.startswith(_CANNOT)
-
-
-def judge_of(score: Any) -> str | None:
-    """Who judged a score; None where that is not said."""
-    return score.get("judge") if isinstance(score, Mapping) else None
-
-
-def number(value: Any) -> float | None:
-    """A finite number as a float; None for anything else."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    try:
-        found = float(value)
-    except OverflowError:  # an integer of hundreds of digits
-        return None
-    return found if math.isfinite(found) else None
-
-
-def _count(value: Any) -> int | None:
-    found = number(value)
-    return int(found) if found is not None and found >= 0 else None
-
-
 def _mapping(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
-
-
-def _rounded(value: Any, digits: int) -> Any:
-    return round(value, digits) if isinstance(value, float) else value

@@ -12,7 +12,7 @@ The rules:
 * An ``imported`` proposal that an ``undone`` event names as parent is withdrawn.
 * Without a decision the label is the best-scored proposal's (:func:`ranked`), else
   ``label_llm``, else ``label_search``, else the last imported text. Proposals are compared on
-  ``validate`` by one scorer, the first of ``event_details.RANKING`` that all of them have a
+  ``validate`` by one scorer, the first of ``score_values.RANKING`` that all of them have a
   number of; equal ones by the next. Numbers of different scorers are never put together.
 * No score is ever replaced by a missing one, nor one of a real judge by a scripted one (whose
   answers are canned); a scripted proposal comes after all others, scored or not.
@@ -30,15 +30,7 @@ from dataclasses import dataclass, field, replace
 from sys import intern
 from typing import Any, Literal, NamedTuple, TypeAlias
 
-from autointerp_core.store.event_details import (
-    CHANCE,
-    ScoreDetails,
-    by_rank,
-    is_refusal,
-    judge_of,
-    ranking_value,
-    value_of,
-)
+from autointerp_core.store.event_details import ScoreDetails
 from autointerp_core.store.events import (
     ACCEPTED,
     FAILED,
@@ -52,6 +44,14 @@ from autointerp_core.store.events import (
     UNDONE,
     UNFLAGGED,
     LabelEvent,
+)
+from autointerp_core.store.score_values import (
+    CHANCE,
+    by_rank,
+    is_refusal,
+    judge_of,
+    ranking_value,
+    value_of,
 )
 
 SCRIPTED = "llm:scripted"
@@ -382,7 +382,7 @@ def _proposal(
 def ranked(proposals: Iterable[Proposal], by: str = "") -> list[Proposal]:
     """The scored proposals of one feature, best last: the one order of proposals there is.
 
-    By one scorer: ``by``, else the first of ``event_details.RANKING`` that all of them have a
+    By one scorer: ``by``, else the first of ``score_values.RANKING`` that all of them have a
     number of, so that a proposal whose judge failed, or that fewer scorers were asked about, is
     compared by what the others have too. Where no scorer is common to all, by the one that most
     have; proposals without its number come before those with it. Equal ones are told apart by the

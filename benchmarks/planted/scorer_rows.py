@@ -25,7 +25,7 @@ from autointerp_core.labels.embedders import MINILM, WORDLLAMA, KnownTexts, make
 from autointerp_core.labels.scoring.sample_windows import WindowSampler, WindowSet
 from autointerp_core.labels.scoring.scorers import ScorerRun, Tools, answer_runs
 from autointerp_core.labels.scoring.scorers.embedding import EMBEDDING
-from autointerp_core.store.event_details import ScorerResult
+from autointerp_core.store.score_values import ScorerResult
 from autointerp_core.store.study import Study
 from benchmarks.planted.build import build_guards, build_ruled
 from benchmarks.planted.guards import NAMED_AMONG, ONE_WORD, guards

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from autointerp_core.store.event_details import ScoreDetails, ScorerResult
+from autointerp_core.store.event_details import ScoreDetails
 from autointerp_core.store.history import LabelHistory, NewEvent
+from autointerp_core.store.score_values import ScorerResult
 from autointerp_core.store.study import Study
 from benchmarks.synthetic import write_study
 

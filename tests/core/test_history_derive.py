@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autointerp_core.errors import LabelRejected
-from autointerp_core.store.event_details import ScoreDetails, refusal
+from autointerp_core.store.event_details import ScoreDetails
 from autointerp_core.store.events import TOPIC_OF, LabelEvent
 from autointerp_core.store.label_state import (
     EvidencePlace,
@@ -18,6 +18,7 @@ from autointerp_core.store.label_state import (
     derive,
     ranked,
 )
+from autointerp_core.store.score_values import refusal
 from autointerp_core.store.text_cleaning import clean_label, clean_note, safe_text
 
 MACHINE = ["generated", "imported", "scored", "failed"]

@@ -29,8 +29,8 @@ from autointerp_core.labels.run import label_features
 from autointerp_core.labels.scoring.run import score_labels
 from autointerp_core.labels.scoring.score_statistics import AUROC
 from autointerp_core.labels.scoring.scorers import SCORERS, Scorer, ScorerRun, Tools
-from autointerp_core.store.event_details import ScorerResult
 from autointerp_core.store.history import LabelHistory
+from autointerp_core.store.score_values import ScorerResult
 from autointerp_core.store.study import Example, Study
 from tests.core.score_fixtures import DAYS, concept_study
 

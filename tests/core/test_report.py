@@ -20,9 +20,10 @@ from autointerp_core.report.html_report import write_report
 from autointerp_core.report.rank_agreement import comparable, spearman
 from autointerp_core.report.tables import NO_AGREEMENT, costs, judges, scores
 from autointerp_core.report.windows import shown_features
-from autointerp_core.store.event_details import MeasuredDetails, ScorerResult
+from autointerp_core.store.event_details import MeasuredDetails
 from autointerp_core.store.events import GENERATED, MEASURED, NewEvent
 from autointerp_core.store.history import LabelHistory
+from autointerp_core.store.score_values import ScorerResult
 from autointerp_core.store.study import Study
 from tests.core.score_fixtures import CONCEPTS, RuleJudge, concept_study, oracle
 

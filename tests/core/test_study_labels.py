@@ -25,11 +25,11 @@ from autointerp_core.store.event_details import (
     GenerationDetails,
     RankingDetails,
     ScoreDetails,
-    ScorerResult,
     SearchDetails,
     SearchEvidence,
 )
 from autointerp_core.store.history import LabelHistory
+from autointerp_core.store.score_values import ScorerResult
 from autointerp_core.store.study import Study
 from tests.core.score_fixtures import concept_study
 

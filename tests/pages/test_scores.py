@@ -13,8 +13,8 @@ from streamlit.testing.v1 import AppTest
 
 from autointerp_core.explore.label_columns import agreement
 from autointerp_core.explore.view import View
-from autointerp_core.store.event_details import ScorerResult
 from autointerp_core.store.history import LabelHistory, NewEvent
+from autointerp_core.store.score_values import ScorerResult
 from tests.pages.conftest import SAE, Open, a_score, record_score
 from tests.pages.test_pages import element, texts
 from ui import readers

@@ -13,8 +13,8 @@ from typing import Any
 from autointerp_core.labels.scoring.measures import MEASURES
 from autointerp_core.labels.scoring.natural_density import f1_floor
 from autointerp_core.labels.scoring.scorers import SCORERS
-from autointerp_core.store.event_details import ScorerResult
 from autointerp_core.store.history import Proposal
+from autointerp_core.store.score_values import ScorerResult
 
 ABOUT = (
     "How well the label tells text that the feature fires on from text that it does not fire "

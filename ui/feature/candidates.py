@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from autointerp_core.store.event_details import by_rank, is_refusal, value_of
 from autointerp_core.store.events import UNKNOWN_STUDY
 from autointerp_core.store.history import LabelState, Proposal
 from autointerp_core.store.label_state import ranked
+from autointerp_core.store.score_values import by_rank, is_refusal, value_of
 from ui import readers, session, url
 from ui.decisions.callback import act
 from ui.elements import scores

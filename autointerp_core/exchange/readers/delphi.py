@@ -19,7 +19,7 @@ from autointerp_core.exchange.incoming import Incoming, IncomingLabel, IncomingS
 from autointerp_core.exchange.readers.lines import check_width, json_file
 from autointerp_core.export.history_file import check_same_sae
 from autointerp_core.labels.auroc import auroc_value
-from autointerp_core.store.event_details import ScorerResult, number
+from autointerp_core.store.score_values import ScorerResult, number
 from autointerp_core.store.study_record import StudyRecord
 
 SOURCE = "import:delphi"

@@ -34,11 +34,7 @@ from autointerp_core.labels.providers.base import (
     prompt_hash,
 )
 from autointerp_core.progress import Progress, ProgressCallback, silent
-from autointerp_core.store.event_details import (
-    FAILED_BY_ANSWER,
-    FAILED_BY_PROVIDER,
-    AnswerDetails,
-)
+from autointerp_core.store.event_details import FAILED_BY_ANSWER, FAILED_BY_PROVIDER, AnswerDetails
 from autointerp_core.store.events import FAILED, GENERATED
 from autointerp_core.store.history import LabelHistory
 from autointerp_core.store.study import GROUPS, Example, Study

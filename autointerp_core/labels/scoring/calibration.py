@@ -16,8 +16,8 @@ from typing import Any
 from autointerp_core.home import home
 from autointerp_core.labels.scoring.proportions import Count, JudgeSkill, corrected_accuracy
 from autointerp_core.labels.scoring.score_statistics import Interval
-from autointerp_core.store.event_details import ScorerResult, number
 from autointerp_core.store.files import write_json
+from autointerp_core.store.score_values import ScorerResult, number
 
 FILE_NAME = "judges.json"
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from autointerp_core.store.event_details import ScorerResult, value_of
 from autointerp_core.store.label_state import LabelState, Proposal, ranked
+from autointerp_core.store.score_values import ScorerResult, value_of
 
 CARRIED = "control:"
 """How the source of a carried label begins; then the study it is from."""

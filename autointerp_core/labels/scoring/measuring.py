@@ -25,10 +25,11 @@ from autointerp_core.labels.scoring.report import ScoreReport, summarise
 from autointerp_core.labels.scoring.run import score_labels
 from autointerp_core.labels.scoring.study_model import StudyModel
 from autointerp_core.progress import Progress, ProgressCallback, silent
-from autointerp_core.store.event_details import MeasuredDetails, ScorerResult
+from autointerp_core.store.event_details import MeasuredDetails
 from autointerp_core.store.events import MEASURED, LabelEvent, NewEvent
 from autointerp_core.store.history import LabelHistory
 from autointerp_core.store.label_state import LabelState
+from autointerp_core.store.score_values import ScorerResult
 from autointerp_core.store.study import Study
 
 VERSION = 1

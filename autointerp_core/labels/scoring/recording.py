@@ -17,8 +17,9 @@ from autointerp_core.labels.scoring.report import ScoreReport
 from autointerp_core.labels.scoring.sample_windows import MIN_ACTIVE
 from autointerp_core.labels.scoring.scored_proposals import ScoredProposal
 from autointerp_core.labels.scoring.scorers import SCORERS, ScorerRun
-from autointerp_core.store.event_details import ScoreDetails, ScorerResult, ranking_value
+from autointerp_core.store.event_details import ScoreDetails
 from autointerp_core.store.events import SCORED, NewEvent
+from autointerp_core.store.score_values import ScorerResult, ranking_value
 from autointerp_core.store.study import Study
 
 

@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from autointerp_core.labels.scoring.calibration import read_calibrations
 from autointerp_core.labels.scoring.score_statistics import FLOOR, mean_interval
-from autointerp_core.store.event_details import ScorerResult
+from autointerp_core.store.score_values import ScorerResult
 
 
 @dataclass

@@ -27,8 +27,9 @@ from autointerp_core.labels.scoring.scorers import judged
 from autointerp_core.labels.scoring.shuffled_labels import OtherLabels, further_labels
 from autointerp_core.labels.search.record import search_labeler
 from autointerp_core.progress import Progress, ProgressCallback, silent
-from autointerp_core.store.event_details import ScoreDetails, ScorerResult
+from autointerp_core.store.event_details import ScoreDetails
 from autointerp_core.store.history import LabelHistory
+from autointerp_core.store.score_values import ScorerResult
 from autointerp_core.store.study import Study
 
 __all__ = ["ScoreReport", "ScorerSummary", "score_labels"]

@@ -29,7 +29,7 @@ from numpy.typing import ArrayLike
 
 from autointerp_core.arrays import Float64Array
 from autointerp_core.labels.auroc import auroc_value
-from autointerp_core.store.event_details import ScorerResult
+from autointerp_core.store.score_values import ScorerResult
 
 AUROC = "auroc"
 BALANCED_ACCURACY = "balanced accuracy"

@@ -13,9 +13,10 @@ import orjson
 from autointerp_core.labels.document_split import LABEL, TEST, VALIDATE
 from autointerp_core.labels.scoring.control_results import CARRIED
 from autointerp_core.labels.scoring.scorers import SCORERS, ScorerRun
-from autointerp_core.store.event_details import GenerationDetails, ScoreDetails, ranking_value
+from autointerp_core.store.event_details import GenerationDetails, ScoreDetails
 from autointerp_core.store.events import GENERATED, PROPOSALS, SCORED, LabelEvent
 from autointerp_core.store.label_state import derive
+from autointerp_core.store.score_values import ranking_value
 
 SEEN_ALL = (
     "made from all documents, so that none is left to test it on; make the label anew with "

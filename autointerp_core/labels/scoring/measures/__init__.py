@@ -24,7 +24,7 @@ from autointerp_core.labels.providers.base import LabelProvider
 from autointerp_core.labels.registry import Registry
 from autointerp_core.labels.scoring.choice_judge import ChoiceJudge
 from autointerp_core.labels.scoring.study_model import StudyModel
-from autointerp_core.store.event_details import ScorerResult
+from autointerp_core.store.score_values import ScorerResult
 from autointerp_core.store.study import Study
 
 

@@ -38,7 +38,7 @@ from autointerp_core.labels.scoring.proportions import Count, wilson
 from autointerp_core.labels.scoring.score_statistics import AUROC, FLOOR, auroc
 from autointerp_core.labels.scoring.study_model import StudyModel, strongest
 from autointerp_core.labels.scoring.written_texts import A_PROMPT, TEXTS, WrittenTexts, write_texts
-from autointerp_core.store.event_details import ScorerResult
+from autointerp_core.store.score_values import ScorerResult
 
 GENERATION = "generation"
 RESPONSIVENESS, CLARITY, PURITY = "responsiveness", "clarity", "purity"

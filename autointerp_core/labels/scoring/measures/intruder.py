@@ -49,7 +49,7 @@ from autointerp_core.labels.scoring.measures import (
 )
 from autointerp_core.labels.scoring.proportions import Count, wilson
 from autointerp_core.labels.scoring.sample_windows import Window, WindowSampler, WindowSet
-from autointerp_core.store.event_details import ScorerResult
+from autointerp_core.store.score_values import ScorerResult
 
 INTRUDER = "intruder"
 ACCURACY = "accuracy"

@@ -29,7 +29,7 @@ from autointerp_core.labels.scoring.measures import (
 )
 from autointerp_core.labels.scoring.score_statistics import AUROC, FLOOR, auroc
 from autointerp_core.labels.search.raised_tokens import raised_tokens
-from autointerp_core.store.event_details import ScorerResult
+from autointerp_core.store.score_values import ScorerResult
 
 OUTPUT = "output"
 MIN_TOKENS = 3

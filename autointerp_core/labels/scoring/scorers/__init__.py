@@ -37,7 +37,7 @@ from autointerp_core.labels.scoring.score_statistics import (
     score,
     value_of,
 )
-from autointerp_core.store.event_details import ScorerResult, refusal
+from autointerp_core.store.score_values import ScorerResult, refusal
 
 NONE, ALL = "none", "all"
 
