@@ -18,7 +18,13 @@ from autointerp_core.extraction.config import ExtractionConfig
 from autointerp_core.extraction.health_sample import take_sample
 from autointerp_core.home import home
 from autointerp_core.progress import Progress, ProgressCallback, silent
-from autointerp_core.sources.control_sae import ControlSAE, check_kind, randomise, write_control
+from autointerp_core.sources.control_sae import (
+    ControlSAE,
+    check_kind,
+    randomise,
+    read_control,
+    write_control,
+)
 from autointerp_core.store.study import Study
 
 if TYPE_CHECKING:
@@ -56,7 +62,9 @@ def control_request(
     request = _request(study, folder, features, device)
     record = study.info.sae
     control = ControlSAE(kind, seed, study.id, str(record.path), record.sae_id)
-    if not (folder / "control.json").exists():
+    kept = read_control(str(folder))
+    # Of the same study, but its SAE may have been moved since.
+    if kept is None or kept.sae_path != control.sae_path:
         progress(Progress("preparing", message=f"making the {kind} control of {study.id}"))
         loaded = _load(study)
         write_control(folder, control, _thresholds(study, loaded, control, device, progress))
