@@ -22,14 +22,11 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from autointerp_core.controls import carry_labels, do_controls
-from autointerp_core.extraction.control import control_request
-from autointerp_core.extraction.run import extract
+from autointerp_core.controls import do_controls
 from autointerp_core.home import home, studies_dir
 from autointerp_core.labels.config import ScoreConfig
 from autointerp_core.labels.document_split import TEST, Split
 from autointerp_core.labels.embedders import KnownTexts, default_embedder
-from autointerp_core.labels.explain.example_lines import whole_word
 from autointerp_core.labels.providers.base import ChatPrompt, LabelProvider
 from autointerp_core.labels.providers.local import LocalProvider
 from autointerp_core.labels.providers.scripted import ScriptedProvider
@@ -39,29 +36,25 @@ from autointerp_core.labels.scoring.calibration import (
     keep_calibration,
     read_calibrations,
 )
-from autointerp_core.labels.scoring.control_results import carried_results, standing_results
 from autointerp_core.labels.scoring.judge import FitQuestion, Judge, Judgement
 from autointerp_core.labels.scoring.llm_judge import LLMJudge
 from autointerp_core.labels.scoring.measures.generation import GENERATION, RESPONSIVENESS
-from autointerp_core.labels.scoring.measures.intruder import FLOOR, INTRUDER
 from autointerp_core.labels.scoring.measuring import score_and_measure
-from autointerp_core.labels.scoring.proportions import Count, JudgeSkill, wilson
-from autointerp_core.labels.scoring.report import ScorerSummary, summarise
+from autointerp_core.labels.scoring.proportions import Count, JudgeSkill
+from autointerp_core.labels.scoring.report import summarise
 from autointerp_core.labels.scoring.sample_windows import WindowSampler
 from autointerp_core.labels.scoring.scorers import SCORERS, ScorerRun, Tools, answer_runs, judged
-from autointerp_core.sources.control_sae import CONTROLS, RANDOM
-from autointerp_core.store.event_details import MeasuredDetails
-from autointerp_core.store.events import IMPORTED, MEASURED, NewEvent
+from autointerp_core.sources.control_sae import CONTROLS
 from autointerp_core.store.history import LabelHistory
-from autointerp_core.store.study import Study
 from autointerp_core.study_model import model_of
 from benchmarks.labels import demo_study
 from benchmarks.planted.build import Planted, build_planted
 from benchmarks.planted.concepts import Concept
-from benchmarks.planted.judge import PlantedChoiceJudge, PlantedJudge
+from benchmarks.planted.control_rows import planted_controls
+from benchmarks.planted.judge import PlantedJudge
+from benchmarks.planted.measured import floor_row, mean_row, measured_intruders, put_labels
 from benchmarks.report import Row, publish
 
-SCORED = ("embedding", "detection", "fuzzing")
 _FILLER = (
     "the old garden behind our house was full of weeds that nobody had cut for some weeks so we "
     "took a bucket and went out there again before dinner to clear what was left near the gate"
@@ -97,27 +90,15 @@ def planted_part(folder: Path, provider: LabelProvider | None, asked: int) -> It
     planted = build_planted(folder)
     for name, study in (("lexical", planted.lexical), ("pattern", planted.pattern)):
         begun = time.perf_counter()
-        found = _measured(planted, study, folder / f"{name}.db")
+        found = measured_intruders(study, folder / f"{name}.db")
         seconds = time.perf_counter() - begun
-        yield _mean_row(f"intruder_planted_{name}", found[INTRUDER], 0.95)
+        yield mean_row(f"intruder_planted_{name}", found, 0.95)
         yield Row(f"intruder_{name}_features_per_minute", 60 * len(study.features) / seconds)
     yield from generation_rows(planted, folder)
     yield from planted_controls(planted, folder)
     yield from corrected_rows(planted)
     if provider is not None:
         yield from judge_rows(planted, provider, asked)
-
-
-def _measured(planted: Planted, study: Study, place: Path) -> dict[str, ScorerSummary]:
-    with LabelHistory.open(place) as history:
-        report = score_and_measure(
-            study,
-            study.features.tolist(),
-            history,
-            ScoreConfig(scorers=(INTRUDER,)),
-            choice_judge=PlantedChoiceJudge(),
-        )
-    return report.scorers
 
 
 def generation_rows(planted: Planted, folder: Path) -> Iterator[Row]:
@@ -143,72 +124,11 @@ def generation_rows(planted: Planted, folder: Path) -> Iterator[Row]:
         seconds = time.perf_counter() - begun
         for result, summary in report.scorers.items():
             right = name == "right" and result == RESPONSIVENESS
-            yield _mean_row(f"{result}_{name}_label", summary, 0.95 if right else None)
+            yield mean_row(f"{result}_{name}_label", summary, 0.95 if right else None)
         if name == "wrong":
-            yield _floor_row("responsiveness_wrong_label_low", report.scorers[RESPONSIVENESS])
+            yield floor_row("responsiveness_wrong_label_low", report.scorers[RESPONSIVENESS])
         else:
             yield Row("generation_labels_per_minute", 60 * len(features) / seconds, note="scripted")
-
-
-def planted_controls(planted: Planted, folder: Path) -> Iterator[Row]:
-    """Scores of the planted labels on the controls' features: at the floor, within the interval."""
-    study = planted.lexical
-    features = study.features.tolist()
-    with LabelHistory.open(folder / "controls.db") as history:
-        put_labels(history, study, {f: planted.concepts[f].name for f in features})
-        config = ScoreConfig(scorers=SCORED)
-        score_and_measure(study, features, history, config, judge=PlantedJudge())
-        states = history.states(study.info.sae_fingerprint, features, study.id).values()
-        for name, results in standing_results(states).items():
-            summary = summarise(results)
-            if summary is not None:
-                yield _mean_row(f"planted_{name}", summary)
-        for kind in CONTROLS:
-            control = extract(control_request(study, kind), folder / "studies").study
-            carry_labels(study, control, features, history)
-            report = score_and_measure(
-                control,
-                features,
-                history,
-                ScoreConfig(scorers=(*SCORED, INTRUDER)),
-                judge=PlantedJudge(),
-                choice_judge=PlantedChoiceJudge(),
-            )
-            known = history.states(control.info.sae_fingerprint, features, control.id).values()
-            found = {name: summarise(r) for name, r in carried_results(known).items()}
-            found[INTRUDER] = report.scorers.get(INTRUDER)
-            for name, summary in found.items():
-                if summary is not None:
-                    yield _mean_row(f"planted_{kind}_{name}", summary)
-                    if name != INTRUDER or kind == RANDOM:
-                        yield _floor_row(f"planted_{kind}_{name}_low", summary)
-            yield from intruder_rows(control, kind, history)
-
-
-def intruder_rows(control: Study, kind: str, history: LabelHistory) -> Iterator[Row]:
-    """A control's trials apart by what their windows fire on.
-
-    At layer 0 any direction is a handful of tokens, so some features of a control fire on one word
-    over and over, and a judge that finds the window without that word is right. Where the windows
-    of a trial fire on different words it can only guess.
-    """
-    right: dict[bool, list[bool]] = {True: [], False: []}
-    sae = control.info.sae_fingerprint
-    for event in history.machine_events(sae, (MEASURED,), control.id, INTRUDER):
-        for trial in MeasuredDetails.from_json(event.details).more["trials"]:
-            shown = [t for i, t in enumerate(trial["tokens"]) if i != trial["intruder"]]
-            windows = control.windows_at(event.feature, np.array(shown))
-            words = {whole_word(window).casefold() for window in windows}
-            right[len(words) == len(shown)].append(trial["chosen"] == trial["intruder"])
-    for differ, found in right.items():
-        if not found:
-            continue
-        value, low, high = wilson(Count(sum(found), len(found)))
-        name = f"planted_{kind}_intruder_{'different' if differ else 'same'}_words"
-        note = f"{low:.3f} to {high:.3f}, floor {FLOOR:.2f}, {len(found)} trials"
-        yield Row(name, value, note=note)
-        if differ:
-            yield Row(f"{name}_low", low, FLOOR, "<=")
 
 
 class SlippingJudge(Judge):
@@ -256,9 +176,9 @@ def corrected_rows(planted: Planted) -> Iterator[Row]:
     calibrations = Calibrations({(judge.name, "detection"): skill})
     corrected = calibrations.corrected_together(results)
     if truth is not None and raw is not None and corrected is not None:
-        yield _mean_row("slipping_judge_raw", raw)
+        yield mean_row("slipping_judge_raw", raw)
         yield Row("slipping_judge_corrected", corrected.value, note="85 % and 75 % right")
-        yield _mean_row("slipping_judge_truth", truth)
+        yield mean_row("slipping_judge_truth", truth)
         yield Row("slipping_judge_corrected_low", corrected.low, truth.mean, "<=")
         yield Row("slipping_judge_corrected_high", corrected.high, truth.mean, ">=")
 
@@ -318,7 +238,7 @@ def judge_rows(planted: Planted, provider: LabelProvider, asked: int) -> Iterato
         summary = summarise(results)
         corrected = calibrations.corrected_together(results)
         if summary is not None:
-            yield _mean_row(f"judge_{scorer}_raw", summary)
+            yield mean_row(f"judge_{scorer}_raw", summary)
         if corrected is not None:
             note = f"{corrected.low:.3f} to {corrected.high:.3f}, own names of planted concepts"
             yield Row(f"judge_{scorer}_corrected", corrected.value, note=note)
@@ -339,7 +259,7 @@ def demo_part(sample: int) -> Iterator[Row]:
         yield Row("demo_scores_per_minute", 60 * 2 * len(features) / (time.perf_counter() - begun))
         found = do_controls(study, features, history, config)
     for name, summary in report.scorers.items():
-        yield _mean_row(f"demo_{name}", summary)
+        yield mean_row(f"demo_{name}", summary)
     for each in found:
         for part in ("carried", "anew", "measured"):
             for name, raw in each[part].items():
@@ -348,26 +268,6 @@ def demo_part(sample: int) -> Iterator[Row]:
                 yield Row(label, raw["mean"], note=note)
                 if name in report.scorers:
                     yield Row(f"{label}_distance", report.scorers[name].mean - raw["mean"])
-
-
-def put_labels(history: LabelHistory, study: Study, labels: dict[int, str]) -> None:
-    """Record labels as somebody's own import."""
-    history.record_many(
-        NewEvent(study.info.sae_fingerprint, feature, IMPORTED, text, source="import:planted")
-        for feature, text in labels.items()
-    )
-
-
-def _mean_row(name: str, found: ScorerSummary, limit: float | None = None) -> Row:
-    note = (
-        f"{found.low:.3f} to {found.high:.3f}, floor {found.floor:.2f}, {found.features} features"
-    )
-    return Row(name, found.mean, limit, ">=", note=note)
-
-
-def _floor_row(name: str, found: ScorerSummary) -> Row:
-    """The lower end of the interval, which is to reach down to the floor."""
-    return Row(name, found.low, found.floor, "<=")
 
 
 def main() -> int:

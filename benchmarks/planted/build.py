@@ -247,16 +247,21 @@ def _write_pattern_study(folder: Path, like: Study) -> None:
 
 def write_planted(folder: Path, like: Study, concepts: Sequence[Concept], first: int = 0) -> None:
     """A study on the same tokens whose features, ``first`` and on, fire where a concept holds."""
+    write_firings(folder, like, planted_firings(like.tokens, concepts), first)
+
+
+def write_firings(folder: Path, like: Study, firing: Sequence[Int64Array], first: int = 0) -> None:
+    """A study on the same tokens whose features, ``first`` and on, fire on these (ascending)."""
     making = folder.with_name(f".{folder.name}.making")
     shutil.rmtree(making, ignore_errors=True)
     making.mkdir(parents=True)
     shutil.copytree(like.tokens.folder, making / "tokens")
-    plant(making, TokenStore(making / "tokens"), concepts, first, "000")
+    _write_pass(making, TokenStore(making / "tokens"), firing, first, "000")
     record = replace(
         like.info,
         id=folder.name,
-        sae=SAERecord(source="planted", fingerprint=folder.name, d_sae=first + len(concepts)),
-        passes=(PassRecord(name="000", n_features=len(concepts), n_shards=1, n_examples=20),),
+        sae=SAERecord(source="planted", fingerprint=folder.name, d_sae=first + len(firing)),
+        passes=(PassRecord(name="000", n_features=len(firing), n_shards=1, n_examples=20),),
         health=HealthRecord(warnings=()),
     )
     write_record(making, record)
@@ -268,11 +273,16 @@ def plant(
     study: Path, tokens: TokenStore, concepts: Sequence[Concept], first: int, name: str
 ) -> None:
     """Write a pass of a study whose features, from ``first`` on, fire where the concepts hold."""
+    _write_pass(study, tokens, planted_firings(tokens, concepts), first, name)
+
+
+def _write_pass(
+    study: Path, tokens: TokenStore, firing: Sequence[Int64Array], first: int, name: str
+) -> None:
     folder = study / "passes" / name
     (folder / "shards").mkdir(parents=True)
-    features = first + np.arange(len(concepts), dtype=np.int32)
+    features = first + np.arange(len(firing), dtype=np.int32)
     np.save(folder / "features.npy", features)
-    firing = planted_firings(tokens, concepts)
     strengths = [_strength(int(f), token) for f, token in zip(features, firing, strict=True)]
     write_shard(
         folder / "shards" / "00000.safetensors",

@@ -26,10 +26,11 @@ from autointerp_core.store.events import GENERATED, NewEvent
 from autointerp_core.store.history import LabelHistory
 from autointerp_core.store.study import Study
 from autointerp_core.study_model import model_of
-from benchmarks.judges import ConceptWriter, put_labels
+from benchmarks.judges import ConceptWriter
 from benchmarks.planted.build import Planted, build_planted
 from benchmarks.planted.concepts import Concept
 from benchmarks.planted.judge import PlantedChoiceJudge, PlantedJudge
+from benchmarks.planted.measured import put_labels
 from tests.core.score_fixtures import RuleJudge
 
 BOTH = ("detection", "fuzzing")
