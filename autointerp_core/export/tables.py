@@ -26,8 +26,8 @@ LABEL_COLUMNS = (
     "num_examples",
     "label_error",
     "score_error",
-    "form_search",
 )
+_FORM = "form_search"
 PARTS = ("low", "high", "shuffled", "n")
 _EVENT_FIELDS = ("id", "feature", "kind", "text", "source", "method", "author", "reason", "time")
 
@@ -37,7 +37,8 @@ def labels_table(
 ) -> pd.DataFrame:
     """A row a feature: labels, status, input score, and the label's test scores.
 
-    Columns of the scorers that are installed, then of any other whose scores a label has.
+    Columns of the scorers that are installed, then of any other whose scores a label has; last,
+    where a search label has one, its semantic regex.
     """
     rows = label_rows(study, history, features, scores)
     flat = [row | _flat(row["scores"]) for row in rows]
@@ -47,7 +48,8 @@ def labels_table(
         for name in (*SCORERS, *others)
         for column in (name, *(f"{name}_{part}" for part in PARTS))
     ]
-    return pd.DataFrame(flat, columns=[*LABEL_COLUMNS, *columns])
+    form = [_FORM] if any(_FORM in row for row in rows) else []
+    return pd.DataFrame(flat, columns=[*LABEL_COLUMNS, *columns, *form])
 
 
 def _flat(scores: dict[str, Any]) -> dict[str, Any]:

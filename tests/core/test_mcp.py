@@ -203,6 +203,10 @@ def test_a_score_tells_a_right_label_from_a_wrong_one(own_home: Path) -> None:
         desk.propose("concepts", 0, "monday tuesday friday", "scout")
         assert desk.score("concepts", 0, "monday tuesday friday").value == right.value
         state = history.state("f" * 64, 0, "concepts")
-        (proposal,) = state.proposals
-        assert proposal.validate["embedding"] == pytest.approx(right.value, abs=0.05)
+        assert len(state.proposals) == 1
+        # Proposals are compared by fit, on documents of their own.
+        desk.propose("concepts", 0, "apple cherry plum", "scout")
+        desk.score("concepts", 0, "apple cherry plum")
+        right_one, wrong_one = history.state("f" * 64, 0, "concepts").proposals
+        assert right_one.validate["embedding"] > wrong_one.validate["embedding"]
         assert state.status == "unreviewed"

@@ -59,6 +59,7 @@ def test_exports_have_it(labelled: tuple[Study, LabelHistory], tmp_path: Path) -
     assert "form_search" not in rows[1]
     jsonschema.validate(labels_content(study, rows), schema("feature_labels"))
     assert labels_table(study, history, [2])["form_search"].tolist() == [FORM]
+    assert "form_search" not in labels_table(study, history, [5])  # files as they always were
     export_features(study, history, "dataset", [2, 3, 5], tmp_path / "dataset")
     table = pd.read_parquet(tmp_path / "dataset" / "features")
     assert table["form_search"].fillna("").tolist() == [FORM, "[:lexeme words:]", ""]
