@@ -31,13 +31,13 @@ import numpy as np
 import orjson
 
 from autointerp_core.arrays import Float32Array
-from autointerp_core.children import check_ended, children
+from autointerp_core.children import check_ended, children, cores
 from autointerp_core.errors import AutointerpError, ParameterError
 from autointerp_core.labels.embedders import Embedder, make_embedder
 from autointerp_core.store.files import write_json
 
-MANY = 4_000
-"""Features from which starting processes, which read the corpus each, pays."""
+EACH = 500
+"""Features a process from which starting one, which reads the corpus for itself, pays."""
 _AHEAD = 2
 """Blocks a process that are done or being done before the first of them is taken."""
 
@@ -60,6 +60,11 @@ class AskedEmbedder(Embedder):
             return np.zeros((0, 1), dtype=np.float32)
         raw = base64.b64decode(self._ask({"embed": list(texts)})["vectors"])
         return np.frombuffer(raw, dtype=np.float32).reshape(len(texts), -1).copy()
+
+
+def worth_having(features: int) -> int:
+    """Processes for so many features: one a core at most."""
+    return max(1, min(cores(), features // EACH))
 
 
 def can_share(embedder: Embedder) -> bool:

@@ -18,7 +18,7 @@ from autointerp_core.labels.providers.base import (
     Settings,
     prompt_hash,
 )
-from autointerp_core.labels.providers.openai_requests import Limits
+from autointerp_core.labels.providers.openai_server import Limits
 from autointerp_core.labels.providers.openai_wire import (
     Dialect,
     chance_of_yes,

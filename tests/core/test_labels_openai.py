@@ -28,7 +28,7 @@ from autointerp_core.labels.providers.base import (
 )
 from autointerp_core.labels.providers.make import ProviderOptions, make_provider
 from autointerp_core.labels.providers.openai_api import OpenAIProvider
-from autointerp_core.labels.providers.openai_requests import Limits
+from autointerp_core.labels.providers.openai_server import Limits
 from tests.core.fake_chat_server import ChatServer, chat_server
 
 

@@ -25,7 +25,7 @@ from autointerp_core.labels.providers.openai_key import (
     hide,
     server_address,
 )
-from autointerp_core.labels.providers.openai_requests import Limits
+from autointerp_core.labels.providers.openai_server import Limits
 from autointerp_core.labels.providers.openai_wire import Dialect, merged
 from autointerp_core.labels.providers.yes_no_chance import LEAST_MASS, weigh
 from tests.core.fake_chat_server import chat_server

@@ -19,7 +19,7 @@ from autointerp_core.labels.explain.parse_answer import clean_answer
 from autointerp_core.labels.explain.prompts import METHODS
 from autointerp_core.labels.providers.base import ChatPrompt, Message, Settings, read_yes_no
 from autointerp_core.labels.providers.openai_api import OpenAIProvider
-from autointerp_core.labels.providers.openai_requests import Limits
+from autointerp_core.labels.providers.openai_server import Limits
 from autointerp_core.labels.providers.reply_markup import is_markup, opens_thought, spoken
 from tests.core.fake_chat_server import chat_server
 

@@ -22,7 +22,7 @@ from autointerp_core.errors import ProviderError
 from autointerp_core.labels.explain.prompts import METHODS
 from autointerp_core.labels.providers.base import ChatPrompt, Completion, Message
 from autointerp_core.labels.providers.openai_api import OpenAIProvider
-from autointerp_core.labels.providers.openai_requests import Limits
+from autointerp_core.labels.providers.openai_server import Limits
 from tests.core.fake_chat_server import Raw, chat_server
 
 LINES = (Path(__file__).parent / "data" / "replies_by_others.jsonl").read_text("utf-8")

@@ -32,7 +32,8 @@ from autointerp_core.labels.providers.base import (
     verdict,
 )
 from autointerp_core.labels.providers.openai_key import find_key, server_address
-from autointerp_core.labels.providers.openai_requests import Limits, Question, Reply, Requests
+from autointerp_core.labels.providers.openai_requests import Requests
+from autointerp_core.labels.providers.openai_server import Limits, Question, Reply
 
 
 class OpenAIProvider(LabelProvider):

@@ -10,19 +10,18 @@ import asyncio
 import queue
 import threading
 import time
-from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt
 from tenacity.wait import wait_exponential_jitter
 
-from autointerp_core.errors import ParameterError, ProviderError, ProviderSetupError
+from autointerp_core.errors import ProviderError, ProviderSetupError
 from autointerp_core.labels.providers import openai_errors as errors
 from autointerp_core.labels.providers import openai_wire as wire
-from autointerp_core.labels.providers.base import ChatPrompt, Completion, Settings, Usage, cut_off
+from autointerp_core.labels.providers.base import Completion, Settings, cut_off
 from autointerp_core.labels.providers.json_reply import ends_in_json
 from autointerp_core.labels.providers.openai_errors import (
     Again,
@@ -31,6 +30,8 @@ from autointerp_core.labels.providers.openai_errors import (
     Unreachable,
     Unreadable,
 )
+from autointerp_core.labels.providers.openai_line import Line
+from autointerp_core.labels.providers.openai_server import Question, Reply, Server
 from autointerp_core.labels.providers.reply_markup import spoken
 from autointerp_core.labels.providers.thought_aloud import looks_like_thought
 
@@ -38,124 +39,6 @@ LONGEST_WAIT = 60.0
 """Seconds; a server that asks for more is asked again after this."""
 SHAPES = 14
 """Times one attempt is shaped anew for what a server takes; more than there are parameters."""
-
-
-@dataclass(frozen=True)
-class Limits:
-    """How hard a server is asked."""
-
-    concurrency: int = 8
-    timeout: float = 60.0
-    attempts: int = 6
-    first_wait: float = 0.5
-
-    def __post_init__(self) -> None:
-        if self.concurrency < 1 or self.attempts < 1 or not self.timeout > 0:
-            raise ParameterError("concurrency, attempts and timeout must be positive")
-
-
-class Server(Protocol):
-    """Whom requests are sent to, and what is known and counted of it.
-
-    Attributes:
-        base_url: its address.
-        limits: how hard it is asked.
-        dialect: what it was found to take.
-        reached: whether it ever answered anything.
-        usage: what was used, kept up to date here and by :meth:`count`.
-        stopped: why no further prompt is asked.
-    """
-
-    base_url: str
-    limits: Limits
-    dialect: wire.Dialect
-    reached: bool
-    usage: Usage
-    stopped: str | None
-
-    @property
-    def model(self) -> str:
-        """Whom to ask for."""
-
-    def client(self) -> Any:
-        """The SDK's asynchronous client."""
-
-    def learn(self, dialect: wire.Dialect, said: str = "") -> None:
-        """Ask in this way from now on; ``said`` are the words it was learnt from."""
-
-    def say(self, notice: str) -> None:
-        """Tell a person, once."""
-
-    def keep(self, key: str, answer: Completion, probability: float | None) -> None:
-        """Never ask for this again."""
-
-    def over_budget(self, tokens_in: int = 0, tokens_out: int = 0) -> str | None:
-        """Why no further prompt may be asked while so much is under way, or None."""
-
-    def count(self, tokens_in: int, tokens_out: int) -> None:
-        """Add to what was used."""
-
-    def count_tokens(self, text: str) -> int:
-        """About how many tokens a text has."""
-
-    def cost(self, tokens_in: int, tokens_out: int) -> float | None:
-        """US dollars for so many tokens, where a price is known."""
-
-
-@dataclass(frozen=True)
-class Reply:
-    """An answer, and the probability of yes where one was asked for and given."""
-
-    answer: Completion
-    probability: float | None = None
-
-
-@dataclass(frozen=True)
-class Question:
-    """One prompt to send; ``indices`` are the places it has in the call, at least one."""
-
-    indices: tuple[int, ...]
-    prompt: ChatPrompt
-    key: str
-    """Its hash, for the cache."""
-
-
-class Line:
-    """Places for requests; a prompt that is tried again goes to the front.
-
-    At the back, the failures of a whole run would be tried again one after the other at its
-    end, with most places empty.
-    """
-
-    def __init__(self, places: int):
-        self._free = places
-        self._waiting: deque[asyncio.Future[None]] = deque()
-
-    @asynccontextmanager
-    async def place(self, *, again: bool) -> AsyncIterator[None]:
-        if self._free:
-            self._free -= 1
-        else:
-            turn = asyncio.get_running_loop().create_future()
-            (self._waiting.appendleft if again else self._waiting.append)(turn)
-            try:
-                await turn
-            except asyncio.CancelledError:
-                if turn.done() and not turn.cancelled():
-                    self._leave()
-                raise
-        try:
-            yield
-        finally:
-            self._leave()
-
-    def _leave(self) -> None:
-        while self._waiting:
-            turn = self._waiting.popleft()
-            if not turn.done():
-                turn.set_result(None)
-                return
-        self._free += 1
 
 
 @dataclass

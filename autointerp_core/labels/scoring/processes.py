@@ -15,7 +15,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from autointerp_core.children import cores
 from autointerp_core.labels import workers
 from autointerp_core.labels.embedders import Embedder
 from autointerp_core.labels.scoring.chunks import ChunkResult, ChunkScorer, Histories
@@ -38,7 +37,7 @@ def how_many(scorers: Sequence[str], embedder: Embedder, features: int) -> int:
     A judge has the model that takes the time, so only embedding scores are shared.
     """
     can = tuple(scorers) == (EMBEDDING,) and workers.can_share(embedder)
-    return cores() if can and features >= workers.MANY else 1
+    return workers.worth_having(features) if can else 1
 
 
 def score_chunks(

@@ -12,7 +12,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from autointerp_core.children import cores
 from autointerp_core.labels import workers
 from autointerp_core.labels.embedders import Embedder
 from autointerp_core.labels.search.corpus_counts import BLOCK
@@ -37,8 +36,8 @@ def label_many(
         AutointerpError: a process failed.
         Cancelled: raised by ``progress``; the processes are ended.
     """
-    many = len(features) >= workers.MANY and workers.can_share(labeler.embedder)
-    count = processes or (cores() if many else 1)
+    can = workers.can_share(labeler.embedder)
+    count = processes or (workers.worth_having(len(features)) if can else 1)
     if count == 1:
         yield from labeler.label_all(features, progress)
         return

@@ -8,7 +8,7 @@ from autointerp_core.labels.providers.make import PROVIDERS, ProviderKind, Provi
 
 def _make(options: ProviderOptions) -> LabelProvider:
     from autointerp_core.labels.providers.openai_api import OpenAIProvider
-    from autointerp_core.labels.providers.openai_requests import Limits
+    from autointerp_core.labels.providers.openai_server import Limits
 
     return OpenAIProvider(
         options.model_path,
