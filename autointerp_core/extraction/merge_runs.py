@@ -10,6 +10,7 @@ rows at a time, however many there are.
 from __future__ import annotations
 
 import shutil
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -117,17 +118,18 @@ def few_runs(
     with writing(folder):
         folder.mkdir()
         while len(runs) > FAN_IN:
-            merged: list[Run] = []
-            for start in range(0, len(runs), FAN_IN):
-                group = runs[start : start + FAN_IN]
-                made = _merge(group, folder / f"{level}-{start}", n_tokens)
+            waiting, runs = deque(runs), []
+            while waiting:
+                # Taken out, so that what a run knows by now (8 bytes a row) goes with it.
+                group = [waiting.popleft() for _ in range(min(FAN_IN, len(waiting)))]
+                made = _merge(group, folder / f"{level}-{len(runs)}", n_tokens)
                 for run in group:
                     if isinstance(run, FileRun):
                         run.remove()
-                merged.append(made)
                 done += int(made.counts().sum())
+                runs.append(FileRun(made.place))
                 told(min(done, total), total)
-            runs, level, done = merged, level + 1, 0
+            level, done = level + 1, 0
     return runs
 
 
