@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -191,6 +193,28 @@ def test_merged_shards_hold_the_same_firings(
             np.testing.assert_array_equal(ours.row, row + first)
             np.testing.assert_array_equal(ours.token, token)
             np.testing.assert_array_equal(ours.activation, dense[token, row + first])
+
+
+def test_what_is_known_of_shards_is_let_go_once_they_are_merged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An index of a shard is 8 bytes a feature: all of them at once would grow with both."""
+    dense = np.ones((80, N_FEATURES), dtype=np.float32)
+    found = _pass(tmp_path / "pass", dense, list(range(2, 80, 2)))
+    known: list[int] = []
+    merge = merge_runs._merge
+
+    def watched(*arguments: Any) -> merge_runs.FileRun:
+        made = merge(*arguments)
+        runs = (o for o in gc.get_objects() if isinstance(o, merge_runs.ShardRun))
+        known.append(sum("_indptr" in vars(run) for run in runs if run.found is found))
+        return made
+
+    monkeypatch.setattr(merge_runs, "FAN_IN", 4)
+    monkeypatch.setattr(merge_runs, "_merge", watched)
+    merge_runs.few_runs(found, tmp_path / "merging", 80, lambda done, total: None)
+    assert len(known) > 10
+    assert max(known) <= 4 + 1  # a group, and the last of the group before it
 
 
 @pytest.mark.slow
