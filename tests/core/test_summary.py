@@ -206,7 +206,7 @@ def test_what_is_known_of_shards_is_let_go_once_they_are_merged(
 
     def watched(*arguments: Any) -> merge_runs.FileRun:
         made = merge(*arguments)
-        runs = (o for o in gc.get_objects() if isinstance(o, merge_runs.ShardRun))
+        runs = (o for o in gc.get_objects() if type(o) is merge_runs.ShardRun)
         known.append(sum("_indptr" in vars(run) for run in runs if run.found is found))
         return made
 
