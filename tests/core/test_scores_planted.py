@@ -30,7 +30,7 @@ from benchmarks.judges import ConceptWriter
 from benchmarks.planted.build import Planted, build_planted
 from benchmarks.planted.concepts import Concept
 from benchmarks.planted.judge import PlantedChoiceJudge, PlantedJudge
-from benchmarks.planted.measured import put_labels
+from benchmarks.planted.measured import measured_intruders, put_labels
 from tests.core.score_fixtures import RuleJudge
 
 BOTH = ("detection", "fuzzing")
@@ -125,16 +125,9 @@ def test_a_concepts_own_name_scores_high_and_anothers_at_the_floor(
 @pytest.mark.slow
 def test_the_odd_one_out_is_found(planted: Planted, tmp_path: Path) -> None:
     for name, study in (("lexical", planted.lexical), ("pattern", planted.pattern)):
-        with LabelHistory.open(tmp_path / f"{name}.db") as history:
-            report = score_and_measure(
-                study,
-                study.features.tolist(),
-                history,
-                ScoreConfig(scorers=(INTRUDER,)),
-                choice_judge=PlantedChoiceJudge(),
-            )
-        assert report.scorers[INTRUDER].mean >= 0.93
-        assert report.scorers[INTRUDER].features >= 15
+        found = measured_intruders(study, tmp_path / f"{name}.db")
+        assert found.mean >= 0.93
+        assert found.features >= 15
 
 
 @pytest.mark.slow

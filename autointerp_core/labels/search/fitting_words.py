@@ -22,6 +22,7 @@ from autointerp_core.arrays import Float32Array, Float64Array, Int64Array
 from autointerp_core.labels.embedders import KnownTexts, unit_rows, unquoted
 from autointerp_core.labels.embedders.likeness import label_vectors
 from autointerp_core.labels.search.corpus_counts import CorpusCounts
+from autointerp_core.labels.search.last_made import LastMade
 from autointerp_core.labels.search.word_lists import REACH, Choice
 
 NEAR = 200
@@ -55,7 +56,7 @@ class FittingWords:
         asked = np.flatnonzero(counts.asked)
         self._vocabulary = vocabulary[self._documents(asked)[vocabulary] >= self._least()]
         self._anywhere = np.random.default_rng(_SEED).permutation(asked)[: 2 * ANYWHERE]
-        self._last: tuple[Int64Array, Int64Array, _Look] | None = None
+        self._looks = LastMade(self._made)
 
     def _documents(self, asked: Int64Array) -> Int64Array:
         """In how many documents each key stands."""
@@ -134,10 +135,7 @@ class FittingWords:
 
     def _look(self, peaks: Int64Array, every: Int64Array) -> _Look:
         """What labels of a feature are compared on; that of the last one is kept."""
-        last = self._last
-        if last is None or last[1] is not every or not np.array_equal(last[0], peaks):
-            last = self._last = (peaks, every, self._made(peaks, every))
-        return last[2]
+        return self._looks.of(peaks, every)
 
     def _made(self, peaks: Int64Array, every: Int64Array) -> _Look:
         step = np.linspace(0, len(peaks) - 1, min(len(peaks), ACTIVE)).astype(np.int64)

@@ -25,6 +25,7 @@ from autointerp_core.errors import MissingDependency
 from autointerp_core.labels.auroc import auroc_columns
 from autointerp_core.labels.embedders import Embedder, default_embedder
 from autointerp_core.labels.search.corpus_counts import CorpusCounts
+from autointerp_core.labels.search.last_made import LastMade
 from autointerp_core.labels.search.ordering import Table, first_of_order
 
 MOST_WORDS = 3
@@ -88,7 +89,7 @@ class WordLists:
         self.counts, self.words = counts, counts.words
         self._embedder = embedder or default_embedder()
         self._table = Table(counts.size)
-        self._last: tuple[Int64Array, Int64Array, FeatureWindows] | None = None
+        self._made = LastMade(self._windows)
         self._seen: tuple[FeatureWindows, Float32Array] | None = None
 
     @cached_property
@@ -222,10 +223,7 @@ class WordLists:
 
         Those made last are kept: a feature's are asked for more than once.
         """
-        last = self._last
-        if last is None or last[1] is not every or not np.array_equal(last[0], peaks):
-            last = self._last = (peaks, every, self._windows(peaks, every))
-        return last[2]
+        return self._made.of(peaks, every)
 
     def _windows(self, peaks: Int64Array, every: Int64Array) -> FeatureWindows:
         step = np.linspace(0, len(peaks) - 1, min(len(peaks), WINDOWS)).astype(np.int64)
