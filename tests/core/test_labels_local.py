@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from autointerp_core.errors import ModelSourceError, PromptTooLong, ProviderError
+from autointerp_core.labels.providers import local_compute
 from autointerp_core.labels.providers.base import (
     Budget,
     ChatPrompt,
@@ -34,6 +35,9 @@ QUESTIONS = [
     for n in (1, 9, 2, 14, 5, 3)
 ]
 SHORT = Settings(max_new_tokens=8)
+
+LOCAL_GENERATE = "autointerp_core.labels.providers.local.generate"
+"""Where the provider looks it up: given model, tokenizer, stops, beginning, rows, settings."""
 
 
 @pytest.fixture(scope="module")
@@ -73,16 +77,16 @@ def test_the_model_loads_only_when_asked(tmp_path: Path) -> None:
 def test_out_of_memory_halves_the_batch(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     provider = LocalProvider(str(folder), device="cpu", batch_size=6)
     expected = answers(list(provider.complete(QUESTIONS, SHORT)))
-    real = LocalProvider._generate
     sizes: list[int] = []
 
-    def tight(self: LocalProvider, rows: Any, settings: Settings) -> list[tuple[str, int]]:
+    def tight(*before: Any) -> list[tuple[str, int]]:
+        rows = before[4]
         sizes.append(len(rows))
         if len(rows) > 2:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return real(self, rows, settings)
+        return local_compute.generate(*before)
 
-    monkeypatch.setattr(LocalProvider, "_generate", tight)
+    monkeypatch.setattr(LOCAL_GENERATE, tight)
     found = LocalProvider(str(folder), device="cpu", batch_size=6)
     assert answers(list(found.complete(QUESTIONS, SHORT))) == expected
     assert sizes[0] == 6
@@ -93,10 +97,10 @@ def test_out_of_memory_halves_the_batch(folder: Path, monkeypatch: pytest.Monkey
 def test_out_of_memory_for_one_prompt_is_one_clear_error(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(self: LocalProvider, rows: Any, settings: Settings) -> list[tuple[str, int]]:
+    def full(*_: Any) -> list[tuple[str, int]]:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(LocalProvider, "_generate", full)
+    monkeypatch.setattr(LOCAL_GENERATE, full)
     with pytest.raises(ProviderError, match="not enough memory"):
         list(LocalProvider(str(folder), device="cpu").complete(QUESTIONS, SHORT))
 
@@ -207,9 +211,9 @@ def test_a_shared_beginning_is_computed_once_and_changes_nothing(
     ]
     provider = LocalProvider(str(folder), device="cpu", batch_size=2)
     sharing = answers(list(provider.complete(asked, SHORT)))
-    assert len(provider._prefix) >= 16
+    assert len(provider._shared.ids) >= 16
     assert answers(list(provider.complete(asked[:1], SHORT)))[0] == sharing[0]
-    monkeypatch.setattr(LocalProvider, "_share", lambda self, rows: None)
+    monkeypatch.setattr(local_compute.SharedBeginning, "run", lambda self, model, rows: None)
     plain = LocalProvider(str(folder), device="cpu", batch_size=2)
     assert answers(list(plain.complete(asked, SHORT))) == sharing
 
@@ -247,7 +251,7 @@ def test_yes_and_no_are_probabilities_of_the_next_token(tmp_path: Path, architec
     provider = LocalProvider(str(small), device="cpu", batch_size=1, least_mass=0.0)
     asked = judged()
     found = {v.index: v for v in provider.yes_no(asked)}
-    assert bool(provider._prefix) == (architecture not in ("mistral", "gemma3_text"))
+    assert bool(provider._shared.ids) == (architecture not in ("mistral", "gemma3_text"))
     assert sorted(found) == list(range(len(asked)))
     for index, prompt in enumerate(asked):
         alone = chance_alone(provider, provider.encode(prompt))
@@ -292,16 +296,16 @@ def test_yes_or_no_says_what_is_too_long_and_halves_its_batch(
     assert verdict.probability is None
     assert verdict.too_long
     assert "takes 256" in (verdict.error or "")
-    real = LocalProvider._chances
     sizes: list[int] = []
 
-    def tight(self: LocalProvider, rows: Any) -> list[Chance]:
+    def tight(*before: Any) -> list[Chance]:
+        rows = before[4]
         sizes.append(len(rows))
         if len(rows) > 2:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return real(self, rows)
+        return local_compute.chances(*before)
 
-    monkeypatch.setattr(LocalProvider, "_chances", tight)
+    monkeypatch.setattr("autointerp_core.labels.providers.local.chances", tight)
     found = {v.index: v.probability for v in provider.yes_no(asked)}
     assert found == pytest.approx(expected, abs=1e-5)
     assert sizes == [6, 3, 1, 1, 1, 1, 1, 1]
@@ -336,7 +340,7 @@ def test_the_chosen_token_counts_and_not_only_its_rivals(
             return SimpleNamespace(logits=rows)
 
         with monkeypatch.context() as patch:
-            patch.setattr(LocalProvider, "_share", lambda self, rows: None)
+            patch.setattr(local_compute.SharedBeginning, "run", lambda self, model, rows: None)
             patch.setattr(provider, "_loaded", (Forward(forward), tokenizer))
             return list(provider.yes_no(judged(2)))
 
@@ -366,13 +370,14 @@ def test_a_thought_is_no_answer_and_gets_more_room_once(
     rooms: list[int] = []
     thought = "<think>They are all losses of"
 
-    def generate(self: LocalProvider, rows: Any, settings: Settings) -> list[tuple[str, int]]:
+    def generate(*before: Any) -> list[tuple[str, int]]:
+        rows, settings = before[4:]
         rooms.append(settings.max_new_tokens)
         if settings.max_new_tokens == 8:
             return [(thought, 8)] * len(rows)
         return [(f"{thought} companies.</think>\nnet losses<|im_end|>", 30)] * len(rows)
 
-    monkeypatch.setattr(LocalProvider, "_generate", generate)
+    monkeypatch.setattr(LOCAL_GENERATE, generate)
     provider = LocalProvider(str(folder), device="cpu", batch_size=8)
     found = list(provider.complete(QUESTIONS[:3], SHORT))
     assert [c.text for c in found] == ["net losses"] * 3
@@ -395,10 +400,11 @@ def test_a_thought_is_no_answer_and_gets_more_room_once(
 def test_a_thought_that_never_ends_is_an_error(
     folder: Path, monkeypatch: pytest.MonkeyPatch, thought: str
 ) -> None:
-    def generate(self: LocalProvider, rows: Any, settings: Settings) -> list[tuple[str, int]]:
+    def generate(*before: Any) -> list[tuple[str, int]]:
+        rows, settings = before[4:]
         return [(thought, settings.max_new_tokens)] * len(rows)
 
-    monkeypatch.setattr(LocalProvider, "_generate", generate)
+    monkeypatch.setattr(LOCAL_GENERATE, generate)
     provider = LocalProvider(str(folder), device="cpu")
     for _ in range(2):
         (found,) = provider.complete(QUESTIONS[:1], SHORT)
@@ -450,9 +456,7 @@ def test_a_vocabulary_that_cannot_tell_yes_from_no_writes_the_word(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(LocalProvider, "_yes_no_ids", None)
-    monkeypatch.setattr(
-        LocalProvider, "_generate", lambda self, rows, settings: [(" Yes.", 2)] * len(rows)
-    )
+    monkeypatch.setattr(LOCAL_GENERATE, lambda *before: [(" Yes.", 2)] * len(before[4]))
     found = list(LocalProvider(str(folder), device="cpu").yes_no(judged(3)))
     assert [v.probability for v in found] == [1.0, 1.0, 1.0]
 

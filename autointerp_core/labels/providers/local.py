@@ -9,7 +9,6 @@ plain text, and that is said.
 
 from __future__ import annotations
 
-import copy
 import gc
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -31,16 +30,21 @@ from autointerp_core.labels.providers.base import (
     cut_off,
 )
 from autointerp_core.labels.providers.json_reply import ends_in_json
+from autointerp_core.labels.providers.local_compute import (
+    SharedBeginning,
+    chances,
+    generate,
+    tail_scores,
+)
 from autointerp_core.labels.providers.local_tokens import (
     continuation_ids,
     prompt_ids,
-    reply_text,
     stop_ids,
     yes_no_ids,
 )
 from autointerp_core.labels.providers.reply_markup import spoken
 from autointerp_core.labels.providers.thought_aloud import looks_like_thought
-from autointerp_core.labels.providers.yes_no_chance import LEAST_MASS, Chance, judged
+from autointerp_core.labels.providers.yes_no_chance import LEAST_MASS, Chance
 from autointerp_core.progress import ProgressCallback, silent
 
 if TYPE_CHECKING:
@@ -52,8 +56,6 @@ BATCH = 8
 JUDGED = 4
 """Times as many prompts are judged together as are generated: each is run once, not for every
 token of an answer."""
-SHORTEST_PREFIX = 16
-"""Tokens; a shorter shared beginning is not worth its copies."""
 RANK_BATCH = 16
 """Candidates ranked together; each holds a copy of the prompt's cache."""
 DEMO_NAME = "HuggingFaceTB/SmolLM2-135M-Instruct"
@@ -94,8 +96,7 @@ class LocalProvider(LabelProvider):
         self._batch = max(1, batch_size)
         self._progress = progress
         self._loaded: tuple[Any, Any] | None = None
-        self._prefix: list[int] = []
-        self._cache: Any = None
+        self._shared = SharedBeginning()
         self._thinks = False
         """It was seen to think before it answers."""
 
@@ -138,7 +139,7 @@ class LocalProvider(LabelProvider):
     def close(self) -> None:
         if self._loaded is None:
             return
-        self._loaded, self._prefix, self._cache = None, [], None
+        self._loaded, self._shared = None, SharedBeginning()
         gc.collect()
         import torch
 
@@ -214,14 +215,20 @@ class LocalProvider(LabelProvider):
         """
         context = self._config.context_size
 
-        def generate(rows: list[list[int]]) -> list[tuple[str, int, bool]]:
+        def answered(rows: list[list[int]]) -> list[tuple[str, int, bool]]:
             room = settings.max_new_tokens + more
             if context is not None:
                 room = max(settings.max_new_tokens, min(room, context - max(map(len, rows))))
-            made = self._generate(rows, replace(settings, max_new_tokens=room))
+            made = generate(
+                *self._load(),
+                self._stops,
+                self._shared,
+                rows,
+                replace(settings, max_new_tokens=room),
+            )
             return [(text, size, size >= room) for text, size in made]
 
-        for i, found, seconds in self._run(encoded, settings.max_new_tokens, self._batch, generate):
+        for i, found, seconds in self._run(encoded, settings.max_new_tokens, self._batch, answered):
             size = len(encoded[i])
             if found is None:
                 yield i, Completion(i, None, self._too_long(size), too_long=True), True
@@ -250,7 +257,12 @@ class LocalProvider(LabelProvider):
             yield from super().yes_no(prompts, fresh=fresh)
             return
         encoded = [self.encode(prompt, "Answer") for prompt in prompts]
-        for i, found, seconds in self._run(encoded, 0, JUDGED, self._chances):
+        words = self._yes_no_ids
+
+        def judge(rows: list[list[int]]) -> list[Chance]:
+            return chances(*self._load(), words, self._shared, rows, self.least_mass)
+
+        for i, found, seconds in self._run(encoded, 0, JUDGED, judge):
             size = len(encoded[i])
             if found is None:
                 yield Verdict(i, None, self._too_long(size), too_long=True)
@@ -287,7 +299,7 @@ class LocalProvider(LabelProvider):
                 yield i, None, 0.0
             else:
                 fitting.append(i)
-        self._share([encoded[i] for i in fitting])
+        self._shared.run(self._load()[0], [encoded[i] for i in fitting])
         at, batch = 0, times * self._batch
         while at < len(fitting):
             self.stopped = self.over_budget()
@@ -312,115 +324,6 @@ class LocalProvider(LabelProvider):
             for i, result in zip(chosen, found, strict=True):
                 yield i, result, each
             at += len(chosen)
-
-    def _share(self, rows: Sequence[list[int]]) -> None:
-        """Run the beginning that all these prompts share, once, and keep its cache."""
-        import torch
-
-        if self._prefix and all(row[: len(self._prefix)] == self._prefix for row in rows):
-            return
-        self._prefix, self._cache = [], None
-        if len(rows) < 2 or not self._attends_to_everything():
-            return
-        low, high = min(rows), max(rows)
-        longest = min(len(row) for row in rows) - 1
-        same = next((n for n in range(longest) if low[n] != high[n]), longest)
-        if same < SHORTEST_PREFIX:
-            return
-        model, _ = self._load()
-        with torch.inference_mode():
-            ids = torch.tensor([low[:same]], device=model.device)
-            self._cache = model(ids, use_cache=True, logits_to_keep=1).past_key_values
-        self._prefix = low[:same]
-
-    def _prefix_for(self, rows: Sequence[list[int]]) -> tuple[list[int], Any]:
-        """The shared beginning, and a copy of its cache for each row; nothing where none fits."""
-        size = len(self._prefix)
-        if not size or any(r[:size] != self._prefix or len(r) == size for r in rows):
-            return [], None
-        cache = copy.deepcopy(self._cache)
-        cache.batch_repeat_interleave(len(rows))
-        return self._prefix, cache
-
-    def _attends_to_everything(self) -> bool:
-        """False for models with a sliding window, whose caches forget the beginning."""
-        model, _ = self._load()
-        config = model.config.get_text_config()
-        kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
-        return kinds == {"full_attention"} and not getattr(config, "sliding_window", None)
-
-    def _generate(self, rows: Sequence[list[int]], settings: Settings) -> list[tuple[str, int]]:
-        """Text and number of generated tokens for each row of prompt ids."""
-        import torch
-        from transformers import GenerationConfig
-
-        model, tokenizer = self._load()
-        stops = self._stops
-        pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else stops[0]
-        width = max(len(row) for row in rows)
-        head, cache = self._prefix_for(rows)
-        # The padding stands between the shared beginning and the rest of each prompt.
-        ids = torch.tensor([head + [pad] * (width - len(r)) + r[len(head) :] for r in rows])
-        mask = torch.tensor(
-            [[1] * len(head) + [0] * (width - len(r)) + [1] * (len(r) - len(head)) for r in rows]
-        )
-        sampling = settings.temperature > 0
-        # Made anew, so that a checkpoint's own sampling defaults do not leak in.
-        config = GenerationConfig(
-            max_new_tokens=settings.max_new_tokens,
-            do_sample=sampling,
-            eos_token_id=stops,
-            pad_token_id=pad,
-            **({"temperature": settings.temperature, "top_p": 0.95} if sampling else {}),
-        )
-        devices = [model.device] if model.device.type == "cuda" else []
-        with torch.inference_mode(), torch.random.fork_rng(devices):
-            torch.manual_seed(settings.seed)
-            out = model.generate(
-                input_ids=ids.to(model.device),
-                attention_mask=mask.to(model.device),
-                generation_config=config,
-                **({"past_key_values": cache} if cache is not None else {}),
-            )
-        answers = []
-        for prompt, row in zip(rows, out[:, width:].tolist(), strict=True):
-            end = next((n for n, token in enumerate(row) if token in stops), len(row))
-            answers.append((reply_text(tokenizer, prompt, row[:end]), end))
-        return answers
-
-    def _chances(self, rows: Sequence[list[int]]) -> list[Chance]:
-        """Yes against no as the next token of each row, or why that is no judgement."""
-        import torch
-
-        model, tokenizer = self._load()
-        assert self._yes_no_ids is not None
-        either = {n for ids in self._yes_no_ids for n in ids}
-        yes, no = (torch.tensor(ids, device=model.device) for ids in self._yes_no_ids)
-        head, cache = self._prefix_for(rows)
-        tails = [row[len(head) :] for row in rows]
-        width = max(len(tail) for tail in tails)
-        # The padding comes after everything that counts, so that nothing ever attends to it.
-        ids = torch.tensor([tail + [tail[-1]] * (width - len(tail)) for tail in tails])
-        # Only where some prompt ends: logits of every position would not fit a large vocabulary.
-        ends = sorted({len(tail) - 1 for tail in tails})
-        places = torch.tensor(ends, device=model.device)
-        at = torch.tensor([ends.index(len(tail) - 1) for tail in tails], device=model.device)
-        with torch.inference_mode():
-            logits = model(
-                ids.to(model.device),
-                logits_to_keep=places,
-                use_cache=cache is not None,
-                **({"past_key_values": cache} if cache is not None else {}),
-            ).logits
-            row = torch.arange(len(rows), device=model.device)
-            next_token = logits[row, at].float()
-            whole = next_token.logsumexp(-1)
-            shares = [(next_token[:, n].logsumexp(-1) - whole).double().exp() for n in (yes, no)]
-            found = zip(*(s.tolist() for s in shares), next_token.argmax(-1).tolist(), strict=True)
-        return [
-            judged(tokenizer.decode([n]), n in either, p_yes, p_no, self.least_mass)
-            for p_yes, p_no, n in found
-        ]
 
     def rank(self, prompt: ChatPrompt, candidates: Sequence[str]) -> list[float]:
         """Log-probability of each candidate, followed by the end of the answer.
@@ -452,7 +355,7 @@ class LocalProvider(LabelProvider):
         while len(scores) < len(tails):
             part = tails[len(scores) : len(scores) + batch]
             try:
-                scores += self._tail_scores(model, head, part)
+                scores += tail_scores(model, head, part)
             except _out_of_memory() as error:
                 if batch == 1:
                     raise ProviderError(
@@ -464,36 +367,6 @@ class LocalProvider(LabelProvider):
         self.usage.requests += 1
         self.count(len(head) + sum(len(tail) for tail in tails), 0)
         return scores
-
-    def _tail_scores(self, model: Any, head: list[int], tails: Sequence[list[int]]) -> list[float]:
-        """Summed log-probability of each tail after the head, which is run once."""
-        import torch
-
-        device = model.device
-        with torch.inference_mode():
-            first = model(torch.tensor([head], device=device), use_cache=True, logits_to_keep=1)
-            cache = first.past_key_values
-            start = first.logits[:, -1].float().log_softmax(-1)[0]
-            scores = start[torch.tensor([tail[0] for tail in tails], device=device)]
-            width = max(len(tail) for tail in tails) - 1
-            if not width:
-                return [float(score) for score in scores]
-            cache.batch_repeat_interleave(len(tails))
-            # What stands in the padding comes after everything that counts.
-            rows = torch.tensor(
-                [(tail[:-1] + [tail[-1]] * width)[:width] for tail in tails], device=device
-            )
-            logits = model(rows, past_key_values=cache, use_cache=True).logits
-            follow = logits.float().log_softmax(-1)
-            target = torch.tensor(
-                [(tail[1:] + [tail[-1]] * width)[:width] for tail in tails], device=device
-            )
-            counted = torch.tensor(
-                [[n < len(tail) - 1 for n in range(width)] for tail in tails], device=device
-            )
-            chosen = follow.gather(-1, target[..., None])[..., 0]
-            scores = scores + (chosen * counted).sum(-1)
-        return [float(score) for score in scores]
 
 
 def _out_of_memory() -> type[BaseException]:
