@@ -8,7 +8,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from autointerp_core.extraction.config import ExtractionConfig
+from autointerp_core.store.study import Study
 from tests.core.tiny import TEXTS, tiny_llama, tiny_sparsify, tiny_topk_saelens
 
 HOOK = "blocks.2.hook_resid_post"
@@ -70,3 +73,31 @@ def data_files(folder: Path) -> dict[str, bytes]:
 def copy_study(source: Path, target: Path) -> Path:
     shutil.copytree(source, target)
     return target
+
+
+def assert_same(one: Study, other: Study) -> None:
+    """Equal within DESIGN's tolerance; top-k latents that trade the last place are counted."""
+    assert (one.tokens.ids == other.tokens.ids).all()
+    assert (one.tokens.counted == other.tokens.counted).all()
+    firings = trades = 0
+    for feature in one.features.tolist():
+        a, b = _dense(one, feature), _dense(other, feature)
+        both = (a > 0) & (b > 0)
+        firings += int(both.sum())
+        trades += int(((a > 0) != (b > 0)).sum())
+        scale = np.maximum(b, 0.01 * b.max())[both]
+        assert (np.abs(a - b)[both] <= 2e-4 * scale).all()
+        ours, theirs = one.examples(feature), other.examples(feature)
+        assert len(ours) == len(theirs)
+        for x, y in zip(ours, theirs, strict=True):
+            # Peaks closer than rounding may change places, nothing else.
+            limit = 2e-4 * max(y.activation, 0.01 * b.max())
+            assert abs(x.activation - y.activation) <= limit
+    assert trades <= 1e-5 * firings
+
+
+def _dense(study: Study, feature: int) -> np.ndarray:
+    _, token, value = study.firings(feature)
+    out = np.zeros(study.tokens.n_tokens, dtype=np.float32)
+    out[token] = value
+    return out
