@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from autointerp_core.sources.sae import LoadedSAE
-from benchmarks import parity
+from benchmarks import parity, parity_cases, parity_models
 from benchmarks.parity import difference
 
 
@@ -33,21 +33,21 @@ def test_a_row_is_ok(name: str) -> None:
     (row,) = parity.measure(name, demo=False)
     assert row.ok, row.note
     assert row.value < 2e-4
-    assert row.n_tokens == parity.SEQUENCES * parity.LENGTH
+    assert row.n_tokens == parity_models.SEQUENCES * parity_models.LENGTH
 
 
 @pytest.mark.slow
 def test_a_row_sees_a_wrong_layer_and_a_lost_bias(monkeypatch: pytest.MonkeyPatch) -> None:
     name = ROWS[0]
-    case = next(case for case in parity.all_cases() if case.name == name)
+    case = next(case for case in parity_cases.all_cases() if case.name == name)
     hook = case.hook.at(0)
-    ours = parity.ModelValues.ours
+    ours = parity_models.ModelValues.ours
 
-    def lower(self: parity.ModelValues, asked: object) -> Tensor:
+    def lower(self: parity_models.ModelValues, asked: object) -> Tensor:
         return ours(self, hook)
 
     with monkeypatch.context() as patch:
-        patch.setattr(parity.ModelValues, "ours", lower)
+        patch.setattr(parity_models.ModelValues, "ours", lower)
         (row,) = parity.measure(name, demo=False)
         assert not row.ok
     encoder = LoadedSAE.encoder
@@ -79,14 +79,14 @@ def test_the_difference_is_the_projects_tolerance() -> None:
 
 @pytest.mark.slow
 def test_every_kind_of_the_directory_has_a_row() -> None:
-    names = [case.name for case in parity.directory_cases()]
+    names = [case.name for case in parity_cases.directory_cases()]
     assert len(names) == len(set(names)) >= 40
-    every = [case.name for case in [*parity.saelens_cases(), *parity.layout_cases()]]
+    every = [case.name for case in [*parity_cases.saelens_cases(), *parity_cases.layout_cases()]]
     assert len(every) == len(set(every))
     # Four parts, so that others can read architecture, layout, hook and family off a name.
     assert all(name.count(" / ") == 3 for name in names + every)
-    demo = {case.name.split(" / ")[2] for case in parity.demo_cases()}
-    assert len(list(parity.demo_cases())) >= 8
+    demo = {case.name.split(" / ")[2] for case in parity_cases.demo_cases()}
+    assert len(list(parity_cases.demo_cases())) >= 8
     assert {"attn.hook_z", "hook_mlp_out", "hook_resid_mid", "mlp.hook_in"} <= demo
 
 
